@@ -1,0 +1,21 @@
+"""Switches and plugins; everything else is in tests/harness."""
+
+import os
+
+import pytest
+
+# Before any import of transformers: the tests never use the network. The user's own switch is
+# kept for `--source hub`, whose download runs in a process of its own.
+os.environ.setdefault("MODEL_CONFORMANCE_OFFLINE", os.environ.get("HF_HUB_OFFLINE", ""))
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+pytest.register_assert_rewrite("tests.harness")
+pytest_plugins = (
+    "tests.harness.options",
+    "tests.harness.loading",
+    "tests.harness.known_failures",
+    "tests.harness.snapshot_session",
+    "tests.harness.reporting",
+)

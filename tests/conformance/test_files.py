@@ -1,0 +1,141 @@
+"""The model's files, and what loading them makes of them."""
+
+import hashlib
+import json
+
+import pytest
+
+from tests.harness.bundle import sha256
+from tests.harness.diagnosis import check_value, fail, pinned_file
+from tests.harness.loading import PARTS, Loaded, file_pipeline, pipeline
+from tests.harness.models import registry
+from tests.harness.recipes import FLAGS, read_recipe
+from tests.harness.tokens import parting, quote
+
+PIPELINE = (*PARTS, "model")
+
+
+def test_files_are_the_pinned_ones(model: Loaded) -> None:
+    for name, file in model.model.files.items():
+        if model.source == "hub" and not file.published:
+            continue  # our own build's hash says nothing of the hub's file
+        path = model.folder / name
+        found = sha256(path) if path.is_file() else "(no such file)"
+        if found != file.sha256:
+            fail(
+                f"{model.key}: {name} is not the pinned file: sha256 {found[:12]}, pinned "
+                f"{file.sha256[:12]}; the other tests say what the change does",
+            )
+
+
+def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
+    tokens = {index: token for token, index in model.raw.get_vocab(with_added_tokens=True).items()}
+    facts = model.model.tokenizer
+    digest = hashlib.sha256("".join(f"{i}\t{tokens[i]}\n" for i in sorted(tokens)).encode())
+    if digest.hexdigest() == facts.vocabulary_sha256:
+        return
+    headline = f"{model.key}: vocabulary: {len(tokens)} tokens, declared {facts.vocabulary_size}"
+    if pinned := pinned_file(model, "tokenizer.json"):
+        content = json.loads(pinned)
+        known = {index: token for token, index in content["model"]["vocab"].items()}
+        known |= {token["id"]: token["content"] for token in content["added_tokens"]}
+        moved = [i for i in sorted(known | tokens) if known.get(i) != tokens.get(i)]
+        first = moved[0]
+        headline = (
+            f"{model.key}: vocabulary: id {first} got {quote(str(tokens.get(first)))}, pinned "
+            f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
+        )
+    fail(f"{headline}; likely cause: tokenizer.json is not the pinned file")
+
+
+def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
+    got, expected = model.auto.get_vocab(), model.raw.get_vocab(with_added_tokens=True)
+    if got != expected:
+        token = sorted(set(got.items()) ^ set(expected.items()), key=lambda entry: entry[1])[0][0]
+        fail(
+            f"{model.key}: loaded vocabulary: {quote(token)} got id {got.get(token)}, the file "
+            f"says {expected.get(token)}; likely cause: transformers changed tokens while loading"
+        )
+
+
+def test_merges_are_the_declared_ones(model: Loaded) -> None:
+    rows = model.file["model"]["merges"]
+    merges = [row if isinstance(row, str) else " ".join(row) for row in rows]
+    digest = hashlib.sha256("".join(f"{merge}\n" for merge in merges).encode()).hexdigest()
+    if digest == model.model.tokenizer.merges_sha256:
+        return
+    headline = f"{model.key}: merges: {len(merges)}, declared {model.model.tokenizer.merges}"
+    if pinned := pinned_file(model, "tokenizer.json"):
+        known = json.loads(pinned)["model"]["merges"]
+        rank = parting(merges, known) or 0
+        got = quote(merges[rank]) if rank < len(merges) else "(end)"
+        headline += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
+    fail(f"{headline}; likely cause: tokenizer.json is not the pinned file")
+
+
+@pytest.mark.parametrize("part", PIPELINE)
+def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
+    content = read_recipe(model.key).files["tokenizer.json"].content
+    assert isinstance(content, dict)
+    declared = file_pipeline(content)[part]
+    got = file_pipeline(model.file)[part]
+    check_value(model, f"{part} in tokenizer.json", got, declared)
+
+
+@pytest.mark.parametrize("part", PIPELINE)
+def test_loaded_pipeline_is_the_files(model: Loaded, part: str) -> None:
+    got = pipeline(model.auto.backend_tokenizer)[part]
+    expected = file_pipeline(model.file)[part]
+    note = f"likely cause: {type(model.auto).__name__} builds its own {part}"
+    check_value(model, f"loaded {part} is not the file's", got, expected, note)
+
+
+def test_added_tokens_are_the_declared_ones(model: Loaded) -> None:
+    declared = {
+        token.id: (token.content, token.flags) for token in read_recipe(model.key).tokens()
+    }
+    got = {
+        index: (token.content, tuple(flag for flag in FLAGS if getattr(token, flag)))
+        for index, token in model.auto.added_tokens_decoder.items()
+    }
+    for index in sorted(declared | got):
+        flags = declared.get(index)
+        wanted = flags and (flags[0], tuple(flag for flag in FLAGS if flag in flags[1]))
+        check_value(model, f"added token {index} and its flags", got.get(index), wanted)
+
+
+@pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
+def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
+    got = getattr(model.auto, f"{name}_token_id")
+    check_value(model, f"{name}_token_id", got, getattr(model.model.tokenizer, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("vocab size", "vocabulary_size"),
+        ("model_max_length", "model_max_length"),
+        ("padding_side", "padding_side"),
+        ("clean_up_tokenization_spaces", "clean_up"),
+    ],
+)
+def test_setting_is_the_declared_one(model: Loaded, name: str, fact: str) -> None:
+    got = len(model.auto) if fact == "vocabulary_size" else getattr(model.auto, name)
+    check_value(model, name, got, getattr(model.model.tokenizer, fact))
+
+
+def test_tokenizer_class_is_the_declared_one(model: Loaded) -> None:
+    config = json.loads((model.folder / "tokenizer_config.json").read_bytes())
+    check_value(model, "tokenizer_class", config["tokenizer_class"], model.model.tokenizer.json_class)
+
+
+def test_config_is_the_declared_one(model: Loaded) -> None:
+    config = json.loads((model.folder / "config.json").read_bytes())
+    for name, value in registry()[model.key].architecture.items():
+        check_value(model, f"config.json: {name}", config.get(name), value)
+
+
+@pytest.mark.needs("chat")
+def test_template_is_the_declared_one(model: Loaded) -> None:
+    digest = hashlib.sha256(model.auto.chat_template.encode()).hexdigest()
+    check_value(model, "chat template's sha256", digest, model.model.tokenizer.template_sha256)

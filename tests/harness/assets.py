@@ -1,0 +1,113 @@
+"""Where a model's files come from; `python -m tests.harness.assets` prepares them all."""
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .bundle import Progress, bundle
+from .errors import AssetError
+from .models import DataError, Model, registry
+
+SOURCES = ("bundle", "hub")
+OFFLINE = "HF_HUB_OFFLINE"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which source each model comes from: `directories` by key, all others from `default`."""
+
+    default: str = "bundle"
+    directories: dict[str, Path] = field(default_factory=dict)
+
+    def of(self, key: str) -> str:
+        """`bundle`, `hub` or `directory`."""
+        return "directory" if key in self.directories else self.default
+
+
+def parse_directories(options: list[str]) -> dict[str, Path]:
+    """`KEY=DIR` options as folders by key; AssetError for an unknown key or a missing folder."""
+    directories = {}
+    for option in options:
+        key, _, folder = option.partition("=")
+        if key not in registry() or not folder:
+            known = ", ".join(registry())
+            raise AssetError(f"--model-dir {option}: write KEY=DIR with KEY one of {known}")
+        if not (Path(folder) / "tokenizer.json").is_file():
+            raise AssetError(f"--model-dir {option}: there is no tokenizer.json in {folder}")
+        directories[key] = Path(folder).absolute()
+    return directories
+
+
+def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[str, Path]:
+    """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
+    folders = {model.key: sources.directories.get(model.key) for model in models}
+    rest = [model for model in models if folders[model.key] is None]
+    if rest and sources.default == "hub":
+        # The hub client reads its switches at import, and the tests run offline and without the
+        # token: so the download is a process of its own.
+        folders |= fetch_apart(rest, progress)
+    elif rest:
+        folders |= bundle(rest, progress)
+    return {key: folder for key, folder in folders.items() if folder is not None}
+
+
+def fetch_apart(models: list[Model], progress: Progress) -> dict[str, Path]:
+    """Run this module for `--source hub` in a process that may use the network."""
+    progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
+    environment = {name: value for name, value in os.environ.items() if name != OFFLINE}
+    if os.environ.get("MODEL_CONFORMANCE_OFFLINE"):  # the user's own switch, kept by conftest
+        environment[OFFLINE] = os.environ["MODEL_CONFORMANCE_OFFLINE"]
+    command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub"]
+    run = subprocess.run(
+        [*command, *(model.key for model in models)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    if run.returncode:
+        raise AssetError((run.stderr.strip().splitlines() or ["the hub process died"])[-1])
+    return {key: Path(folder) for key, _, folder in map(split_line, run.stdout.splitlines())}
+
+
+def split_line(line: str) -> tuple[str, str, str]:
+    """`KEY<TAB>DIR` in its parts."""
+    return line.partition("\t")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare the models and print `KEY<TAB>DIR` lines; progress and errors go to stderr."""
+    parser = argparse.ArgumentParser(prog="python -m tests.harness.assets", description=__doc__)
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
+    parser.add_argument("--source", choices=SOURCES, default="bundle")
+    options = parser.parse_args(arguments)
+
+    def progress(message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+    try:
+        if unknown := set(options.keys) - set(registry()):
+            raise AssetError(f"unknown model {min(unknown)}: allowed are {', '.join(registry())}")
+        models = [registry()[key] for key in options.keys or registry()]
+        if options.source == "hub":
+            from .hub import fetch
+
+            # smollm2 is not on the hub for us: it comes from its package under every source.
+            folders = {m.key: fetch(m, progress) for m in models if m.revision}
+            folders |= bundle([m for m in models if not m.revision], progress)
+        else:
+            folders = bundle(models, progress)
+    except (AssetError, DataError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for model in models:
+        print(f"{model.key}\t{folders[model.key]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Cases: one input with an id, read from the topics under `fixtures/`."""
+
+import json
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .models import FIXTURES, STRICT, DataError, parse
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Comment = Annotated[str, Field(min_length=10)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Declared:
+    """A declared exception: what decoding the ids, or cutting by offsets, gives instead of the
+    text for some models, and why."""
+
+    models: tuple[str, ...]
+    kind: Literal["decode", "offsets"]
+    text: str
+    why: Comment
+
+
+@dataclass(frozen=True, config=STRICT)
+class TextCase:
+    """A text to encode; `repeat` writes long runs short."""
+
+    id: Slug
+    text: str
+    comment: Comment
+    repeat: int = 1
+    topic: str = ""
+    declared: tuple[Declared, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`topic.id`, the case's name in test ids and snapshots."""
+        return f"{self.topic}.{self.id}"
+
+    @property
+    def full_text(self) -> str:
+        """The text to encode."""
+        return self.text * self.repeat
+
+    def expected(self, key: str, kind: str) -> str:
+        """The declared text for a model, else the text itself."""
+        for declared in self.declared:
+            if key in declared.models and declared.kind == kind:
+                return declared.text
+        return self.full_text
+
+
+@dataclass(frozen=True, config=STRICT)
+class ChatCase:
+    """A conversation to render; `needs` are capabilities the model must declare."""
+
+    id: Slug
+    comment: Comment
+    messages: tuple[dict[str, Any], ...]
+    add_generation_prompt: bool
+    needs: tuple[Literal["system", "tools"], ...] = ()
+    tools: tuple[dict[str, Any], ...] | None = None
+    template_kwargs: dict[str, Any] = field(default_factory=dict)
+    continue_final_message: bool = False
+    raises: tuple[str, ...] = ()  # models whose template, or transformers itself, must refuse it
+    topic: str = ""
+
+    @property
+    def name(self) -> str:
+        """`topic.id`, the case's name in test ids and snapshots."""
+        return f"{self.topic}.{self.id}"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Published:
+    """An output that others published: ids of a text, or the prompt of a conversation."""
+
+    id: Slug
+    model: str
+    case: str  # `topic.id` of a text (ids) or of a conversation (prompt)
+    source: Comment
+    ids: tuple[int, ...] | None = None
+    prompt: str | None = None
+
+
+def read_json(path: Path) -> Any:
+    """A data file's content; DataError names the file and the place."""
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+
+
+def read_topic(path: Path, kind: type[Any]) -> list[Any]:
+    """The cases of one topic file; ids must be unique and the topic the file's name."""
+    content = read_json(path)
+    if not isinstance(content, dict) or set(content) != {"topic", "about", "cases"}:
+        raise DataError(f"{path.parent.name}/{path.name}: keys must be topic, about, cases")
+    if content["topic"] != path.stem or not content["cases"]:
+        raise DataError(
+            f"{path.parent.name}/{path.name}: topic must be {path.stem!r} and cases not empty"
+        )
+    cases: dict[str, Any] = {}
+    for row in content["cases"]:
+        place = str(row.get("id", "(case without id)"))
+        case = parse(kind, {**row, "topic": path.stem}, path, place)
+        if cases.setdefault(case.id, case) is not case:
+            raise DataError(f"{path.parent.name}/{path.name}: [{place}] id: stands twice")
+    return list(cases.values())
+
+
+def read_topics(folder: Path, kind: type[Any]) -> dict[str, Any]:
+    """All cases of a folder by name."""
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(f"{folder.name}/: there is no topic file")
+    return {case.name: case for path in paths for case in read_topic(path, kind)}
+
+
+@cache
+def texts() -> dict[str, TextCase]:
+    """All text cases by name."""
+    return read_topics(FIXTURES / "texts", TextCase)
+
+
+@cache
+def conversations() -> dict[str, ChatCase]:
+    """All conversations by name."""
+    return read_topics(FIXTURES / "conversations", ChatCase)
+
+
+@cache
+def published() -> list[Published]:
+    """All published outputs."""
+    path = FIXTURES / "published.json"
+    return [parse(Published, row, path, str(row.get("id"))) for row in read_json(path)]

@@ -1,0 +1,116 @@
+"""The registry: what `fixtures/models.toml` says of each model."""
+
+import json
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+REGISTRY = FIXTURES / "models.toml"
+
+Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Scalar = str | int | float | bool | None
+
+T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class DataError(ValueError):
+    """A data file is wrong; the message is one line: file, place, what is allowed."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class PinnedFile:
+    """A file of the model's folder.
+
+    `published` says that the hash is the hub's own, so that it holds for every source; otherwise
+    it is the hash of what the bundle builds and says nothing of the hub's file.
+    """
+
+    sha256: Sha256
+    bytes: int
+    published: bool
+
+
+@dataclass(frozen=True, config=STRICT)
+class TokenizerFacts:
+    """What a loaded tokenizer must declare. Ids are token ids; None where there is no such token."""
+
+    json_class: str  # `tokenizer_class` of tokenizer_config.json
+    vocabulary_size: int  # len(tokenizer), added tokens included
+    vocabulary_sha256: Sha256  # of "id<TAB>token<LF>" over all ids, UTF-8
+    merges: int
+    merges_sha256: Sha256  # of "left right<LF>" in rank order, UTF-8
+    model_max_length: int
+    padding_side: Literal["left", "right"]
+    clean_up: bool  # clean_up_tokenization_spaces
+    bos: int | None = None
+    eos: int | None = None
+    pad: int | None = None
+    unk: int | None = None
+    template_sha256: Sha256 | None = None  # of the chat template's text, UTF-8
+
+
+@dataclass(frozen=True, config=STRICT)
+class Model:
+    """One model of the registry; `key` is its table's name."""
+
+    key: str
+    title: str
+    hub_id: str
+    licence: str
+    context_length: int
+    capabilities: tuple[Capability, ...]
+    tokenizer: TokenizerFacts
+    architecture: dict[str, Any]  # config.json, keys in the file's order
+    files: dict[str, PinnedFile]
+    revision: Revision | None = None  # None: the model comes from a package, not from the hub
+    default_system: str | None = None  # the system message a template adds by itself
+    generation_prompt: str | None = None  # what add_generation_prompt appends
+    conversation_end: str = ""  # what stands in its place without add_generation_prompt
+    single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"
+
+    def can(self, *needs: str) -> bool:
+        """Whether the model declares all the named capabilities."""
+        return set(needs) <= set(self.capabilities)
+
+
+def one_line(error: ValidationError, file: Path, table: str) -> DataError:
+    """The first validation error as `file: table: key: what is wrong (allowed: ...)`."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "(table)"
+    if first["type"] == "unexpected_keyword_argument":
+        message = "unknown key; see the fields in tests/harness/models.py and cases.py"
+    else:
+        message = f"{first['msg']}; got {first['input']!r:.80}"
+    return DataError(f"{file.parent.name}/{file.name}: [{table}] {place}: {message}")
+
+
+def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
+    """Build a frozen dataclass from a data table, or raise DataError naming the place."""
+    try:
+        # Strict validation takes lists for tuples and tables for dataclasses in JSON only.
+        return TypeAdapter(kind).validate_json(json.dumps(table))
+    except ValidationError as error:
+        raise one_line(error, file, name) from None
+
+
+def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
+    """All models by key, in the file's order; DataError if the file is not as it should be."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+    return {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
+
+
+@cache
+def registry() -> dict[str, Model]:
+    """The project's own registry, read once."""
+    return read_registry()

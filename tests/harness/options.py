@@ -1,0 +1,92 @@
+"""The suite's pytest options, and what the report header says of a run."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from .assets import SOURCES as SOURCE_NAMES
+from .assets import Sources, parse_directories
+from .cases import conversations, published, texts
+from .errors import AssetError
+from .loading import KEYS, SOURCES
+from .models import DataError, registry
+
+PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; `pytest --help` shows them in one group."""
+    group = parser.getgroup("conformance", "model conformance")
+    group.addoption(
+        "--source",
+        choices=SOURCE_NAMES,
+        default="bundle",
+        help="where tokenizer files come from: built from index packages, or the hub "
+        "(default: bundle)",
+    )
+    group.addoption(
+        "--model-dir",
+        action="append",
+        default=[],
+        metavar="KEY=DIR",
+        help="use this folder for this model; may be given several times",
+    )
+    group.addoption(
+        "--models",
+        default="",
+        metavar="KEY,KEY",
+        help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
+        "--gate",
+        action="store_true",
+        help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure",
+    )
+    group.addoption(
+        "--snapshot-prune",
+        action="store_true",
+        help="remove snapshots no case uses; only after a complete green run",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check options and data before anything is collected; a mistake is one line."""
+    try:
+        directories = parse_directories(config.getoption("--model-dir"))
+        keys = tuple(filter(None, config.getoption("--models").split(","))) or tuple(registry())
+        if unknown := [key for key in keys if key not in registry()]:
+            raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
+        texts(), conversations(), published()
+    except (AssetError, DataError) as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
+    config.stash[KEYS] = keys
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the libraries a model passes through; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Sources, versions and options in force."""
+    sources = config.stash[SOURCES]
+    directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
+    options = [name for name in ("gate", "update_snapshots", "snapshot_prune") if config.getoption(name)]
+    return [
+        "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
+        f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
+        f"conformance: models {', '.join(config.stash[KEYS])}",
+        f"conformance: options {', '.join(options) or 'none'}"
+        + (" (CI)" if os.environ.get("CI") else ""),
+    ]

@@ -1,0 +1,48 @@
+"""Conversations to prompts, through `apply_chat_template` as users call it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .cases import ChatCase
+from .loading import Loaded
+from .tokens import quote, rows
+
+Messages = Sequence[dict[str, Any]]
+
+
+def options(chat: ChatCase) -> dict[str, Any]:
+    """The keyword arguments of a case, those that are at their default left out."""
+    given: dict[str, Any] = {"add_generation_prompt": chat.add_generation_prompt}
+    if chat.continue_final_message:
+        given["continue_final_message"] = True
+    if chat.tools is not None:
+        given["tools"] = list(chat.tools)
+    return given | chat.template_kwargs
+
+
+def render(model: Loaded, messages: Messages, **given: Any) -> str:
+    """The prompt's text."""
+    text = model.auto.apply_chat_template([dict(m) for m in messages], tokenize=False, **given)
+    assert isinstance(text, str), f"{model.key}: tokenize=False gave {type(text).__name__}"
+    return text
+
+
+def render_case(model: Loaded, chat: ChatCase, **changes: Any) -> str:
+    """The case's prompt, with some of its options changed."""
+    return render(model, chat.messages, **options(chat) | changes)
+
+
+def render_ids(model: Loaded, chat: ChatCase) -> list[int]:
+    """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
+    batch = model.auto.apply_chat_template(
+        [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **options(chat)
+    )
+    return list(batch["input_ids"])
+
+
+def prompt_rows(model: Loaded, chat: ChatCase) -> list[str]:
+    """The prompt line by line, then its ids: what a reviewer needs side by side."""
+    # Not str.splitlines: that also cuts at characters which are no line ends to a tokenizer.
+    lines = [line + "\n" for line in render_case(model, chat).split("\n")]
+    lines[-1] = lines[-1][:-1]
+    return [*map(quote, filter(None, lines)), *rows(model, render_ids(model, chat))]

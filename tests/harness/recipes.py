@@ -1,0 +1,126 @@
+"""From a recipe (`fixtures/recipes/KEY.json`) and a vocabulary to the bytes of a model's files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .models import FIXTURES, STRICT, DataError, Model, parse
+from .models import dataclass as checked
+from .vocabularies import Vocabulary
+
+RECIPES = FIXTURES / "recipes"
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+@checked(frozen=True, config=STRICT)
+class Origin:
+    """A file inside a downloaded package; `size` is the number of tokens to take from a GGUF."""
+
+    package: str
+    path: str
+    size: int = 0
+    replace: tuple[str, str] | None = None  # the one correction a template needs
+
+
+@checked(frozen=True, config=STRICT)
+class FileRecipe:
+    """One file: its JSON content with placeholders, and how its text is laid out."""
+
+    content: dict[str, Any] | str
+    newline: str = "\n"
+    end: str = "\n"
+    inline: tuple[str, ...] = ()  # keys whose value stands on one line
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """An entry of `added_tokens`; `flags` are those that are true."""
+
+    id: int
+    content: str
+    flags: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as `tokenizer.json` writes it."""
+        given = {flag: flag in self.flags for flag in FLAGS}
+        return {"id": self.id, "content": self.content, **given}
+
+
+@checked(frozen=True, config=STRICT)
+class Recipe:
+    """Everything a model's folder is built from, short of the vocabulary."""
+
+    vocabulary: Origin
+    added_tokens: tuple[dict[str, Any], ...]
+    files: dict[str, FileRecipe]
+    template: Origin | None = None
+
+    def tokens(self) -> list[AddedToken]:
+        """The added tokens, ranges written out."""
+        rows: list[AddedToken] = []
+        for row in self.added_tokens:
+            flags = tuple(row.get("flags", ()))
+            for offset in range(row.get("count", 1)):
+                content = row["content"].replace("#", str(row.get("number", 0) + offset))
+                rows.append(AddedToken(row["id"] + offset, content, flags))
+        return rows
+
+
+def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
+    """The recipe of a model; `"extends": OTHER` takes what it does not say from OTHER's."""
+    path = folder / f"{key}.json"
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"recipes/{path.name}: {error}") from None
+    if base := table.pop("extends", None):
+        parent = json.loads((folder / f"{base}.json").read_text(encoding="utf-8"))
+        files = {
+            name: {**parent["files"].get(name, {}), **table["files"].get(name, {})}
+            for name in {**parent["files"], **table["files"]}
+        }
+        table = {**parent, **table, "files": files}
+    return parse(Recipe, table, path, key)
+
+
+def build_files(
+    model: Model, recipe: Recipe, vocabulary: Vocabulary, template: str | None
+) -> dict[str, bytes]:
+    """The bytes of every file of the model's folder, by name."""
+    tokens = [token.as_json() for token in recipe.tokens()]
+    values: dict[str, Any] = {
+        "@vocabulary": {token: index for index, token in enumerate(vocabulary.tokens)},
+        "@merges": list(vocabulary.merges),
+        "@added_tokens": tokens,
+        "@added_tokens_decoder": {str(token["id"]): decoder_entry(token) for token in tokens},
+        "@architecture": model.architecture,
+        "@template": template,
+    }
+    return {name: render(file, values) for name, file in recipe.files.items()}
+
+
+def decoder_entry(token: dict[str, Any]) -> dict[str, Any]:
+    """An added token as `tokenizer_config.json` writes it: without id, keys sorted."""
+    return {key: token[key] for key in sorted(token) if key != "id"}
+
+
+def render(file: FileRecipe, values: dict[str, Any]) -> bytes:
+    """Fill the placeholders and lay the JSON out as the hub's file is."""
+    text = json.dumps(fill(file.content, values, file.inline), indent=2, ensure_ascii=False)
+    for key in file.inline:
+        assert isinstance(file.content, dict)
+        text = text.replace(f'"@inline {key}"', json.dumps(file.content[key], ensure_ascii=False))
+    return (text + file.end).replace("\n", file.newline).encode()
+
+
+def fill(content: Any, values: dict[str, Any], inline: tuple[str, ...] = ()) -> Any:
+    """Put the values in the places of their placeholders."""
+    if isinstance(content, dict):
+        return {
+            key: f"@inline {key}" if key in inline else fill(value, values)
+            for key, value in content.items()
+        }
+    if isinstance(content, str):
+        return values.get(content, content)
+    return content
