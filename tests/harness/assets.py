@@ -7,9 +7,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bundle import Progress, bundle
+from .bundle import bundle
 from .errors import AssetError
 from .models import DataError, Model, registry
+from .packages import Progress
 
 SOURCES = ("bundle", "hub")
 OFFLINE = "HF_HUB_OFFLINE"

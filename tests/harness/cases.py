@@ -18,7 +18,8 @@ Comment = Annotated[str, Field(min_length=10)]
 @dataclass(frozen=True, config=STRICT)
 class Declared:
     """A declared exception: what decoding the ids, or cutting by offsets, gives instead of the
-    text for some models, and why."""
+    text for some models, and why.
+    """
 
     models: tuple[str, ...]
     kind: Literal["decode", "offsets"]

@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from .bundle import folder_of, is_intact, sha256
+from .bundle import folder_of, is_intact
+from .cache import sha256
 from .loading import Loaded, file_pipeline, pipeline
 from .options import versions
 from .tokens import at, parting, quote, rows, side_by_side
@@ -49,13 +50,17 @@ def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None) -> str:
         return f"{', '.join(changed)} is not the pinned file"
     if replaced := replaced_parts(loaded):
         name = type(loaded.auto).__name__
-        return f"transformers {now['transformers']} ({name}) replaces the file's {', '.join(replaced)}"
+        return (
+            f"transformers {now['transformers']} ({name}) replaces the file's {', '.join(replaced)}"
+        )
     moved = [
         f"{package} {old} -> {now.get(package, 'absent')}"
         for package, old in (recorded or {}).items()
         if now.get(package) != old
     ]
-    return ", ".join(moved) or "files, pipeline and versions are as recorded: the case or code changed"
+    return (
+        ", ".join(moved) or "files, pipeline and versions are as recorded: the case or code changed"
+    )
 
 
 def unchanged(loaded: Loaded) -> str:
@@ -104,7 +109,9 @@ def first_leaf(got: Any, expected: Any, path: str = "") -> tuple[str, Any, Any]:
         name = next(key for key in expected if got[key] != expected[key])
         return first_leaf(got[name], expected[name], f"{path}.{name}")
     if isinstance(got, list) and isinstance(expected, list) and len(got) == len(expected):
-        index = next(i for i, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1])
+        index = next(
+            i for i, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1]
+        )
         return first_leaf(got[index], expected[index], f"{path}[{index}]")
     return path, got, expected
 

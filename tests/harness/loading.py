@@ -122,4 +122,4 @@ def model(request: pytest.FixtureRequest, loader: Callable[[str], Loaded]) -> Lo
 
 
 SOURCES = pytest.StashKey[Sources]()
-KEYS = pytest.StashKey[tuple[str, ...]]()
+KEYS = pytest.StashKey[list[str]]()

@@ -40,7 +40,7 @@ class PinnedFile:
 
 @dataclass(frozen=True, config=STRICT)
 class TokenizerFacts:
-    """What a loaded tokenizer must declare. Ids are token ids; None where there is no such token."""
+    """What a loaded tokenizer must declare; a token id is None where there is no such token."""
 
     json_class: str  # `tokenizer_class` of tokenizer_config.json
     vocabulary_size: int  # len(tokenizer), added tokens included

@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
     try:
         directories = parse_directories(config.getoption("--model-dir"))
-        keys = tuple(filter(None, config.getoption("--models").split(","))) or tuple(registry())
+        keys = [key for key in config.getoption("--models").split(",") if key] or list(registry())
         if unknown := [key for key in keys if key not in registry()]:
             raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
         texts(), conversations(), published()
@@ -80,13 +80,15 @@ def versions() -> dict[str, str]:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Sources, versions and options in force."""
-    sources = config.stash[SOURCES]
+    sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
-    options = [name for name in ("gate", "update_snapshots", "snapshot_prune") if config.getoption(name)]
+    options = [
+        name for name in ("gate", "update_snapshots", "snapshot_prune") if config.getoption(name)
+    ]
     return [
         "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
-        f"conformance: models {', '.join(config.stash[KEYS])}",
+        f"conformance: models {', '.join(keys)}",
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]

@@ -1,19 +1,20 @@
 """From a recipe (`fixtures/recipes/KEY.json`) and a vocabulary to the bytes of a model's files."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass as plain
 from pathlib import Path
 from typing import Any
 
+from pydantic.dataclasses import dataclass
+
 from .models import FIXTURES, STRICT, DataError, Model, parse
-from .models import dataclass as checked
 from .vocabularies import Vocabulary
 
 RECIPES = FIXTURES / "recipes"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
-@checked(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Origin:
     """A file inside a downloaded package; `size` is the number of tokens to take from a GGUF."""
 
@@ -23,7 +24,7 @@ class Origin:
     replace: tuple[str, str] | None = None  # the one correction a template needs
 
 
-@checked(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT)
 class FileRecipe:
     """One file: its JSON content with placeholders, and how its text is laid out."""
 
@@ -33,7 +34,7 @@ class FileRecipe:
     inline: tuple[str, ...] = ()  # keys whose value stands on one line
 
 
-@dataclass(frozen=True)
+@plain(frozen=True)
 class AddedToken:
     """An entry of `added_tokens`; `flags` are those that are true."""
 
@@ -47,7 +48,7 @@ class AddedToken:
         return {"id": self.id, "content": self.content, **given}
 
 
-@checked(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
     """Everything a model's folder is built from, short of the vocabulary."""
 

@@ -21,14 +21,19 @@ class Results:
     skips: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def outcome(self, node: str) -> str | None:
         """The node's outcome, None if it did not run."""
         return self.outcomes.get(node)
 
+    def nodes(self) -> list[str]:
+        """What was selected; on xdist's controller, which collects nothing, what was reported."""
+        return self.selected or list(self.outcomes)
+
     def whole(self) -> bool:
         """Whether every selected test has an outcome."""
-        return bool(self.selected) and all(node in self.outcomes for node in self.selected)
+        return bool(self.outcomes) and all(node in self.outcomes for node in self.selected)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember what is to run (under xdist the reports say it)."""
@@ -37,8 +42,6 @@ class Results:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Sort a report into one outcome; a broken setup or teardown is an error."""
         node = report.nodeid
-        if node not in self.outcomes and report.when == "setup" and not self.selected:
-            self.outcomes[node] = "passed"
         if hasattr(report, "wasxfail"):
             self.outcomes[node] = "known" if report.skipped else "failed"
         elif report.skipped:
@@ -76,7 +79,7 @@ def matrix(outcomes: dict[str, str]) -> list[str]:
         if place := place_of(node):
             cells.setdefault(place, Counter())[outcome] += 1
     keys = [key for key in registry() if any(key == place[0] for place in cells)]
-    areas = list(dict.fromkeys(area for _, area in cells))
+    areas = sorted({area for _, area in cells})
     table = [["", *areas]]
     for key in keys:
         table.append([key, *(cell_text(cells.get((key, area))) for area in areas)])
@@ -96,14 +99,16 @@ def cell_text(counts: Counter[str] | None) -> str:
 def gate_lines(config: pytest.Config, results: Results) -> list[str]:
     """What could not be checked, a line each; empty if all evidence is there."""
     lines = []
-    ran = [outcome for outcome in results.outcomes.values() if outcome != "skipped"]
     expression = config.getoption("markexpr") or ""
-    if not ran:
+    if "gpu" in expression.replace("not gpu", "") and not cuda_available():
+        lines.append(f"there is no CUDA device, and -m {expression!r} selects tests that need one")
+    elif all(outcome == "skipped" for outcome in results.outcomes.values()):
         wanted = f" (-m {expression!r})" if expression else ""
         lines.append(f"nothing ran: no selected test could be executed{wanted}")
-    if "gpu" in expression.replace("not gpu", "") and not cuda_available():
-        lines.append("gpu tests are selected and there is no CUDA device")
     lines += [f"{count} skipped: {reason}" for reason, count in results.skips.items()]
+    lines += [
+        f"missing snapshots: {line}; record with --snapshot-update" for line in results.missing
+    ]
     lines += [f"unused snapshots: {line}; remove with --snapshot-prune" for line in results.unused]
     return lines
 

