@@ -108,6 +108,8 @@ def read_topic(path: Path, kind: type[Any]) -> list[Any]:
         )
     cases: dict[str, Any] = {}
     for row in content["cases"]:
+        if not isinstance(row, dict):
+            raise DataError(f"{path.parent.name}/{path.name}: cases: {row!r:.40} is no object")
         place = str(row.get("id", "(case without id)"))
         case = parse(kind, {**row, "topic": path.stem}, path, place)
         if cases.setdefault(case.id, case) is not case:

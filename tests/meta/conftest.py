@@ -32,8 +32,9 @@ class Run:
 
 
 def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
-    """Run the real suite; `environment` is added to ours, CI and xdist's own variables left out."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CI", "PYTEST_"))}
+    """Run the real suite; `environment` is added to ours, but for what this run set for itself."""
+    ours = ("CI", "PYTEST_", "HF_HUB_OFFLINE", "MODEL_CONFORMANCE_OFFLINE", "GITHUB_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command,

@@ -1,0 +1,133 @@
+"""Real models for the memory arithmetic: at full size without memory, and small ones with it.
+
+The six architectures are built on the meta device, so that nothing is allocated: transformers'
+own quantiser swaps the layers, and bitsandbytes quantises the meta weights with the shape
+functions it registers for its operators. That such a model has the size of a loaded one is
+shown on small models, which are saved, loaded and quantised for real.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from tests.harness.memory import Load
+from tests.harness.models import Model, registry
+
+# Odd on purpose: most weights fill neither whole blocks (64) nor whole nested blocks (256).
+SMALL = {
+    "hidden_size": 90,
+    "intermediate_size": 211,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "num_hidden_layers": 2,
+    "vocab_size": 301,
+    **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0),
+}
+
+
+def small(key: str) -> Model:
+    """The model with its own architecture but few and narrow layers."""
+    model = registry()[key]
+    return replace(model, architecture={**model.architecture, **SMALL})
+
+
+def unquantised(model: Model, device: str) -> Any:
+    """The model in bf16 with random weights, or with none on the device "meta"."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(**model.architecture)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+
+
+def quantisation(load: Load, double_quant: bool = True, skip: list[str] | None = None) -> Any:
+    """The task's configuration; `skip` replaces transformers' own list of layers left alone."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if load == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skip)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_use_double_quant=double_quant,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_type="nf4",
+        llm_int8_skip_modules=skip,
+    )
+
+
+def on_meta(model: Model, load: Load, **options: Any) -> Any:
+    """The model on the meta device, quantised unless in bf16; options of `quantisation`."""
+    import torch
+    from bitsandbytes import functional
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    built = unquantised(model, "meta")
+    if load == "bf16":
+        return built
+    quantizer = AutoHfQuantizer.from_config(quantisation(load, **options))
+    quantizer.preprocess_model(model=built, device_map=None)
+    # bitsandbytes keeps this table for the process: one on meta would break all later loads.
+    with patch.dict(functional.name2qmap, dynamic=functional.create_dynamic_map().to("meta")):
+        for layer in quantised_layers(built):
+            for parameter in layer.parameters():
+                # The swapped layers are fp32; loading puts the checkpoint's bf16 into them.
+                parameter.data = parameter.data.to(torch.bfloat16)
+            layer.weight = layer.weight._quantize("meta")
+    return built
+
+
+def loaded(folder: Path, load: Load, **options: Any) -> Any:
+    """The saved model, loaded as a user does, on the CPU."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = None if load == "bf16" else quantisation(load, **options)
+    return AutoModelForCausalLM.from_pretrained(
+        folder, quantization_config=config, dtype=torch.bfloat16
+    )
+
+
+def quantised_layers(model: Any) -> list[Any]:
+    """The layers whose weight is quantised, or is to be."""
+    from bitsandbytes.nn import Int8Params, Params4bit
+
+    kinds = (Int8Params, Params4bit)
+    return [m for m in model.modules() if isinstance(getattr(m, "weight", None), kinds)]
+
+
+def size(tensors: Iterable[Any]) -> int:
+    """Bytes of the tensors; one that comes twice counts once."""
+    unique = {id(tensor): tensor for tensor in tensors}
+    return sum(tensor.numel() * tensor.element_size() for tensor in unique.values())
+
+
+def measured_by_kind(model: Any) -> dict[str, Any]:
+    """The fields of `Footprint`, added up over a real model's parameters and buffers."""
+    quantised = {id(layer.weight) for layer in quantised_layers(model)}
+    embedding = model.get_input_embeddings().weight
+    names = ("quantised_linears", "kept_linears", "embedding", "norms", "biases")
+    kinds: dict[str, list[Any]] = {name: [] for name in names}
+    for name, tensor in model.named_parameters():
+        if name.endswith(".bias"):
+            kinds["biases"].append(tensor)
+        elif tensor is embedding:
+            kinds["embedding"].append(tensor)
+        elif id(tensor) in quantised:
+            kinds["quantised_linears"].append(tensor)
+        else:
+            kinds["norms" if "norm" in name else "kept_linears"].append(tensor)
+    buffers = {name: size([tensor]) for name, tensor in model.named_buffers()}
+    return {name: size(tensors) for name, tensors in kinds.items()} | {"buffers": buffers}
+
+
+def quant_state_tensors(model: Any) -> Iterator[Any]:
+    """All tensors of the model's quant_states."""
+    for layer in quantised_layers(model):
+        state = layer.weight.quant_state
+        yield from (state.absmax, state.code)
+        if state.nested:
+            yield from (state.offset, state.state2.absmax, state.state2.code)

@@ -1,0 +1,47 @@
+"""`--source hub` through the real client and a loopback hub: the identical snapshots hold."""
+
+from pathlib import Path
+
+from tests.harness.models import registry
+from tests.meta.conftest import run_pytest
+from tests.meta.hub_server import Seen, serve
+
+
+def folders(bundle: dict[str, Path]) -> dict[str, Path]:
+    """The bundle's folders under the names of the repositories they stand for."""
+    return {m.hub_id: bundle[key] for key, m in registry().items() if m.revision}
+
+
+def test_hub_gives_the_same_snapshots(bundle: dict[str, Path], tmp_path: Path) -> None:
+    seen: list[Seen] = []
+    with serve(folders(bundle), {}, seen) as endpoint:
+        home = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
+        run = run_pytest("tests/conformance", "--source", "hub", "--gate", **home)
+        assert run.code == 0, run.out[-3000:]
+        asked = len(seen)
+        assert asked > 0
+        again = run_pytest(
+            "tests/conformance", "--source", "hub", "--models", "phi3", HF_HUB_OFFLINE="1", **home
+        )
+        assert again.code == 0, again.out[-3000:]
+        assert len(seen) == asked, "a cached model asks the hub nothing"
+
+
+def test_refusal_is_the_failure_of_every_test_in_one_sentence(
+    bundle: dict[str, Path], tmp_path: Path
+) -> None:
+    repository = registry()["phi3"].hub_id
+    with serve(folders(bundle), {repository: "gated"}) as endpoint:
+        run = run_pytest(
+            "tests/conformance/test_prices.py",
+            "--source",
+            "hub",
+            "--models",
+            "phi3",
+            HF_ENDPOINT=endpoint,
+            HF_HOME=str(tmp_path),
+            HF_TOKEN="hf_canary0123456789",
+        )
+    assert run.code == 1
+    assert "its licence is not accepted" in run.line(f"phi3: phi3 ({repository})")
+    assert "canary" not in run.out

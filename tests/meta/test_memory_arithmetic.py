@@ -1,0 +1,101 @@
+"""The memory arithmetic against transformers and bitsandbytes, to the byte."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.harness.memory import LOADS, Load, footprint, quant_state_bytes
+from tests.harness.models import Model, registry
+
+from . import real_models as real
+
+Loads = pytest.mark.parametrize("load", LOADS)
+Models = pytest.mark.parametrize("key", list(registry()))
+DoubleQuant = pytest.mark.parametrize("double_quant", [True, False], ids=["double", "single"])
+
+# Measured on an H100 with transformers 5.17 and bitsandbytes 0.50.2, random weights.
+LLAMA: dict[Load, int] = {
+    "nf4": 5_591_540_224,
+    "int8": 9_081_201_152,
+    "bf16": 16_060_523_008,
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], Path]:
+    """A function that saves a small model with random weights, once each."""
+    folders: dict[str, Path] = {}
+
+    def save(model: Model) -> Path:
+        if model.key not in folders:
+            folders[model.key] = tmp_path_factory.mktemp(model.key)
+            real.unquantised(model, "cpu").save_pretrained(folders[model.key])
+        return folders[model.key]
+
+    return save
+
+
+@Loads
+@Models
+def test_footprint_is_transformers_own(key: str, load: Load) -> None:
+    model = registry()[key]
+    built, ours = real.on_meta(model, load), footprint(model, load)
+    assert real.measured_by_kind(built) == vars(ours)
+    assert built.get_memory_footprint(return_buffers=False) == ours.parameters
+    assert built.get_memory_footprint() == ours.total
+
+
+@Loads
+@Models
+def test_footprint_of_a_loaded_small_model(
+    saved: Callable[[Model], Path], key: str, load: Load
+) -> None:
+    model = real.small(key)
+    built, ours = real.loaded(saved(model), load), footprint(model, load)
+    assert real.measured_by_kind(built) == vars(ours)
+    assert built.get_memory_footprint() == ours.total
+
+
+@Loads
+@pytest.mark.parametrize("key", ["llama3_1", "llama3_1_instruct"])
+def test_footprint_is_the_one_measured_on_a_gpu(key: str, load: Load) -> None:
+    assert footprint(registry()[key], load).total == LLAMA[load]
+
+
+@DoubleQuant
+@Models
+def test_quant_states(key: str, double_quant: bool) -> None:
+    model = registry()[key]
+    built = real.on_meta(model, "nf4", double_quant=double_quant)
+    ours = quant_state_bytes(model, double_quant=double_quant)
+    assert real.size(real.quant_state_tensors(built)) == ours
+    assert built.get_memory_footprint() == footprint(model, "nf4").total
+
+
+@DoubleQuant
+@Models
+def test_quant_states_of_a_loaded_small_model(
+    saved: Callable[[Model], Path], key: str, double_quant: bool
+) -> None:
+    model = real.small(key)
+    built = real.loaded(saved(model), "nf4", double_quant=double_quant)
+    tensors = list(real.quant_state_tensors(built))
+    assert real.size(tensors) == quant_state_bytes(model, double_quant=double_quant)
+    storages = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    assert len(storages) == len(tensors)
+
+
+def test_quant_states_of_llama() -> None:
+    model = registry()["llama3_1"]
+    assert quant_state_bytes(model) == 111_000_448
+    assert quant_state_bytes(model, double_quant=False) == 436_221_952
+    assert quant_state_bytes(model, blocksize=128, double_quant=False) == 218_118_144
+
+
+def test_unknown_architecture_is_named() -> None:
+    llama = registry()["llama3_1"]
+    model = replace(llama, architecture={**llama.architecture, "model_type": "gemma"})
+    with pytest.raises(ValueError, match=r"'gemma' is not known .*llama, phi3, qwen2, starcoder2"):
+        footprint(model, "nf4")
