@@ -1,12 +1,11 @@
 """The model's files, and what loading them makes of them."""
 
-import hashlib
 import json
 from typing import Any
 
 import pytest
 
-from tests.harness.cache import sha256
+from tests.harness.cache import sha256, sha256_text
 from tests.harness.diagnosis import check_value, fail, pinned_file
 from tests.harness.loading import PARTS, Loaded, file_pipeline, pipeline
 from tests.harness.models import registry
@@ -30,11 +29,10 @@ def test_files_are_the_pinned_ones(model: Loaded) -> None:
 
 
 def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
-    tokens = {index: token for token, index in model.raw.get_vocab(with_added_tokens=True).items()}
     facts = model.model.tokenizer
-    digest = hashlib.sha256("".join(f"{i}\t{tokens[i]}\n" for i in sorted(tokens)).encode())
-    if digest.hexdigest() == facts.vocabulary_sha256:
+    if model.file.vocabulary_sha256 == facts.vocabulary_sha256:
         return
+    tokens = {index: token for token, index in model.file.vocabulary.items()}
     headline = f"{model.key}: vocabulary: {len(tokens)} tokens, declared {facts.vocabulary_size}"
     if pinned := pinned_file(model, "tokenizer.json"):
         content = json.loads(pinned)
@@ -50,7 +48,7 @@ def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
 
 
 def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
-    got, expected = model.auto.get_vocab(), model.raw.get_vocab(with_added_tokens=True)
+    got, expected = model.auto.get_vocab(), model.file.vocabulary
     if got != expected:
         token = sorted(set(got.items()) ^ set(expected.items()), key=lambda entry: entry[1])[0][0]
         fail(
@@ -60,10 +58,8 @@ def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
 
 
 def test_merges_are_the_declared_ones(model: Loaded) -> None:
-    rows = model.file["model"]["merges"]
-    merges = [row if isinstance(row, str) else " ".join(row) for row in rows]
-    digest = hashlib.sha256("".join(f"{merge}\n" for merge in merges).encode()).hexdigest()
-    if digest == model.model.tokenizer.merges_sha256:
+    merges = model.file.merges
+    if sha256_text("\n".join([*merges, ""])) == model.model.tokenizer.merges_sha256:
         return
     headline = f"{model.key}: merges: {len(merges)}, declared {model.model.tokenizer.merges}"
     if pinned := pinned_file(model, "tokenizer.json"):
@@ -79,14 +75,14 @@ def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
     content = read_recipe(model.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
     declared = file_pipeline(content)[part]
-    got = file_pipeline(model.file)[part]
+    got = file_pipeline(model.file.content)[part]
     check_value(model, f"{part} in tokenizer.json", got, declared)
 
 
 @pytest.mark.parametrize("part", PIPELINE)
 def test_loaded_pipeline_is_the_files(model: Loaded, part: str) -> None:
     got = pipeline(model.auto.backend_tokenizer)[part]
-    expected = file_pipeline(model.file)[part]
+    expected = file_pipeline(model.file.content)[part]
     note = f"likely cause: {type(model.auto).__name__} builds its own {part}"
     check_value(model, f"loaded {part} is not the file's", got, expected, note)
 
@@ -98,7 +94,7 @@ def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
 
 def test_files_added_tokens_are_the_declared_ones(model: Loaded) -> None:
     declared = declared_added_tokens(model.key)
-    got = {token["id"]: token for token in model.file["added_tokens"]}
+    got = {token["id"]: token for token in model.file.content["added_tokens"]}
     for index in sorted(declared | got):
         what = f"added token {index} in tokenizer.json"
         check_value(model, what, got.get(index), declared.get(index))
@@ -149,5 +145,5 @@ def test_config_is_the_declared_one(model: Loaded) -> None:
 
 @pytest.mark.needs("chat")
 def test_template_is_the_declared_one(model: Loaded) -> None:
-    digest = hashlib.sha256(model.auto.chat_template.encode()).hexdigest()
+    digest = sha256_text(model.auto.chat_template)
     check_value(model, "chat template's sha256", digest, model.model.tokenizer.template_sha256)

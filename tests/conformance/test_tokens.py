@@ -12,7 +12,7 @@ def test_ids_are_the_files(model: Loaded, text: TextCase) -> None:
 
 def test_bos_is_as_declared(model: Loaded, text: TextCase) -> None:
     bos, ids = model.model.tokenizer.bos, model.ids(text)
-    plain = model.auto.encode(text.full_text, add_special_tokens=False)
+    plain = model.plain_ids(text)
     wanted = [bos, *plain] if model.model.can("bos") else plain
     what = "one BOS in front" if model.model.can("bos") else "no BOS in front"
     check_ids(model, text.name, f"{what} and nothing else added", ids, wanted)
@@ -28,7 +28,7 @@ def test_offsets_rebuild_the_text(model: Loaded, text: TextCase) -> None:
 
 
 def test_decoding_gives_the_text_back(model: Loaded, text: TextCase) -> None:
-    ids = model.auto.encode(text.full_text, add_special_tokens=False)
+    ids = model.plain_ids(text)
     expected = text.expected(model.key, "decode")
     check_text(model, text.name, "decode(encode(text))", model.auto.decode(ids), expected)
 
@@ -36,7 +36,7 @@ def test_decoding_gives_the_text_back(model: Loaded, text: TextCase) -> None:
 def test_streaming_gives_the_whole_text(model: Loaded, text: TextCase) -> None:
     from tokenizers.decoders import DecodeStream
 
-    ids = model.auto.encode(text.full_text, add_special_tokens=False)
+    ids = model.plain_ids(text)
     stream = DecodeStream(skip_special_tokens=False)
     steps = [stream.step(model.auto.backend_tokenizer, token_id) or "" for token_id in ids]
     expected = text.expected(model.key, "decode")

@@ -19,6 +19,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_text(text: str) -> str:
+    """Hex digest of a text's UTF-8 bytes."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def storage_sentence(error: OSError) -> str:
     """One line for a cache that cannot be written."""
     what = error.strerror or str(error)

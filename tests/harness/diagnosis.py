@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 import pytest
 
 from .bundle import folder_of, is_intact
-from .cache import sha256
 from .loading import Loaded, file_pipeline, pipeline
 from .options import versions
 from .tokens import at, parting, quote, rows, side_by_side
@@ -24,29 +23,16 @@ def fail(headline: str, *details: str, next_step: str = "") -> NoReturn:
     pytest.fail("\n".join([headline, *details, next_step or rerun()]), pytrace=False)
 
 
-def changed_files(loaded: Loaded) -> list[str]:
-    """Names of the model's files that are not the pinned ones.
-
-    A hash that was not published says nothing of a hub's file, so it is not compared there.
-    """
-    return [
-        name
-        for name, file in loaded.model.files.items()
-        if (file.published or loaded.source != "hub")
-        and ((path := loaded.folder / name).is_file() is False or sha256(path) != file.sha256)
-    ]
-
-
 def replaced_parts(loaded: Loaded) -> list[str]:
     """Parts of the loaded pipeline that are not what the file says."""
-    live, file = pipeline(loaded.auto.backend_tokenizer), file_pipeline(loaded.file)
+    live, file = pipeline(loaded.auto.backend_tokenizer), file_pipeline(loaded.file.content)
     return [part for part, value in file.items() if live[part] != value]
 
 
 def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None) -> str:
     """One clause: files before transformers before tokenizers, the nearest to the data first."""
     now = versions()
-    if changed := changed_files(loaded):
+    if changed := loaded.changed_files:
         return f"{', '.join(changed)} is not the pinned file"
     if replaced := replaced_parts(loaded):
         name = type(loaded.auto).__name__
@@ -65,7 +51,7 @@ def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None) -> str:
 
 def unchanged(loaded: Loaded) -> str:
     """What stayed the same, as far as it can be seen."""
-    changed = changed_files(loaded)
+    changed = loaded.changed_files
     same = [name for name in loaded.model.files if name not in changed]
     now = ", ".join(f"{name} {number}" for name, number in versions().items())
     return f"as pinned: {', '.join(same) or 'no file'}; running: {now}"

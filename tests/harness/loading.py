@@ -1,15 +1,18 @@
 """Loaded tokenizers: one of each model a session, by AutoTokenizer and by `tokenizers` alone."""
 
+import gc
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .assets import Sources, prepare
+from .cache import sha256, sha256_text
 from .cases import TextCase
 from .errors import AssetError
 from .models import Model, registry
@@ -27,14 +30,66 @@ FLAGS = (
 
 
 @dataclass(frozen=True)
+class File:
+    """A `tokenizer.json`: as `tokenizers` loads it, and as JSON; both when first asked for."""
+
+    path: Path
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The file's own tokenizer, without transformers."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.path))
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The file's JSON."""
+        content: dict[str, Any] = json.loads(self.path.read_bytes())
+        return content
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Id of every token, added ones included."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab(with_added_tokens=True)
+        return vocabulary
+
+    @cached_property
+    def vocabulary_sha256(self) -> str:
+        """Digest of "id<TAB>token<LF>" over all ids."""
+        tokens = sorted((index, token) for token, index in self.vocabulary.items())
+        return sha256_text("".join([f"{index}\t{token}\n" for index, token in tokens]))
+
+    @cached_property
+    def merges(self) -> list[str]:
+        """The merges in rank order as "left right"; newer files write pairs."""
+        rows = self.content["model"]["merges"]
+        return [row if isinstance(row, str) else " ".join(row) for row in rows]
+
+
+@cache
+def shared_file(digest: str, size: int) -> dict[str, File]:
+    """A place for the one `File` of all paths with the same text."""
+    return {}
+
+
+def file_of(path: Path) -> File:
+    """The `File` of a path; both Llama folders hold one text but for the last line end."""
+    text = path.read_bytes().rstrip()
+    place = shared_file(hashlib.sha256(text).hexdigest(), len(text))
+    return place.setdefault("file", File(path))
+
+
+@dataclass(frozen=True)
 class Loaded:
-    """A model's tokenizer twice: as users load it (`auto`) and as its file says (`raw`)."""
+    """A model's tokenizer twice: as users load it (`auto`) and as its file says (`raw`).
+
+    Parametrisation hands these out; nothing is prepared or loaded before a test asks.
+    """
 
     model: Model
-    folder: Path
     source: str
-    auto: Any  # transformers' class hierarchy differs between versions: PreTrainedTokenizer*
-    raw: Any  # tokenizers.Tokenizer
+    folders: Callable[[], dict[str, Path]]
     memo: dict[str, list[int]] = field(default_factory=dict)
 
     @property
@@ -43,15 +98,46 @@ class Loaded:
         return self.model.key
 
     @cached_property
-    def file(self) -> dict[str, Any]:
-        """`tokenizer.json` as it stands in the folder."""
-        content: dict[str, Any] = json.loads((self.folder / "tokenizer.json").read_bytes())
-        return content
+    def folder(self) -> Path:
+        """The folder with the model's files; fails the test with one line if it cannot be had."""
+        return self.folders()[self.key]
+
+    @cached_property
+    def auto(self) -> Any:
+        """What `AutoTokenizer` makes of the folder; nothing in it may run code."""
+        from transformers import AutoTokenizer
+
+        auto = AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
+        gc.freeze()  # a vocabulary lives as long as the run: no need to look at it again
+        return auto
+
+    @cached_property
+    def file(self) -> File:
+        """The folder's `tokenizer.json`."""
+        return file_of(self.folder / "tokenizer.json")
+
+    @property
+    def raw(self) -> Any:
+        """The file's own `tokenizers.Tokenizer`."""
+        return self.file.tokenizer
 
     @cached_property
     def byte_level(self) -> bool:
         """Whether tokens are written in the byte-level alphabet (else SentencePiece's)."""
         return type(self.raw.decoder).__name__ == "ByteLevel"
+
+    @cached_property
+    def changed_files(self) -> list[str]:
+        """Names of the files that are not the pinned ones.
+
+        A hash that was not published says nothing of a hub's file, so it is not compared there.
+        """
+        return [
+            name
+            for name, file in self.model.files.items()
+            if (file.published or self.source != "hub")
+            and (not (self.folder / name).is_file() or sha256(self.folder / name) != file.sha256)
+        ]
 
     def ids(self, text: TextCase) -> list[int]:
         """What `AutoTokenizer...encode` gives for the case; encoded once a session."""
@@ -59,15 +145,12 @@ class Loaded:
             self.memo[text.name] = self.auto.encode(text.full_text)
         return self.memo[text.name]
 
-
-def load(model: Model, folder: Path, source: str) -> Loaded:
-    """Load both tokenizers of a folder; nothing in it may run code."""
-    from tokenizers import Tokenizer
-    from transformers import AutoTokenizer
-
-    auto = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Loaded(model, folder, source, auto, raw)
+    def plain_ids(self, text: TextCase) -> list[int]:
+        """The same without special tokens."""
+        name = f"{text.name} plain"
+        if name not in self.memo:
+            self.memo[name] = self.auto.encode(text.full_text, add_special_tokens=False)
+        return self.memo[name]
 
 
 def pipeline(tokenizer: Any) -> dict[str, Any]:
@@ -85,41 +168,33 @@ def file_pipeline(content: dict[str, Any]) -> dict[str, Any]:
     return {part: content[part] for part in PARTS} | {"model": flags}
 
 
-@pytest.fixture(scope="session")
-def loader(request: pytest.FixtureRequest) -> Callable[[str], Loaded]:
-    """Loads a model by key, once; all folders are prepared on the first call."""
-    sources: Sources = request.config.stash[SOURCES]
-    keys = request.config.stash[KEYS]
-    folders: dict[str, Path] = {}
-    loaded: dict[str, Loaded] = {}
-    problem: list[str] = []
+def models_of(config: pytest.Config) -> dict[str, Loaded]:
+    """The chosen models by key, one object each for the whole session."""
+    if MODELS not in config.stash:
+        sources, keys = config.stash[SOURCES], config.stash[KEYS]
+        answers: list[dict[str, Path] | AssetError] = []
 
-    def say(message: str) -> None:
-        capture = request.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            print(f"\n{message}", end="", flush=True)
+        def say(message: str) -> None:
+            capture = config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled():
+                print(f"\n{message}", end="", flush=True)
 
-    def get(key: str) -> Loaded:
-        if problem:
-            pytest.fail(problem[0], pytrace=False)
-        try:
-            if not folders:
-                folders.update(prepare([registry()[k] for k in keys], sources, say))
-        except AssetError as error:
-            problem.append(f"{key}: {error}")
-            pytest.fail(problem[0], pytrace=False)
-        if key not in loaded:
-            loaded[key] = load(registry()[key], folders[key], sources.of(key))
-        return loaded[key]
+        def folders() -> dict[str, Path]:
+            if not answers:
+                try:
+                    answers.append(prepare([registry()[key] for key in keys], sources, say))
+                except AssetError as error:
+                    answers.append(error)  # said by every test, but tried once
+            if isinstance(answers[0], AssetError):
+                pytest.fail(str(answers[0]), pytrace=False)
+            return answers[0]
 
-    return get
-
-
-@pytest.fixture
-def model(request: pytest.FixtureRequest, loader: Callable[[str], Loaded]) -> Loaded:
-    """The loaded model a test is parametrised with."""
-    return loader(request.param)
+        config.stash[MODELS] = {
+            key: Loaded(registry()[key], sources.of(key), folders) for key in keys
+        }
+    return config.stash[MODELS]
 
 
 SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()
+MODELS = pytest.StashKey[dict[str, Loaded]]()

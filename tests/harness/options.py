@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from .cases import conversations, published, texts
 from .errors import AssetError
 from .loading import KEYS, SOURCES
 from .models import DataError, registry
+from .quantized import WEIGHTS
+from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
 
@@ -33,6 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="KEY=DIR",
         help="use this folder for this model; may be given several times",
+    )
+    group.addoption(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[KEY=]auto|hub|dummy|DIR",
+        help="weights of the models that tests/quantized loads: auto (the hub's if they are "
+        "cached, else random ones), hub, dummy (random), or a checkpoint folder; alone for the "
+        "hub's models, with KEY= for one model; may be given several times (default: auto)",
     )
     group.addoption(
         "--models",
@@ -60,13 +72,16 @@ def pytest_configure(config: pytest.Config) -> None:
         keys = [key for key in config.getoption("--models").split(",") if key] or list(registry())
         if unknown := [key for key in keys if key not in registry()]:
             raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
+        weights = parse_weights(config.getoption("--weights"))
         texts(), conversations(), published()
     except (AssetError, DataError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
     config.stash[KEYS] = keys
+    config.stash[WEIGHTS] = weights
 
 
+@cache
 def versions() -> dict[str, str]:
     """Installed versions of the libraries a model passes through; absent ones are left out."""
     found = {"python": platform.python_version()}
@@ -82,6 +97,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Sources, versions and options in force."""
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
+    weights = [
+        f"{key} {in_force(registry()[key], config.stash[WEIGHTS][key])}"
+        for key in keys
+        if registry()[key].quantized_on
+    ]
     options = [
         name for name in ("gate", "update_snapshots", "snapshot_prune") if config.getoption(name)
     ]
@@ -89,6 +109,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
         f"conformance: models {', '.join(keys)}",
+        f"conformance: weights {', '.join(weights) or 'none'}",
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]
