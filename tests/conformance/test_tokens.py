@@ -11,11 +11,12 @@ def test_ids_are_the_files(model: Loaded, text: TextCase) -> None:
 
 
 def test_bos_is_as_declared(model: Loaded, text: TextCase) -> None:
-    bos, ids = model.model.tokenizer.bos, model.ids(text)
-    plain = model.plain_ids(text)
-    wanted = [bos, *plain] if model.model.can("bos") else plain
-    what = "one BOS in front" if model.model.can("bos") else "no BOS in front"
-    check_ids(model, text.name, f"{what} and nothing else added", ids, wanted)
+    plain, bos = model.plain_ids(text), model.model.tokenizer.bos
+    wanted, what = plain, "no BOS in front"
+    if model.model.can("bos"):
+        assert bos is not None
+        wanted, what = [bos, *plain], "one BOS in front"
+    check_ids(model, text.name, f"{what} and nothing else added", model.ids(text), wanted)
 
 
 def test_offsets_rebuild_the_text(model: Loaded, text: TextCase) -> None:

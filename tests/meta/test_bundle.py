@@ -110,8 +110,15 @@ def failure(process: subprocess.Popen[str]) -> str:
 
 
 def test_no_index_is_one_line(tmp_path: Path) -> None:
-    none = {"PIP_NO_INDEX": 1, "PIP_FIND_LINKS": tmp_path, "PIP_CONFIG_FILE": os.devnull}
-    line = failure(start("phi3", cache=tmp_path / "cache", **none))
+    line = failure(
+        start(
+            "phi3",
+            cache=tmp_path / "cache",
+            PIP_NO_INDEX=1,
+            PIP_FIND_LINKS=tmp_path,
+            PIP_CONFIG_FILE=os.devnull,
+        )
+    )
     assert "cannot be downloaded" in line
     assert "--source hub" in line
 

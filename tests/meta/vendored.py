@@ -1,0 +1,67 @@
+"""llama.cpp's vocabularies and test vectors, out of the sdist that the bundle is built from."""
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from tokenizers import Tokenizer
+
+from tests.harness.packages import download
+from tests.harness.tokens import quote
+
+PACKAGE = "llama_cpp_python"
+MODELS = "vendor/llama.cpp/models"
+FILES = {
+    "llama3_1": "ggml-vocab-llama-bpe.gguf",
+    "llama3_1_instruct": "ggml-vocab-llama-bpe.gguf",
+    "phi3": "ggml-vocab-phi-3.gguf",
+    "qwen2": "ggml-vocab-qwen2.gguf",
+    "starcoder2": "ggml-vocab-starcoder.gguf",
+}
+END = (".inp", ".out")
+SPM = "ggml-vocab-llama-spm.gguf"  # Llama-2's SentencePiece model, for the differential test
+
+
+def vendored(factory: pytest.TempPathFactory) -> Path:
+    """A folder with the vector files and Llama-2's vocabulary; downloaded once a session.
+
+    The workers of pytest-xdist share the folder above their own, and wait for the first of them.
+    """
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / "llama.cpp"
+    with FileLock(root / "llama.cpp.lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=root) as scratch:
+                archive = download({PACKAGE}, Path(scratch), print)[PACKAGE]
+                wanted = {SPM, *(f"{name}{end}" for name in FILES.values() for end in END)}
+                unpack(archive, wanted, Path(scratch) / "out").rename(folder)
+    return folder
+
+
+def unpack(archive: Path, wanted: set[str], target: Path) -> Path:
+    """Copy files of the models' folder out of the sdist in one pass; it is large."""
+    target.mkdir()
+    missing = {f"{archive.name.removesuffix('.tar.gz')}/{MODELS}/{name}" for name in wanted}
+    with tarfile.open(archive, "r|gz") as sdist:
+        for member in sdist:
+            if member.name in missing and (source := sdist.extractfile(member)):
+                (target / Path(member.name).name).write_bytes(source.read())
+                missing.remove(member.name)
+            if not missing:
+                return target
+    raise AssertionError(f"not in {archive.name}: {', '.join(sorted(missing))}")
+
+
+def open_file(folder: Path) -> Tokenizer:
+    """The tokenizer as its file says; transformers is no part of this."""
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """Ids with the tokens as the vocabulary writes them."""
+    return [f"{i} {quote(tokenizer.id_to_token(i) or '(no such id)')}" for i in ids]
