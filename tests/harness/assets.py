@@ -4,7 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bundle import bundle
@@ -55,13 +55,13 @@ def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[s
     return {key: folder for key, folder in folders.items() if folder is not None}
 
 
-def fetch_apart(models: list[Model], progress: Progress) -> dict[str, Path]:
+def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[str, Path]:
     """Run this module for `--source hub` in a process that may use the network."""
     progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
     environment = {name: value for name, value in os.environ.items() if name != OFFLINE}
     if os.environ.get("MODEL_CONFORMANCE_OFFLINE"):  # the user's own switch, kept by conftest
         environment[OFFLINE] = os.environ["MODEL_CONFORMANCE_OFFLINE"]
-    command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub"]
+    command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub", *options]
     run = subprocess.run(
         [*command, *(model.key for model in models)],
         capture_output=True,
@@ -75,6 +75,12 @@ def fetch_apart(models: list[Model], progress: Progress) -> dict[str, Path]:
     return {key: Path(folder) for key, _, folder in map(split_line, run.stdout.splitlines())}
 
 
+def weights_only(model: Model) -> Model:
+    """The model with its checkpoint for files, of which the large ones are not hashed here."""
+    late = {name: replace(pin, published=False) for name, pin in model.weights.items()}
+    return replace(model, files=model.checkpoint() | late)
+
+
 def split_line(line: str) -> tuple[str, str, str]:
     """`KEY<TAB>DIR` in its parts."""
     return line.partition("\t")
@@ -85,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.harness.assets", description=__doc__)
     parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
     parser.add_argument("--source", choices=SOURCES, default="bundle")
+    parser.add_argument("--weights", action="store_true", help="not tokenizers but checkpoints")
     options = parser.parse_args(arguments)
 
     def progress(message: str) -> None:
@@ -94,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
         if unknown := set(options.keys) - set(registry()):
             raise AssetError(f"unknown model {min(unknown)}: allowed are {', '.join(registry())}")
         models = [registry()[key] for key in options.keys or registry()]
+        if options.weights:
+            models = [weights_only(model) for model in models]
         if options.source == "hub":
             from .hub import fetch
 

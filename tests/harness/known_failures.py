@@ -2,20 +2,24 @@
 
 import re
 import tomllib
+from collections.abc import Generator
 from dataclasses import dataclass as plain
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from .loading import Loaded
 from .models import FIXTURES, STRICT, DataError, parse
-from .selection import is_complete
+from .reporting import RESULTS
+from .selection import distributed, is_complete
 
 KNOWN_FAILURES = FIXTURES / "known_failures.toml"
+Node = Annotated[str, Field(pattern=r"^test_")]
 Link = Annotated[str, Field(pattern=r"^https://")]
 
 
@@ -24,9 +28,9 @@ class KnownFailure:
     """Tests that fail under some versions of a package; `*` in a node stands for anything."""
 
     id: str
-    nodes: tuple[str, ...]
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1)]
     package: str
-    versions: str
+    versions: Annotated[str, Field(min_length=1)]
     reason: str
     link: Link
 
@@ -39,7 +43,10 @@ class KnownFailure:
                 f"fixtures/known_failures.toml: [{self.id}] versions: {self.versions!r} is no "
                 "version specifier such as '>=5.0.0,<5.8'"
             ) from None
-        return version(self.package) in wanted
+        try:
+            return version(self.package) in wanted
+        except PackageNotFoundError:
+            return False
 
 
 @plain(frozen=True)
@@ -51,12 +58,18 @@ class Pattern:
     regex: re.Pattern[str]
 
 
+KNOWN = pytest.StashKey[list[Pattern]]()
+ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
+
+
 def read_known_failures(path: Path = KNOWN_FAILURES) -> list[KnownFailure]:
     """All entries; DataError if the file is not as it should be."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"fixtures/{path.name}: {error}") from None
+    if loose := [key for key, table in tables.items() if not isinstance(table, dict)]:
+        raise DataError(f"fixtures/{path.name}: [{loose[0]}] must be a table")
     return [parse(KnownFailure, {**table, "id": key}, path, key) for key, table in tables.items()]
 
 
@@ -69,29 +82,66 @@ def patterns(entries: list[KnownFailure]) -> list[Pattern]:
     ]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that must fail, before -k and -m take tests away."""
+def dead_lines(known: list[Pattern], names: set[str]) -> list[str]:
+    """A line for each node that matches no test."""
+    return [
+        f"fixtures/known_failures.toml: [{pattern.entry.id}] nodes: {pattern.node!r} matches no "
+        "test; remove it or mend its spelling"
+        for pattern in known
+        if not any(pattern.regex.fullmatch(name) for name in names)
+    ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the entries before anything is collected; a mistake is one line."""
     try:
         known = patterns(read_known_failures())
         active = {pattern.entry.id for pattern in known if pattern.entry.in_force()}
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    unmatched = {(pattern.entry.id, pattern.node) for pattern in known}
+    config.stash[KNOWN] = known
+    config.stash[ACTIVE] = [pattern for pattern in known if pattern.entry.id in active]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that must fail, before -k and -m take tests away."""
     for item in items:
-        for pattern in known:
-            if not pattern.regex.fullmatch(item.name):
-                continue
-            unmatched.discard((pattern.entry.id, pattern.node))
-            if pattern.entry.id in active:
+        for pattern in config.stash[ACTIVE]:
+            if pattern.regex.fullmatch(item.name):
                 entry = pattern.entry
                 reason = f"{entry.id}: {entry.reason} ({entry.link})"
                 # Only a judgement of ours is the known failure; any other exception is news.
                 mark = pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason=reason)
                 item.add_marker(mark)
-    if unmatched and is_complete(config):
-        key, node = min(unmatched)
-        raise pytest.UsageError(
-            f"fixtures/known_failures.toml: [{key}] nodes: {node!r} matches no test; "
-            "remove it or mend its spelling"
-        )
+    lines = dead_lines(config.stash[KNOWN], {item.name for item in items})
+    if lines and is_complete(config) and not distributed(config):
+        raise pytest.UsageError(lines[0])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Look for dead entries of a distributed run, whose tests are known by their reports alone."""
+    config, results = session.config, session.config.stash[RESULTS]
+    controller = distributed(config) and not hasattr(config, "workerinput")
+    if controller and is_complete(config) and results.whole() and session.exitstatus in (0, 1):
+        names = {node.partition("::")[2] for node in results.outcomes}
+        results.problems += dead_lines(config.stash[KNOWN], names)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Ask for the model's files while it is plain that nothing is judged yet."""
+    model = item.callspec.params.get("model") if hasattr(item, "callspec") else None
+    if isinstance(model, Loaded) and item.get_closest_marker("xfail"):
+        assert model.folder
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
+    """A test that could not start, say for want of the model's files, is no known failure."""
+    report = yield
+    if call.when == "setup" and hasattr(report, "wasxfail") and call.excinfo:
+        report.outcome = "failed"
+        del report.wasxfail
+    return report

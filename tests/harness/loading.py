@@ -198,3 +198,4 @@ def models_of(config: pytest.Config) -> dict[str, Loaded]:
 SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()
 MODELS = pytest.StashKey[dict[str, Loaded]]()
+WEIGHTS = pytest.StashKey[dict[str, str]]()  # what --weights says, by model key

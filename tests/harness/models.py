@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,6 +14,7 @@ FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 REGISTRY = FIXTURES / "models.toml"
 
 Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]
+Device = Literal["cpu", "cuda"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Scalar = str | int | float | bool | None
@@ -75,10 +77,19 @@ class Model:
     generation_prompt: str | None = None  # what add_generation_prompt appends
     conversation_end: str = ""  # what stands in its place without add_generation_prompt
     single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"
+    # Least probability, with trained weights, that a price token follows the price prompt.
+    price_mass: float | None = None
+    quantized_on: tuple[Device, ...] = ()  # devices on which tests/quantized loads the model
+    weights: dict[str, PinnedFile] = field(default_factory=dict)  # safetensors and their index
 
     def can(self, *needs: str) -> bool:
         """Whether the model declares all the named capabilities."""
         return set(needs) <= set(self.capabilities)
+
+    def checkpoint(self) -> dict[str, PinnedFile]:
+        """The files a model is loaded from: its configuration and its weights, no tokenizer."""
+        names = ("config.json", "generation_config.json")
+        return {name: self.files[name] for name in names if name in self.files} | self.weights
 
 
 def one_line(error: ValidationError, file: Path, table: str) -> DataError:

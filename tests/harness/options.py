@@ -12,9 +12,8 @@ from .assets import SOURCES as SOURCE_NAMES
 from .assets import Sources, parse_directories
 from .cases import conversations, published, texts
 from .errors import AssetError
-from .loading import KEYS, SOURCES
+from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
-from .quantized import WEIGHTS
 from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")

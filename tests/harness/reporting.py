@@ -12,12 +12,13 @@ from .models import registry
 WORDS = {"failed": "FAILED", "error": "ERROR", "known": "known", "skipped": "skipped"}
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps plugins in sets
 class Results:
     """Outcomes by node id: passed, failed, error, known (an expected failure) or skipped."""
 
     selected: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     skips: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
@@ -32,8 +33,25 @@ class Results:
         return self.selected or list(self.outcomes)
 
     def whole(self) -> bool:
-        """Whether every selected test has an outcome."""
-        return bool(self.outcomes) and all(node in self.outcomes for node in self.selected)
+        """Whether nothing was left out and every selected test has an outcome."""
+        ran = all(node in self.outcomes for node in self.selected)
+        return bool(self.outcomes) and not self.left_out and ran
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Remember what options or plugins took away."""
+        self.left_out += [item.nodeid for item in items]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember modules whose tests nobody knows: skipped whole, or broken."""
+        if not report.passed:
+            self.left_out.append(report.nodeid)
+        if report.skipped:
+            self.count_skip(report.longrepr)
+
+    def count_skip(self, longrepr: object) -> None:
+        """Count a skip under its reason."""
+        reason = longrepr[2] if isinstance(longrepr, tuple) else "no reason"
+        self.skips[reason.removeprefix("Skipped: ")] += 1
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember what is to run (under xdist the reports say it)."""
@@ -46,8 +64,7 @@ class Results:
             self.outcomes[node] = "known" if report.skipped else "failed"
         elif report.skipped:
             self.outcomes[node] = "skipped"
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
-            self.skips[reason.removeprefix("Skipped: ")] += 1
+            self.count_skip(report.longrepr)
         elif report.failed:
             self.outcomes[node] = "failed" if report.when == "call" else "error"
         elif report.when == "call":

@@ -11,11 +11,12 @@ from . import snapshots
 from .models import DataError
 from .options import versions
 from .reporting import RESULTS, Results
-from .selection import CONFORMANCE, covers_conformance, distributed, is_complete
-from .snapshots import SnapshotFile, format_snapshot_file, read_snapshot_file
+from .selection import SUITES, covers, distributed, is_complete, suite_of
+from .snapshots import SnapshotFile, format_snapshot_file, read_snapshot_file, update_command
 
-SNAPSHOTS = CONFORMANCE / "__snapshots__"
+SNAPSHOTS = "__snapshots__"  # in each folder of SUITES
 VERSIONS = ("transformers", "tokenizers")
+FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ]
     if config.getoption("snapshot_prune"):
         names.append("snapshot_prune")
-        if not is_complete(config):
+        if not any(is_complete(config, suite) for suite in SUITES):
             raise pytest.UsageError(
                 "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
             )
@@ -44,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file whole or not at all, whatever happens to the process or the disk."""
     path.parent.mkdir(exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of a killed process
+        leftover.unlink()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -57,21 +60,19 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def objection(config: pytest.Config, results: Results, key: str) -> str | None:
-    """Why a model's snapshots must not be saved; None if its contracts all ran and held."""
-    if not covers_conformance(config):
-        return "not all its contract tests were selected"
-    contracts = [node for node in results.selected if is_contract(node) and model_of(node) == key]
-    broken = [n for n in contracts if results.outcome(n) in ("failed", "error")]
+def objection(session: pytest.Session, results: Results, path: Path) -> str | None:
+    """Why a snapshot file must not be saved; None if all the model's tests there ran and held."""
+    config, key, suite = session.config, path.name.partition(".")[0], path.parents[1]
+    if session.exitstatus not in FINISHED:
+        return "the run was interrupted"
+    if results.left_out or not covers(config, suite):
+        return "not all its tests were selected"
+    tests = [n for n in results.selected if suite_of(config, n) == suite and model_of(n) == key]
+    broken = [node for node in tests if results.outcome(node) in ("failed", "error")]
     if broken:
-        return f"{len(broken)} of its contract tests failed, first {broken[0].partition('::')[2]}"
-    unrun = [n for n in contracts if results.outcome(n) not in ("passed", "known")]
-    return f"{len(unrun)} of its {len(contracts)} contract tests did not run" if unrun else None
-
-
-def is_contract(node: str) -> bool:
-    """All conformance tests but the recordings."""
-    return "tests/conformance/" in node and "test_snapshots.py" not in node
+        return f"{len(broken)} of its tests failed, first {broken[0].partition('::')[2]}"
+    unrun = [node for node in tests if results.outcome(node) not in ("passed", "known")]
+    return f"{len(unrun)} of its {len(tests)} tests did not run" if unrun else None
 
 
 def model_of(node: str) -> str:
@@ -79,15 +80,14 @@ def model_of(node: str) -> str:
     return node.partition("[")[2].rstrip("]").partition("-")[0]
 
 
-def save(config: pytest.Config, results: Results) -> list[str]:
-    """Write the pending blocks of models whose contracts held; lines about the others."""
+def save(session: pytest.Session, results: Results) -> list[str]:
+    """Write the pending blocks of models whose tests held; lines about the others."""
     problems = []
     for path, blocks in snapshots.pending.items():
-        key = path.name.partition(".")[0]
-        if reason := objection(config, results, key):
+        if reason := objection(session, results, path):
             problems.append(
                 f"{path.name}: {len(blocks)} snapshots NOT saved, the old ones are kept: {reason}; "
-                f"run: pytest tests/conformance --models {key} --snapshot-update"
+                f"run: {update_command(path)}"
             )
             continue
         old = read_snapshot_file(path)
@@ -100,40 +100,42 @@ def save(config: pytest.Config, results: Results) -> list[str]:
     return problems
 
 
-def wanted(results: Results) -> dict[Path, set[str]]:
+def wanted(config: pytest.Config, results: Results) -> dict[Path, set[str]]:
     """The cases the run's snapshot tests ask for, by file; from node ids, so also under xdist."""
     cases: dict[Path, set[str]] = {}
     for node in results.nodes():
-        if "test_snapshots.py" in node:
+        suite = suite_of(config, node)
+        if suite and "test_snapshots.py" in node:
             name, _, parameters = node.partition("::test_")[2].partition("[")
             key, _, case = parameters[:-1].partition("-")
-            path = SNAPSHOTS / f"{key}.{name.removesuffix('_snapshot')}.txt"
+            path = suite / SNAPSHOTS / f"{key}.{name.removesuffix('_snapshot')}.txt"
             cases.setdefault(path, set()).add(case)
     return cases
 
 
-def missing(results: Results) -> list[str]:
+def missing(config: pytest.Config, results: Results) -> list[str]:
     """Cases without a recording, also where a known failure hides that, a line a file."""
     lines = []
-    for path, cases in wanted(results).items():
+    for path, cases in wanted(config, results).items():
         if lost := sorted(cases - set(read_snapshot_file(path).blocks)):
             lines.append(f"{path.name}: {', '.join(lost)}")
     return lines
 
 
-def unused(results: Results) -> dict[Path, list[str]]:
-    """Recorded cases that no test of a complete run asks for, by file."""
-    asked, stale = wanted(results), {}
-    for path in sorted(SNAPSHOTS.glob("*")):
+def unused(config: pytest.Config, results: Results) -> dict[Path, list[str]]:
+    """Recorded cases that no test asks for, by file, in the folders the run covers completely."""
+    asked, stale = wanted(config, results), {}
+    folders = [suite / SNAPSHOTS for suite in SUITES if is_complete(config, suite)]
+    for path in sorted(path for folder in folders for path in folder.glob("[!.]*")):
         blocks = read_snapshot_file(path).blocks
         if extra := [case for case in blocks if case not in asked.get(path, set())]:
             stale[path] = extra
     return stale
 
 
-def prune(results: Results) -> None:
+def prune(config: pytest.Config, results: Results) -> None:
     """Remove recorded cases that no test asks for."""
-    for path, cases in unused(results).items():
+    for path, cases in unused(config, results).items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
         if kept:
@@ -148,15 +150,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(config, "workerinput"):
         return
     try:
-        results.problems += save(config, results)
+        results.problems += save(session, results)
         if config.getoption("snapshot_prune"):
             if session.exitstatus == 0 and results.whole():
-                prune(results)
+                prune(config, results)
             else:
                 results.problems.append("--snapshot-prune: nothing removed: the run was not green")
-        results.missing = missing(results)
-        if is_complete(config) and results.whole():
-            stale = unused(results)
+        results.missing = missing(config, results)
+        # Where a distributed run stopped early, what did not run is not known: nothing is unused.
+        if results.whole() and session.exitstatus in FINISHED:
+            stale = unused(config, results)
             results.unused = [f"{path.name}: {', '.join(cases)}" for path, cases in stale.items()]
     except (DataError, OSError) as error:
         results.problems.append(f"snapshots: {error}")

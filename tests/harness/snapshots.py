@@ -40,10 +40,13 @@ def read_snapshot_file(path: Path) -> SnapshotFile:
     """Parse a snapshot file; DataError where it is not as we write it."""
     if not path.exists():
         return SnapshotFile({}, {})
-    text = path.read_bytes().decode("utf-8")
+    # What is no UTF-8 becomes U+FFFD, which rows have only escaped.
+    text = path.read_bytes().decode("utf-8", "replace")
     title, _, rest = text.partition("\n\n")
-    if "\r" in text or not title.startswith("# ") or not text.endswith("\n"):
-        raise DataError(f"{path.name}: not as written: restore it with git (line ends changed?)")
+    if {"\r", "\ufffd"} & set(text) or not title.startswith("# ") or not text.endswith("\n"):
+        raise DataError(
+            f"{path.name}: not as written: restore it with git (line ends or encoding changed?)"
+        )
     words = title.partition("recorded with ")[2].partition("\n")[0]
     recorded = dict(entry.split(" ", 1) for entry in words.split(", ") if " " in entry)
     blocks: Blocks = {}
@@ -121,6 +124,12 @@ def case_of(snapshot_name: str) -> str:
     return snapshot_name.partition("[")[2][:-1]
 
 
+def update_command(path: Path) -> str:
+    """What records a snapshot file anew: all the model's tests of its folder must hold."""
+    key = path.name.partition(".")[0]
+    return f"pytest tests/{path.parents[1].name} --models {key} --snapshot-update"
+
+
 def check_snapshot(
     snapshot: "SnapshotAssertion", loaded: Loaded, kind: str, case: str, rows: Sequence[str]
 ) -> None:
@@ -130,7 +139,7 @@ def check_snapshot(
     result = snapshot.executions[snapshot.num_executions - 1]
     if result.exception:
         fail(f"{loaded.key} {case}: snapshot cannot be read: {result.exception}")
-    update = f"if intended: pytest tests/conformance --models {loaded.key} --snapshot-update"
+    update = f"if intended: {update_command(Path(result.snapshot_location))}"
     if result.recalled_data is None:
         fail(f"{loaded.key} {case}: no {kind} snapshot is recorded", next_step=update)
     old = str(result.recalled_data).split("\n")

@@ -1,0 +1,52 @@
+"""The same questions in a new process: `python -m tests.harness.afresh`, JSON in and out."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .generation import predict
+from .live import Live, from_pretrained, prepared_tokenizer, quantization_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ask_afresh(live: Live, prompts: Sequence[str], **changes: Any) -> list[tuple[int, ...]]:
+    """The new ids for each prompt from a new process, which loads the same folder once more."""
+    question = {
+        "folder": str(live.weights.folder),
+        "tokenizer": live.tokenizer.name_or_path,
+        "device": live.device,
+        "load": live.load,
+        "prompts": list(prompts),
+        "changes": changes,
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.harness.afresh"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    if run.returncode:
+        last = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise RuntimeError(f"{live.title}: the new process failed: {last}")
+    return [tuple(ids) for ids in json.loads(run.stdout.splitlines()[-1])]
+
+
+def main() -> None:
+    """Read a question from stdin, load, and print the new ids as one line of JSON."""
+    question = json.load(sys.stdin)
+    tokenizer = prepared_tokenizer(Path(question["tokenizer"]))
+    config = quantization_config(question["load"])
+    model, _ = from_pretrained(Path(question["folder"]), question["device"], config)
+    model.generation_config.pad_token_id = tokenizer.eos_token_id
+    prompts, changes = question["prompts"], question["changes"]
+    print(json.dumps([predict(model, tokenizer, it, **changes).new for it in prompts]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What each layer of a model in memory is made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module's weight. Fields that a kind of layer has not are None (0 for bytes)."""
+
+    kind: str  # the module's class
+    shape: tuple[int, ...]  # of the weight before packing: (rows, columns), or (width,)
+    dtype: str  # of the weight's elements in memory
+    weight_bytes: int  # of the weight in memory
+    device: str
+    quant_type: str | None = None
+    block_size: int | None = None
+    nested_block_size: int | None = None  # None: not nested, the absmax values are fp32
+    compute_dtype: str | None = None  # in which a 4-bit layer multiplies
+    absmax_dtype: str | None = None
+    absmax_bytes: int = 0  # the absmax values; for int8 the scale of each row
+    state_bytes: int = 0  # all tensors of the quant_state, the absmax among them
+
+
+def inventory(model: Any) -> dict[str, Layer]:
+    """Every module that holds a weight of its own, by name; nothing is computed on the model."""
+    return {
+        name: describe(module)
+        for name, module in model.named_modules()
+        if module._parameters.get("weight") is not None
+    }
+
+
+def describe(module: Any) -> Layer:
+    """One module's entry of the inventory."""
+    weight = module.weight
+    state = getattr(weight, "quant_state", None)
+    scales = getattr(weight, "SCB", None)
+    common = {
+        "kind": type(module).__name__,
+        "shape": tuple(weight.shape if state is None else state.shape),
+        "dtype": plain(weight.dtype),
+        "weight_bytes": size(weight),
+        "device": weight.device.type,
+    }
+    if scales is not None:
+        return Layer(
+            **common,
+            absmax_dtype=plain(scales.dtype),
+            absmax_bytes=size(scales),
+            state_bytes=size(scales),
+        )
+    if state is None:
+        return Layer(**common)
+    return Layer(
+        **common,
+        quant_type=state.quant_type,
+        block_size=state.blocksize,
+        nested_block_size=state.state2.blocksize if state.nested else None,
+        compute_dtype=plain(module.compute_dtype),
+        absmax_dtype=plain(state.absmax.dtype),
+        absmax_bytes=size(state.absmax),
+        state_bytes=sum(map(size, state_tensors(state).values())),
+    )
+
+
+def state_tensors(state: Any) -> dict[str, Any]:
+    """The tensors of a 4-bit quant_state by name."""
+    found = {"absmax": state.absmax, "code": state.code}
+    if state.nested:
+        found |= {"offset": state.offset}
+        found |= {"nested absmax": state.state2.absmax, "nested code": state.state2.code}
+    return found
+
+
+def size(tensor: Any) -> int:
+    """Bytes of a tensor's elements."""
+    return int(tensor.numel() * tensor.element_size())
+
+
+def plain(dtype: Any) -> str:
+    """`bfloat16` of `torch.bfloat16`."""
+    return str(dtype).removeprefix("torch.")

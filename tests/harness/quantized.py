@@ -1,0 +1,156 @@
+"""Hands the tests of the 4-bit model the loaded model they ask for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from . import device as devices
+from .errors import AssetError
+from .likeness import next_token_logs
+from .live import Live, LoadError, Slot, prepared_tokenizer
+from .loading import WEIGHTS, models_of
+from .models import Device, Model, registry
+from .nf4 import quantised_layers
+from .places import Place
+from .verdicts import figures
+from .weights import Weights, prepare_weights
+
+LOADED = pytest.StashKey[dict[str, str]]()  # the figures of each first load, by Live.name
+
+
+@dataclass
+class Models:
+    """Prepares, loads and hands out; a failure of one kind is told once, then skipped."""
+
+    config: pytest.Config
+    slot: Slot = field(default_factory=Slot)
+    weights: dict[tuple[str, Device], Weights] = field(default_factory=dict)
+    tokenizers: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)  # what cannot be had, and why
+    logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities by Live.name
+
+    def say(self, message: str) -> None:
+        """Progress, past pytest's capture."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"\n{message}", end="", flush=True)
+
+    def prepare(self, model: Model, device: Device) -> Weights:
+        """The model's checkpoint, once a session."""
+        if (model.key, device) not in self.weights:
+            option = self.config.stash[WEIGHTS][model.key]
+            folder = models_of(self.config)[model.key].folder
+            self.slot.unload()  # dummy weights are made on the device
+            self.weights[model.key, device] = prepare_weights(
+                model, device, option, folder, self.say
+            )
+        return self.weights[model.key, device]
+
+    def get(self, place: Place, trained: bool) -> Live:
+        """The model of a test, loaded unless it is the one in memory; skips or fails the test."""
+        key, device, _ = place
+        self.check_device(device)
+        for name in (f"{key}-{device}", "-".join(place)):
+            if reason := self.told.get(name):
+                pytest.skip(f"{name} cannot be had: {reason}")
+        try:
+            name = f"{key}-{device}"
+            weights = self.prepare(registry()[key], device)
+            if trained and not weights.trained:
+                pytest.skip(f"needs trained values, and these are {weights.note}")
+            name = "-".join(place)
+            return self.load(place, weights)
+        except (AssetError, LoadError) as error:
+            reason = str(error)
+        except Exception as error:
+            if devices.is_fatal(error):
+                raise  # the report hook tells it
+            reason = f"{type(error).__name__}: {devices.first(error)}"
+        # Out here the error and its frames, which hold what was loaded so far, are gone.
+        self.slot.unload()
+        devices.collect(device)
+        self.told[name] = reason.removeprefix(f"{key}: ")
+        pytest.fail(f"{key}: {name}: {self.told[name]}", pytrace=False)
+
+    def load(self, place: Place, weights: Weights) -> Live:
+        """The model in memory if it is the one, else it takes the other's place."""
+        key, device, load = place
+        live = self.slot.live
+        if live is None or (live.key, live.device, live.load) != place:
+            if key not in self.tokenizers:
+                self.tokenizers[key] = prepared_tokenizer(models_of(self.config)[key].folder)
+            tokenizer = self.tokenizers[key]
+            live = self.slot.put(registry()[key], device, load, weights, tokenizer)
+            self.config.stash.setdefault(LOADED, {}).setdefault(live.name, figures(live))
+        return live
+
+    def remembered(self, place: Place, texts: list[str]) -> list[Any]:
+        """The log-probabilities of the texts' next tokens, computed once for each load.
+
+        The model is loaded for it only if they are not known yet.
+        """
+        name = "-".join(place)
+        if name not in self.logs:
+            live = self.get(place, trained=False)
+            self.logs[name] = next_token_logs(live.model, live.tokenizer, texts)
+        return self.logs[name]
+
+    def check_device(self, device: Device) -> None:
+        """Skip without the device or once it is given up; fail once if it does not work."""
+        if device == "cuda" and not devices.has_cuda():
+            pytest.skip("no CUDA device")
+        if reason := devices.GIVEN_UP.get(device):
+            pytest.skip(f"{device} was given up: {reason}")
+        if device not in self.told:
+            self.told[device] = ""
+            if fault := devices.preflight(device):
+                devices.GIVEN_UP[device] = fault
+                pytest.fail(fault, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def models(request: pytest.FixtureRequest) -> Iterator[Models]:
+    """What hands out models; at the end nothing is left in memory."""
+    models = Models(request.config)
+    yield models
+    models.slot.unload()
+
+
+@pytest.fixture(scope="session")
+def live_place(request: pytest.FixtureRequest) -> Place:
+    """Model key, device and load of a test."""
+    place: Place = request.param
+    return place
+
+
+@pytest.fixture
+def untouched(live: Live, live_place: Place, models: Models) -> Live:
+    """The model as it was loaded: loaded again if it was run since.
+
+    On processors with AVX512-BF16 the first use of a 4-bit layer replaces its weights and its
+    quant_state, and turning that back rounds the absmax values to bf16; the first use of an int8
+    layer moves its row scales.
+    """
+    if not any(map(was_run, quantised_weights(live.model))):
+        return live
+    models.slot.unload()
+    return models.get(live_place, trained=False)
+
+
+def quantised_weights(model: Any) -> list[Any]:
+    """The quantised weights of a model."""
+    return [module.weight for _, module in quantised_layers(model)]
+
+
+def was_run(weight: Any) -> bool:
+    """Whether a quantised weight shows that its layer was used."""
+    moved = getattr(weight, "SCB", weight) is None
+    return moved or hasattr(getattr(weight, "quant_state", None), "packing_format_for_cpu")
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest, live_place: Place, models: Models) -> Live:
+    """The loaded model a test is parametrised with."""
+    return models.get(live_place, request.node.get_closest_marker("trained") is not None)

@@ -1,0 +1,127 @@
+"""Tiny real models whose answers are known: Llama architecture, Llama-3.1's own tokenizer.
+
+A scripted model's next token depends on the last one alone: the layers add nothing, for what
+they would add is multiplied by zero; the embedding codes which step of the script a token is,
+and the head turns a step into the next token.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.checkpoints import copy_generation_config
+from tests.harness.generation import Answer, predict
+from tests.harness.live import Live, Slot
+from tests.harness.memory import Load
+from tests.harness.models import Model, registry
+from tests.harness.price_prompts import price_prompt
+from tests.harness.watching import watched
+from tests.harness.weights import Weights
+
+KEY = "llama3_1"
+HIDDEN = 64  # 33 MB in bf16: embedding and head have 128,256 rows
+CERTAIN = 4.0  # in the head; a step's vector has length 8 after the norm, so logits are 32 and 0
+
+END = "<|end_of_text|>"
+# What is said after the prompt's last token, then after each of these tokens.
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "answers 374": ("374", ".", "00", END),
+    "answers in words": (" three", " hundred", " dollars", END),
+    "says $ again": (" $",),
+    "ends at once": (END,),
+}
+ATTENDS = "attends"  # a double of random values
+
+PROMPT = price_prompt("Desk lamp\nLED, 12 W, dimmable.")
+PREFIX = "Yesterday it was free of charge. Price is $0.\n\n"
+ONE: dict[str, Any] = {"do_sample": False, "max_new_tokens": 1}
+
+Judge = Callable[[Live], None]
+
+
+def facts_of(script: str) -> Model:
+    """The registry's entry with the double's small architecture."""
+    model = registry()[KEY]
+    small = {
+        "hidden_size": HIDDEN,
+        "intermediate_size": 128,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "num_hidden_layers": 2,
+    }
+    return replace(model, title=script, architecture={**model.architecture, **small})
+
+
+def next_tokens(tokenizer: Any, script: tuple[str, ...]) -> Mapping[int, int]:
+    """Last token to next token; 0 stands for every token that is not in the script."""
+    ids = [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in script]
+    assert all(len(it) == 1 for it in ids), f"{script}: each entry must be one token"
+    said = [it[0] for it in ids]
+    return {0: said[0]} | dict(pairwise(said))
+
+
+def follow(model: Any, following: Mapping[int, int]) -> None:
+    """Write the script into the model's weights."""
+    import torch
+
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        embedding, head = model.get_input_embeddings().weight, model.lm_head.weight
+        embedding.zero_()
+        head.zero_()
+        embedding[:, 0] = 1.0
+        for step, (last, following_id) in enumerate(following.items()):
+            if step:
+                embedding[last] = torch.nn.functional.one_hot(torch.tensor(step), HIDDEN)
+            head[following_id, step] = CERTAIN
+
+
+def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...] | None) -> None:
+    """A checkpoint that follows the script; without one, of random values that do attend."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(**{**facts.architecture, "initializer_range": 0.3})
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    if script:
+        follow(model, next_tokens(tokenizer, script))
+    with watched():  # no progress bar
+        model.save_pretrained(folder)
+    copy_generation_config(Path(tokenizer.name_or_path), folder)
+
+
+@contextmanager
+def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[Live]:
+    """The double, loaded by the path that real models take."""
+    facts = facts_of(script)
+    save(folder, facts, tokenizer, SCRIPTS.get(script))
+    weights = Weights("directory", folder, script != ATTENDS, f"double {script!r}")
+    slot = Slot()
+    try:
+        yield slot.put(facts, "cpu", load, weights, tokenizer)
+    finally:
+        slot.unload()
+        shutil.rmtree(folder)  # 33 MB
+
+
+def ask(live: Live, prompt: str = PROMPT, **changes: Any) -> Answer:
+    """The task's call, with changes."""
+    return predict(live.model, live.tokenizer, prompt, **changes)
+
+
+def verdict(judge: Judge, live: Live) -> str:
+    """The first line of a judgement; empty if nothing is wrong."""
+    try:
+        judge(live)
+    except pytest.fail.Exception as failure:
+        return str(failure).splitlines()[0]
+    return ""

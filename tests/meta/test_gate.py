@@ -1,0 +1,226 @@
+"""The gate, the matrix, the header and the exit codes: a run says what it did not check."""
+
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.harness.assets import parse_directories
+from tests.harness.errors import AssetError
+from tests.harness.snapshots import read_snapshot_file
+
+from .conftest import PARTS, PROJECT, Run, run_pytest
+from .test_snapshot_safety import (
+    CONFORMANCE,
+    FIRST,
+    IDS,
+    LAST,
+    SNAPSHOTS,
+    change,
+    edit,
+    plant,
+    shrink,
+)
+
+LOST, HIDDEN = "plain.single_letter", "plain.empty"  # their recordings are removed
+KNOWN = f"""
+[planted]
+nodes = ["test_ids_snapshot[phi3-{HIDDEN}]"]
+package = "transformers"
+versions = ">=1"
+reason = "planted"
+link = "https://example.org/1"
+"""
+TROUBLE = """
+import pytest
+
+@pytest.fixture
+def bad():
+    raise RuntimeError
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_skip(model, number):
+    pytest.skip("planted reason")
+
+def test_error(model, bad):
+    pass
+"""
+WORDS = {"FAILED": "failed", "ERROR": "error", "known": "xfailed", "skipped": "skipped"}
+MODES = {"alone": (), "distributed": ("-n", "2")}
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    """A small copy to do harm to."""
+    return shrink(project)
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Run]:
+    """Gated runs of a project with one trouble of every kind, alone and distributed."""
+    project = tmp_path_factory.mktemp("harmed")
+    for part in PARTS:
+        source = PROJECT / part
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, project / part)
+    shrink(project)
+    lose(project, LOST, HIDDEN)
+    change(project)
+    path = project / SNAPSHOTS / IDS
+    edit(path, {**read_snapshot_file(path).blocks, "plain.gone": "1 'a'"})
+    known = project / "fixtures" / "known_failures.toml"
+    known.write_text(known.read_text() + KNOWN)
+    plant(project, LAST, TROUBLE)
+    return {name: run_pytest("--gate", *mode, cwd=project) for name, mode in MODES.items()}
+
+
+def lose(project: Path, *cases: str) -> None:
+    """Remove recordings of phi3's ids."""
+    path = project / SNAPSHOTS / IDS
+    blocks = read_snapshot_file(path).blocks
+    edit(path, {name: rows for name, rows in blocks.items() if name not in cases})
+
+
+def matrix_totals(run: Run) -> Counter[str]:
+    """The numbers of the matrix's cells, summed up under pytest's words."""
+    totals: Counter[str] = Counter()
+    for number, word in re.findall(
+        r"(\d+)(?: ([A-Za-z]+))?", run.line("phi3  ").removeprefix("phi3")
+    ):
+        totals[WORDS.get(word, "passed")] += int(number)
+    return totals
+
+
+def pytest_totals(run: Run) -> Counter[str]:
+    """The numbers of pytest's last line."""
+    summary = run.out.splitlines()[-1]
+    found = re.findall(r"(\d+) (passed|failed|error|xfailed|skipped)", summary)
+    return Counter({word: int(number) for number, word in found})
+
+
+def gate_lines(run: Run) -> list[str]:
+    """What the gate complains of."""
+    return [line for line in run.out.splitlines() if line.startswith("gate: ")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_matrix_numbers_are_pytests(harmed: dict[str, Run], mode: str) -> None:
+    totals = matrix_totals(harmed[mode])
+    assert totals == pytest_totals(harmed[mode])
+    assert set(totals) == {"passed", *WORDS.values()}, "not every outcome was planted"
+
+
+def test_matrix_is_the_same_distributed(harmed: dict[str, Run]) -> None:
+    alone, distributed = (run.line("phi3  ") for run in harmed.values())
+    assert alone == distributed
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gate_names_each_thing_once(harmed: dict[str, Run], mode: str) -> None:
+    assert harmed[mode].code == 1
+    assert gate_lines(harmed[mode]) == [
+        "gate: 2 skipped: planted reason",
+        f"gate: missing snapshots: {IDS}: {HIDDEN}, {LOST}; record with --snapshot-update",
+        f"gate: unused snapshots: {IDS}: plain.gone; remove with --snapshot-prune",
+    ]
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A run that nothing but the gate objects to: its harm, options, and the one complaint.
+
+    `free` is the exit code without --gate, None where that is not worth a run.
+    """
+
+    says: str
+    options: tuple[str, ...] = ()
+    plant: str = ""
+    free: int | None = None
+
+
+SKIPS = """
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_skip(number):
+    pytest.skip("planted")
+"""
+NO_MODULE = "import pytest\npytest.importorskip('no_such')\n"
+GATED = {
+    "no_cuda": Gated("there is no CUDA device, and -m 'gpu' selects", ("-m", "gpu"), free=5),
+    "nothing_selected": Gated("nothing ran", ("-k", "no_such_test")),
+    "tests_skip": Gated("2 skipped: planted", (FIRST, LAST), SKIPS, free=0),
+    "module_skips": Gated(
+        "1 skipped: could not import 'no_such'", (FIRST, LAST, "-n", "2"), NO_MODULE
+    ),
+    "missing_behind_a_known_failure": Gated(
+        f"missing snapshots: {IDS}: {HIDDEN}; record with",
+        (f"{CONFORMANCE}/test_snapshots.py::test_ids_snapshot[phi3-{HIDDEN}]",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_gate_fails_what_passes_without(small: Path, name: str) -> None:
+    gated = GATED[name]
+    if gated.plant:
+        plant(small, FIRST, gated.plant)
+        plant(small, LAST, "def test_passes(): pass\n")
+    if name == "missing_behind_a_known_failure":
+        lose(small, HIDDEN)
+        plant(small, "fixtures/known_failures.toml", KNOWN)
+    run = run_pytest("--gate", *gated.options, cwd=small, CUDA_VISIBLE_DEVICES="")
+    assert run.code == 1
+    (line,) = gate_lines(run)
+    assert line.startswith(f"gate: {gated.says}")
+    if gated.free is not None:
+        assert run_pytest(*gated.options, cwd=small).code == gated.free
+
+
+def test_nothing_is_called_unused_after_a_stop(small: Path) -> None:
+    """Distributed, the tests that did not run are known to no one."""
+    plant(small, FIRST, "def test_plant(): assert False\n")
+    run = run_pytest("-x", "-n", "2", cwd=small)
+    assert run.code == 2
+    assert "unused snapshots" not in run.out
+
+
+def test_header_says_what_is_tested(bundle: dict[str, Path]) -> None:
+    folder = bundle["phi3"]
+    given = ("--models", "phi3,smollm2", "--model-dir", f"phi3={folder}", "--gate")
+    run = run_pytest("--collect-only", "-k", "no_such_test", *given, CI="1")
+    for package in ("transformers", "tokenizers"):
+        assert f"{package} {version(package)}" in run.line("conformance: python")
+    for line in (
+        f"conformance: source bundle, phi3={folder}",
+        "conformance: models phi3, smollm2",
+        "conformance: options gate (CI)",
+    ):
+        assert run.line(line) == line
+
+
+MISTAKES = {
+    ("--models", "phi3,phi4"): "ERROR: --models phi4: allowed are llama3_1, ",
+    ("--model-dir", "phi3=/no/folder"): "ERROR: --model-dir phi3=/no/folder: there is no tok",
+    ("--gates",): "pytest: error: unrecognized arguments: --gates",
+}
+
+
+@pytest.mark.parametrize("options", MISTAKES)
+def test_mistaken_option_is_one_line(options: tuple[str, ...]) -> None:
+    run = run_pytest(*options)
+    assert run.code == 4
+    run.line(MISTAKES[options])
+    assert "Traceback" not in run.out
+
+
+@pytest.mark.parametrize("option", ["phi3", "phi3=", "phi4=.", "=."])
+def test_model_dir_is_key_and_folder(option: str) -> None:
+    with pytest.raises(
+        AssetError, match=r"^--model-dir [^\n]*: write KEY=DIR with KEY one of [^\n]*$"
+    ):
+        parse_directories([option])

@@ -1,0 +1,182 @@
+"""Known failures: strict, exact, of named versions only, and never a cover for other errors."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness.known_failures import read_known_failures
+from tests.harness.models import DataError
+
+from .conftest import run_pytest
+from .test_snapshot_safety import shrink
+
+DATA = "fixtures/known_failures.toml"
+PLANT = "tests/conformance/test_plant.py"
+GOOD = {
+    "nodes": '["test_plant"]',
+    "package": '"pytest"',
+    "versions": '">=1"',
+    "reason": '"planted"',
+    "link": '"https://example.org/1"',
+}
+# Test name -> (body, versions it is declared to fail under, outcome).
+PLANTED = {
+    "fails": ("pytest.fail('as declared')", ">=1", "XFAIL"),
+    "fails_in_older_versions": ("pytest.fail('new')", "<1", "FAILED"),
+    "fails_in_newer_versions": ("pytest.fail('new')", ">=9999", "FAILED"),
+    "passes": ("pass", ">=1", "FAILED"),
+    "passes_in_other_versions": ("pass", "<1", "PASSED"),
+    "breaks": ("raise RuntimeError('no judgement of ours')", ">=1", "FAILED"),
+    "asserts": ("assert False", ">=1", "FAILED"),
+    "fixture_fails": ("pass", ">=1", "ERROR"),
+    "fixture_breaks": ("pass", ">=1", "ERROR"),
+    "skips": ("pytest.skip('not tried')", ">=1", "SKIPPED"),
+}
+FIXTURES = """
+import pytest
+
+@pytest.fixture
+def fixture_fails():
+    pytest.fail("the model's files are not to be had")
+
+@pytest.fixture
+def fixture_breaks():
+    raise RuntimeError
+"""
+# What is wrong -> (changed keys, the key the message must name, what it must say).
+WRONG: dict[str, tuple[dict[str, str], str, str]] = {
+    "version_specifier": ({"versions": '"5.x"'}, "versions", "'5.x' is no version specifier"),
+    "no_versions": ({"versions": '""'}, "versions", "at least 1 character"),
+    "unknown_key": ({"issue": '"1"'}, "issue", "unknown key"),
+    "http_link": ({"link": '"http://example.org"'}, "link", "'http://example.org'"),
+    "no_link": ({"link": ""}, "link", "required"),
+    "no_reason": ({"reason": ""}, "reason", "required"),
+    "no_nodes": ({"nodes": "[]"}, "nodes", "at least 1 item"),
+    "node_is_no_test": ({"nodes": '["*"]'}, "nodes.0", "'*'"),
+    "node_is_no_list": ({"nodes": '"test_plant"'}, "nodes", "'test_plant'"),
+    "version_is_a_number": ({"versions": "5"}, "versions", "5"),
+}
+NO_TABLES = {
+    "not_toml": (b"[planted\n", "line 1"),
+    "table_twice": (b"[planted]\n[planted]\n", "line 2"),
+    "no_table": (b"planted = 1\n", "[planted] must be a table"),
+    "not_utf_8": (b"[planted]\nreason = '\xff'\n", "utf-8"),
+}
+
+
+def entry(name: str = "planted", **changes: str) -> str:
+    """A table of the file; changed values are TOML, an empty one leaves the key out."""
+    values = {key: value for key, value in {**GOOD, **changes}.items() if value}
+    return "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in values.items())]) + "\n"
+
+
+def write(folder: Path, text: bytes) -> Path:
+    """The file with this content, named as the project's."""
+    path = folder / DATA
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text)
+    return path
+
+
+def add(project: Path, text: str) -> None:
+    """Put entries behind the project's own."""
+    path = project / DATA
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + text, encoding="utf-8")
+
+
+def test_only_the_declared_failure_is_excused(project: Path) -> None:
+    """One run of a test for each way in which a declared failure can go."""
+    tests = "".join(
+        f"def test_{name}({name if name.startswith('fixture') else ''}): {body}\n"
+        for name, (body, _, _) in PLANTED.items()
+    )
+    (project / PLANT).write_text(FIXTURES + tests)
+    for name, (_, versions, _) in PLANTED.items():
+        add(project, entry(name, nodes=f'["test_{name}"]', versions=f'"{versions}"'))
+    run = run_pytest("-v", PLANT, cwd=project)
+    outcomes = re.findall(r"^\S+::test_(\w+) ([A-Z]+)", run.out, re.MULTILINE)
+    assert dict(outcomes) == {name: outcome for name, (_, _, outcome) in PLANTED.items()}
+    assert run.code == 1
+    run.line("[XPASS(strict)] passes: planted (https://example.org/1)")
+
+
+def test_missing_files_are_no_known_failure(project: Path) -> None:
+    add(project, entry(nodes='["test_ids_are_the_files[phi3-plain.empty]"]'))
+    node = "tests/conformance/test_tokens.py::test_ids_are_the_files[phi3-plain.empty]"
+    run = run_pytest(node, cwd=project, MODEL_CONFORMANCE_CACHE=os.devnull + "/no_folder")
+    assert run.code == 1
+    assert "the bundle cannot be built" in run.line("ERROR tests")
+
+
+def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> None:
+    (project / PLANT).write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('case', ['a.b', 'a-b', 'ab'])\n"
+        "def test_plant(case): pytest.fail('planted')\n"
+    )
+    add(project, entry(nodes='["test_*[a.b]"]'))
+    run = run_pytest("-v", PLANT, cwd=project)
+    outcomes = re.findall(r"test_plant\[(\S+)\] ([A-Z]+)", run.out.partition("= FAILURES")[0])
+    assert dict(outcomes) == {"a.b": "XFAIL", "a-b": "FAILED", "ab": "FAILED"}
+
+
+def test_node_without_a_test_is_an_error_of_a_complete_run(project: Path) -> None:
+    said = f"{DATA}: [planted] nodes: 'test_*[phi3-gone]' matches no test; remove it or mend its"
+    add(project, entry(nodes='["test_*[phi3-gone]"]'))
+    assert run_pytest("--collect-only", "--models", "phi3", cwd=project).code == 0
+    run = run_pytest("tests/conformance", "--collect-only", "-q", cwd=project)
+    assert run.code == 4
+    assert run.line(DATA).startswith(f"ERROR: {said}")
+    shrink(project)
+    add(project, entry(nodes='["test_*[phi3-gone]"]'))
+    run = run_pytest("-n", "2", cwd=project)
+    assert run.code == 1
+    assert run.line(DATA).startswith(said)
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "distributed"])
+def test_wrong_entry_stops_pytest_with_one_line(project: Path, options: tuple[str, ...]) -> None:
+    add(project, entry(versions='"5.x"'))
+    run = run_pytest("tests/conformance/test_prices.py", "-q", *options, cwd=project)
+    assert run.code == 4
+    assert [line for line in run.out.splitlines() if line] == [
+        f"ERROR: {DATA}: [planted] versions: '5.x' is no version specifier such as '>=5.0.0,<5.8'"
+    ]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_entry_is_named(tmp_path: Path, name: str) -> None:
+    changes, key, said = WRONG[name]
+    path = write(tmp_path, entry(**changes).encode())
+    with pytest.raises(DataError) as caught:
+        [it.in_force() for it in read_known_failures(path)]
+    assert str(caught.value).startswith(f"{DATA}: [planted] {key}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NO_TABLES)
+def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    text, said = NO_TABLES[name]
+    with pytest.raises(DataError) as caught:
+        read_known_failures(write(tmp_path, text))
+    assert re.fullmatch(rf"{re.escape(DATA)}: [^\n]*{re.escape(said)}[^\n]*", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("package", "versions", "expected"),
+    [
+        ("pytest", ">=1", True),
+        ("pytest", "<1", False),
+        ("pytest", ">=1,!=9999", True),
+        ("no-such-package", ">=0", False),
+    ],
+)
+def test_entry_is_in_force_for_the_installed_version(
+    tmp_path: Path, package: str, versions: str, expected: bool
+) -> None:
+    text = entry(package=f'"{package}"', versions=f'"{versions}"')
+    (known,) = read_known_failures(write(tmp_path, text.encode()))
+    assert known.in_force() is expected

@@ -1,0 +1,186 @@
+"""One model in memory, really given back; a device's end told once; nothing said unheard."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import device as devices
+from tests.harness.checkpoints import dummy
+from tests.harness.device_verdicts import allocation_bounds
+from tests.harness.live import Live, LoadError, Slot, prepared_tokenizer
+from tests.harness.memory import LOADS, Load
+from tests.harness.watching import DECLARED, drop_declared, watched
+from tests.harness.weights import Weights
+
+from .conftest import run_pytest
+from .tiny_models import tiny
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    """Random weights of a tiny model."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patcher:
+        patcher.setenv("MODEL_CONFORMANCE_CACHE", str(cache))
+        folder = dummy(tiny(), "cpu", cache, print)
+    return Weights("dummy", folder, False, "dummy weights")
+
+
+@pytest.fixture
+def tokenizer(bundle: dict[str, Path]) -> Any:
+    """Llama-3.1's tokenizer as the task sets it."""
+    return prepared_tokenizer(bundle["llama3_1"])
+
+
+def test_tokenizer_is_set_as_the_task_sets_it(tokenizer: Any) -> None:
+    assert tokenizer.pad_token == tokenizer.eos_token == "<|end_of_text|>"
+    assert tokenizer.padding_side == "right"
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_next_model_takes_the_place_of_the_one_before(
+    load: Load, weights: Weights, tokenizer: Any
+) -> None:
+    """Even while somebody holds the first model and all its tensors, as a traceback does."""
+    slot = Slot()
+    first = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    held, kept = slot.model, devices.tensors_of(slot.model)
+    assert first.model.generation_config.pad_token_id == tokenizer.eos_token_id
+    assert sum(tensor.numel() for tensor in kept) > 100_000
+    second = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    assert sum(tensor.numel() for tensor in kept) == 0
+    assert second.model.get_memory_footprint() == second.measured.footprint
+    del held, kept
+    devices.collect("cpu")
+    with pytest.raises(RuntimeError, match=f"llama3_1-cpu-{load} was unloaded"):
+        _ = first.model
+    slot.unload()
+
+
+def test_live_holds_no_strong_reference(weights: Weights, tokenizer: Any) -> None:
+    slot = Slot()
+    live = slot.put(tiny(), "cpu", "bf16", weights, tokenizer)
+    slot.model = None
+    devices.collect("cpu")
+    assert live.reference() is None
+
+
+def test_too_little_memory_is_one_line(
+    weights: Weights, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "free_bytes", lambda device: 100_000)
+    with pytest.raises(LoadError, match=r"^llama3_1: cpu nf4 needs 0\.0 GB, and 0\.0 GB are free"):
+        Slot().put(tiny(), "cpu", "nf4", weights, tokenizer)
+
+
+def test_preflight_names_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bitsandbytes import functional
+
+    assert devices.preflight("cpu") is None
+
+    def broken(*args: Any, **given: Any) -> Any:
+        raise RuntimeError("no kernel image is available\nand more")
+
+    monkeypatch.setattr(functional, "quantize_4bit", broken)
+    line = devices.preflight("cpu") or ""
+    assert line.startswith("cpu: bitsandbytes ") and "no kernel image is available;" in line
+    monkeypatch.setattr(functional, "quantize_4bit", lambda values, **given: (values, None))
+    monkeypatch.setattr(functional, "dequantize_4bit", lambda values, state: -values)
+    assert "quantises wrongly there: an error of 2.00" in (devices.preflight("cpu") or "")
+
+
+def test_preflight_names_torch_and_the_driver() -> None:
+    line = devices.preflight("meta:0") or devices.preflight("cuda:77") or ""
+    assert "cannot multiply there" in line and "update the driver, or install a torch" in line
+
+
+def test_what_is_fatal_to_a_device() -> None:
+    import torch
+
+    assert devices.is_fatal(torch.OutOfMemoryError("CUDA out of memory"))
+    assert devices.is_fatal(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert not devices.is_fatal(RuntimeError("shapes do not fit"))
+    assert not devices.is_fatal(AssertionError("CUDA error in a message"))
+
+
+def test_allocation_bounds() -> None:
+    assert allocation_bounds((1, 512, 513)) == (512 + 512 + 1024, 2048)
+    assert allocation_bounds((2**21, 2**20)) == (3 * 2**20, 4 * 2**20)
+
+
+def test_all_that_is_said_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers.utils import logging as hf
+
+    with watched() as said:
+        warnings.warn("a warning", stacklevel=1)
+        logging.getLogger("transformers.modeling_utils").warning("of %s", "transformers")
+        logging.getLogger("somebody.else").error("an error")
+        logging.getLogger("somebody.else").info("not heard")
+        hf.get_logger("transformers.x").warning_once("once")
+        print("a print")
+        with pytest.raises(AssertionError, match="a question was asked: run it\\?"):
+            input("run it?")
+    assert said == [
+        "log transformers.modeling_utils: of transformers",
+        "log somebody.else: an error",
+        "log transformers.x: once",
+        "warning UserWarning: a warning",
+        "printed: a print",
+    ]
+
+
+def test_only_the_declared_message_is_dropped() -> None:
+    drop_declared()
+    ((name, start),) = DECLARED.items()
+    with watched() as said:
+        logging.getLogger(name).warning(start + " %s to float16", "bfloat16")
+        logging.getLogger(name).warning("something else")
+    assert said == [f"log {name}: something else"]
+
+
+PLANT = """
+def full(*args):
+    import torch
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+def pytest_configure(config):
+    from tests.harness import live
+    live.from_pretrained = full
+"""
+
+
+def test_out_of_memory_ends_a_devices_tests_with_one_failure(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text(PLANT, encoding="utf-8")
+    run = run_pytest(
+        *("tests/quantized", "-q", "-p", "planted", "-m", "not gpu", "-rs", "--gate"),
+        *("-k", "test_memory or test_loading"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert run.code == 1
+    assert run.line("cpu is given up").startswith("smollm2-cpu-bf16: cpu is given up: CUDA out of")
+    assert " 1 error" in run.out and " failed" not in run.out
+    assert "cpu was given up: test_every_key_is_used[smollm2-cpu-bf16-missing_keys]" in run.out
+
+
+def test_what_cannot_be_loaded_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    run = run_pytest(
+        *("tests/quantized", "-q", "-m", "not gpu", "-k", "test_memory or test_loading", "-rs"),
+        *("--weights", f"smollm2={tmp_path}"),
+    )
+    assert run.code == 1
+    line = "smollm2: smollm2-cpu: model.safetensors is empty (0 bytes): fetch it again"
+    assert run.line("is empty (0 bytes): fetch").startswith(line)
+    assert " 1 error" in run.out and " failed" not in run.out
+    assert "smollm2-cpu cannot be had: model.safetensors is empty" in run.out
+
+
+def test_live_says_what_it_is(weights: Weights, tokenizer: Any) -> None:
+    slot = Slot()
+    live: Live = slot.put(tiny(), "cpu", "int8", weights, tokenizer)
+    assert (live.key, live.name) == ("llama3_1", "llama3_1-cpu-int8")
+    assert live.title == "llama3_1: cpu int8, dummy weights"
+    slot.unload()
