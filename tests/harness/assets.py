@@ -77,6 +77,8 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
 
 def weights_only(model: Model) -> Model:
     """The model with its checkpoint for files, of which the large ones are not hashed here."""
+    if not (model.revision and model.weights):
+        raise AssetError(f"{model.key}: the registry pins no weights of the hub for it")
     late = {name: replace(pin, published=False) for name, pin in model.weights.items()}
     return replace(model, files=model.checkpoint() | late)
 
@@ -91,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.harness.assets", description=__doc__)
     parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
     parser.add_argument("--source", choices=SOURCES, default="bundle")
-    parser.add_argument("--weights", action="store_true", help="not tokenizers but checkpoints")
+    parser.add_argument(
+        "--weights", action="store_true", help="checkpoints, of the hub"
+    )
     options = parser.parse_args(arguments)
 
     def progress(message: str) -> None:
@@ -103,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
         models = [registry()[key] for key in options.keys or registry()]
         if options.weights:
             models = [weights_only(model) for model in models]
+            options.source = "hub"
         if options.source == "hub":
             from .hub import fetch
 

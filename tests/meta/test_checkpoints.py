@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import checkpoints, shards, weights
+from tests.harness import assets, checkpoints, shards, weights
 from tests.harness.cache import sha256
 from tests.harness.checkpoints import dummy
 from tests.harness.errors import AssetError
@@ -182,6 +182,19 @@ def test_files_are_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     flip(folder / FIRST)
     assert shards.digests(files)[folder / FIRST] != first[folder / FIRST]
     assert len(hashed) == len(files) + 1
+
+
+def test_what_is_fetched_of_the_hub(capsys: pytest.CaptureFixture[str]) -> None:
+    llama = registry()["llama3_1"]
+    fetched = assets.weights_only(llama).files
+    assert {"config.json", "generation_config.json", *llama.weights} == set(fetched)
+    assert sum(pin.bytes for pin in llama.weights.values()) == 16_060_580_326
+    assert [name for name, pin in fetched.items() if pin.published] == [
+        "config.json",
+        "generation_config.json",
+    ]
+    assert assets.main(["--weights", "smollm2"]) == 1
+    assert capsys.readouterr().err == "smollm2: the registry pins no weights of the hub for it\n"
 
 
 def test_weights_option(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The project itself: README says what is there, the code is clean, the top level is the agreed one."""
+"""The project itself: README says what is there, and code and top level are as agreed."""
 
 import importlib.util
 import re
