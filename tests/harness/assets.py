@@ -93,9 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.harness.assets", description=__doc__)
     parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
     parser.add_argument("--source", choices=SOURCES, default="bundle")
-    parser.add_argument(
-        "--weights", action="store_true", help="checkpoints, of the hub"
-    )
+    parser.add_argument("--weights", action="store_true", help="checkpoints, of the hub")
     options = parser.parse_args(arguments)
 
     def progress(message: str) -> None:
