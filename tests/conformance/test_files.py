@@ -7,9 +7,10 @@ import pytest
 
 from tests.harness.cache import sha256, sha256_text
 from tests.harness.diagnosis import check_value, fail, pinned_file
-from tests.harness.loading import PARTS, Loaded, file_pipeline, pipeline
+from tests.harness.loading import Loaded
 from tests.harness.models import registry
 from tests.harness.recipes import FLAGS, read_recipe
+from tests.harness.tokenizer_file import PARTS, file_pipeline, pipeline
 from tests.harness.tokens import parting, quote
 
 PIPELINE = (*PARTS, "model")

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 import pytest
 
 from .bundle import folder_of, is_intact
-from .loading import Loaded, file_pipeline, pipeline
+from .loading import Loaded
 from .options import versions
+from .tokenizer_file import file_pipeline, pipeline
 from .tokens import at, parting, quote, rows, side_by_side
 
 

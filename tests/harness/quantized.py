@@ -14,6 +14,7 @@ from .loading import WEIGHTS, models_of
 from .models import Device, Model, registry
 from .nf4 import quantised_layers
 from .places import Place
+from .reporting import NO_CUDA
 from .verdicts import figures
 from .weights import Weights, prepare_weights
 
@@ -100,7 +101,7 @@ class Models:
     def check_device(self, device: Device) -> None:
         """Skip without the device or once it is given up; fail once if it does not work."""
         if device == "cuda" and not devices.has_cuda():
-            pytest.skip("no CUDA device")
+            pytest.skip(NO_CUDA)
         if reason := devices.GIVEN_UP.get(device):
             pytest.skip(f"{device} was given up: {reason}")
         if device not in self.told:

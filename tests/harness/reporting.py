@@ -71,6 +71,7 @@ class Results:
             self.outcomes[node] = "passed"
 
 
+NO_CUDA = "no CUDA device"  # the reason of every skip for want of one
 RESULTS = pytest.StashKey[Results]()
 
 
@@ -122,7 +123,9 @@ def gate_lines(config: pytest.Config, results: Results) -> list[str]:
     elif all(outcome == "skipped" for outcome in results.outcomes.values()):
         wanted = f" (-m {expression!r})" if expression else ""
         lines.append(f"nothing ran: no selected test could be executed{wanted}")
-    lines += [f"{count} skipped: {reason}" for reason, count in results.skips.items()]
+    said = {NO_CUDA} if lines and "CUDA" in lines[0] else set()
+    left = {reason: count for reason, count in results.skips.items() if reason not in said}
+    lines += [f"{count} skipped: {reason}" for reason, count in left.items()]
     lines += [
         f"missing snapshots: {line}; record with --snapshot-update" for line in results.missing
     ]
