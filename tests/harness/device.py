@@ -15,8 +15,10 @@ FATAL = ("out of memory", "CUDA error", "CUBLAS_STATUS_ALLOC_FAILED")
 
 def has_cuda() -> bool:
     """Whether torch sees a CUDA device; a driver that is too old is told by a warning only."""
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return bool(torch.cuda.is_available())

@@ -1,13 +1,13 @@
 """A model's files from the hub: exactly the registry's, at its revision, hashes checked."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub.utils
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
+from .cache import sha256
 from .errors import AssetError
 from .hub_errors import explain, problem
 from .models import Model, PinnedFile
@@ -35,11 +35,11 @@ def fetch(model: Model, progress: Callable[[str], None]) -> Path:
 def sound(model: Model, name: str, pinned: PinnedFile) -> Path:
     """The file's place in the cache, with the published content."""
     path = download(model, name)
-    if not pinned.published or digest(path) == pinned.sha256:
+    if not pinned.published or sha256(path) == pinned.sha256:
         return path
     # The library trusts what it has cached: without this a damaged file would stay for good.
     path = download(model, name, afresh=True)
-    if (found := digest(path)) != pinned.sha256:
+    if (found := sha256(path)) != pinned.sha256:
         raise problem(model, "hash", file=name, found=found[:12], expected=pinned.sha256[:12])
     return path
 
@@ -68,8 +68,3 @@ def ask(url: str) -> None:
         **{follow: False},
     )
     HUB.hf_raise_for_status(response)
-
-
-def digest(path: Path) -> str:
-    """The file's sha256."""
-    return sha256(path.read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ from .cache import sha256
 from .cases import TextCase
 from .errors import AssetError
 from .models import Model, registry
+from .packages import Progress
 from .tokenizer_file import File, file_of
 
 
@@ -90,21 +91,28 @@ class Loaded:
         return self.memo[name]
 
 
+def say_past_capture(config: pytest.Config) -> Progress:
+    """Prints progress where the user sees it, whatever pytest captures."""
+
+    def say(message: str) -> None:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"\n{message}", end="", flush=True)
+
+    return say
+
+
 def models_of(config: pytest.Config) -> dict[str, Loaded]:
     """The chosen models by key, one object each for the whole session."""
     if MODELS not in config.stash:
         sources, keys = config.stash[SOURCES], config.stash[KEYS]
         answers: list[dict[str, Path] | AssetError] = []
 
-        def say(message: str) -> None:
-            capture = config.pluginmanager.getplugin("capturemanager")
-            with capture.global_and_fixture_disabled():
-                print(f"\n{message}", end="", flush=True)
-
         def folders() -> dict[str, Path]:
             if not answers:
                 try:
-                    answers.append(prepare([registry()[key] for key in keys], sources, say))
+                    chosen = [registry()[key] for key in keys]
+                    answers.append(prepare(chosen, sources, say_past_capture(config)))
                 except AssetError as error:
                     answers.append(error)  # said by every test, but tried once
             if isinstance(answers[0], AssetError):

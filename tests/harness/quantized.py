@@ -10,7 +10,7 @@ from . import device as devices
 from .errors import AssetError
 from .likeness import next_token_logs
 from .live import Live, LoadError, Slot, prepared_tokenizer
-from .loading import WEIGHTS, models_of
+from .loading import WEIGHTS, models_of, say_past_capture
 from .models import Device, Model, registry
 from .nf4 import quantised_layers
 from .places import Place
@@ -32,12 +32,6 @@ class Models:
     told: dict[str, str] = field(default_factory=dict)  # what cannot be had, and why
     logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities by Live.name
 
-    def say(self, message: str) -> None:
-        """Progress, past pytest's capture."""
-        capture = self.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            print(f"\n{message}", end="", flush=True)
-
     def prepare(self, model: Model, device: Device) -> Weights:
         """The model's checkpoint, once a session."""
         if (model.key, device) not in self.weights:
@@ -45,7 +39,7 @@ class Models:
             folder = models_of(self.config)[model.key].folder
             self.slot.unload()  # dummy weights are made on the device
             self.weights[model.key, device] = prepare_weights(
-                model, device, option, folder, self.say
+                model, device, option, folder, say_past_capture(self.config)
             )
         return self.weights[model.key, device]
 

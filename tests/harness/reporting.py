@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from .device import has_cuda
 from .models import registry
 
 WORDS = {"failed": "FAILED", "error": "ERROR", "known": "known", "skipped": "skipped"}
@@ -81,10 +82,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[RESULTS], "conformance-results")
 
 
+def model_of(node: str) -> str:
+    """The model key in a node id such as `...[llama3_1-whitespace.tab]`."""
+    return node.partition("[")[2].rstrip("]").partition("-")[0]
+
+
 def place_of(node: str) -> tuple[str, str] | None:
     """(model, area) of a node id, None for tests that are no check of a model."""
-    path, _, name = node.partition("::")
-    key = name.partition("[")[2].rstrip("]").partition("-")[0]
+    path, key = node.partition("::")[0], model_of(node)
     if key not in registry() or "/meta/" in path:
         return None
     return key, Path(path).stem.removeprefix("test_")
@@ -118,28 +123,22 @@ def gate_lines(config: pytest.Config, results: Results) -> list[str]:
     """What could not be checked, a line each; empty if all evidence is there."""
     lines = []
     expression = config.getoption("markexpr") or ""
-    if "gpu" in expression.replace("not gpu", "") and not cuda_available():
+    no_gpu = "gpu" in expression.replace("not gpu", "") and not has_cuda()
+    if no_gpu:
         lines.append(f"there is no CUDA device, and -m {expression!r} selects tests that need one")
     elif all(outcome == "skipped" for outcome in results.outcomes.values()):
         wanted = f" (-m {expression!r})" if expression else ""
         lines.append(f"nothing ran: no selected test could be executed{wanted}")
-    said = {NO_CUDA} if lines and "CUDA" in lines[0] else set()
-    left = {reason: count for reason, count in results.skips.items() if reason not in said}
-    lines += [f"{count} skipped: {reason}" for reason, count in left.items()]
+    lines += [
+        f"{count} skipped: {reason}"
+        for reason, count in results.skips.items()
+        if not (no_gpu and reason == NO_CUDA)  # said already
+    ]
     lines += [
         f"missing snapshots: {line}; record with --snapshot-update" for line in results.missing
     ]
     lines += [f"unused snapshots: {line}; remove with --snapshot-prune" for line in results.unused]
     return lines
-
-
-def cuda_available() -> bool:
-    """Whether torch sees a CUDA device; torch is imported only when somebody asks."""
-    try:
-        import torch
-    except ImportError:
-        return False
-    return bool(torch.cuda.is_available())
 
 
 @pytest.hookimpl(trylast=True)

@@ -10,7 +10,7 @@ import pytest
 from . import snapshots
 from .models import DataError
 from .options import versions
-from .reporting import RESULTS, Results
+from .reporting import RESULTS, Results, model_of
 from .selection import SUITES, covers, distributed, is_complete, suite_of
 from .snapshots import SnapshotFile, format_snapshot_file, read_snapshot_file, update_command
 
@@ -75,11 +75,6 @@ def objection(session: pytest.Session, results: Results, path: Path) -> str | No
     return f"{len(unrun)} of its {len(tests)} tests did not run" if unrun else None
 
 
-def model_of(node: str) -> str:
-    """The model key in a node id such as `...[llama3_1-whitespace.tab]`."""
-    return node.partition("[")[2].rstrip("]").partition("-")[0]
-
-
 def save(session: pytest.Session, results: Results) -> list[str]:
     """Write the pending blocks of models whose tests held; lines about the others."""
     problems = []
@@ -104,8 +99,7 @@ def wanted(config: pytest.Config, results: Results) -> dict[Path, set[str]]:
     """The cases the run's snapshot tests ask for, by file; from node ids, so also under xdist."""
     cases: dict[Path, set[str]] = {}
     for node in results.nodes():
-        suite = suite_of(config, node)
-        if suite and "test_snapshots.py" in node:
+        if "test_snapshots.py" in node and (suite := suite_of(config, node)):
             name, _, parameters = node.partition("::test_")[2].partition("[")
             key, _, case = parameters[:-1].partition("-")
             path = suite / SNAPSHOTS / f"{key}.{name.removesuffix('_snapshot')}.txt"
@@ -113,18 +107,18 @@ def wanted(config: pytest.Config, results: Results) -> dict[Path, set[str]]:
     return cases
 
 
-def missing(config: pytest.Config, results: Results) -> list[str]:
+def missing(asked: dict[Path, set[str]]) -> list[str]:
     """Cases without a recording, also where a known failure hides that, a line a file."""
     lines = []
-    for path, cases in wanted(config, results).items():
+    for path, cases in asked.items():
         if lost := sorted(cases - set(read_snapshot_file(path).blocks)):
             lines.append(f"{path.name}: {', '.join(lost)}")
     return lines
 
 
-def unused(config: pytest.Config, results: Results) -> dict[Path, list[str]]:
+def unused(config: pytest.Config, asked: dict[Path, set[str]]) -> dict[Path, list[str]]:
     """Recorded cases that no test asks for, by file, in the folders the run covers completely."""
-    asked, stale = wanted(config, results), {}
+    stale = {}
     folders = [suite / SNAPSHOTS for suite in SUITES if is_complete(config, suite)]
     for path in sorted(path for folder in folders for path in folder.glob("[!.]*")):
         blocks = read_snapshot_file(path).blocks
@@ -133,9 +127,9 @@ def unused(config: pytest.Config, results: Results) -> dict[Path, list[str]]:
     return stale
 
 
-def prune(config: pytest.Config, results: Results) -> None:
+def prune(config: pytest.Config, asked: dict[Path, set[str]]) -> None:
     """Remove recorded cases that no test asks for."""
-    for path, cases in unused(config, results).items():
+    for path, cases in unused(config, asked).items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
         if kept:
@@ -151,15 +145,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     try:
         results.problems += save(session, results)
+        asked = wanted(config, results)
         if config.getoption("snapshot_prune"):
             if session.exitstatus == 0 and results.whole():
-                prune(config, results)
+                prune(config, asked)
             else:
                 results.problems.append("--snapshot-prune: nothing removed: the run was not green")
-        results.missing = missing(config, results)
+        results.missing = missing(asked)
         # Where a distributed run stopped early, what did not run is not known: nothing is unused.
         if results.whole() and session.exitstatus in FINISHED:
-            stale = unused(config, results)
+            stale = unused(config, asked)
             results.unused = [f"{path.name}: {', '.join(cases)}" for path, cases in stale.items()]
     except (DataError, OSError) as error:
         results.problems.append(f"snapshots: {error}")

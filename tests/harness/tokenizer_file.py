@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +59,13 @@ class File:
         return [row if isinstance(row, str) else " ".join(row) for row in rows]
 
 
-@cache
-def shared_file(digest: str, size: int) -> dict[str, File]:
-    """A place for the one `File` of all paths with the same text."""
-    return {}
+FILES: dict[str, File] = {}  # by the digest of their text
 
 
 def file_of(path: Path) -> File:
     """The `File` of a path; both Llama folders hold one text but for the last line end."""
-    text = path.read_bytes().rstrip()
-    place = shared_file(hashlib.sha256(text).hexdigest(), len(text))
-    return place.setdefault("file", File(path))
+    digest = hashlib.sha256(path.read_bytes().rstrip()).hexdigest()
+    return FILES.setdefault(digest, File(path))
 
 
 def pipeline(tokenizer: Any) -> dict[str, Any]:
