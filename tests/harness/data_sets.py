@@ -3,6 +3,7 @@
 import csv
 import glob
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,4 +110,25 @@ def check_columns(names: list[str], data: DataSet) -> None:
         raise DataError(
             f"{data.name_or_path}: there is no column {missing[0]!r}; give {option} one of "
             + ", ".join(names)
+            + ("" if missing[0] == data.text_column else ", or '' if none of them is a price")
         )
+
+
+def rows_in(data: DataSet) -> int | None:
+    """About how many rows there are, for a progress bar; None where only reading would tell.
+
+    Exact but for a cell of a CSV file that goes over several lines.
+    """
+    path = Path(data.name_or_path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None or not path.is_file():
+        return None
+    if kind == "parquet":
+        from pyarrow import parquet
+
+        with suppress(OSError, ValueError):  # the reader will say what is wrong
+            return int(parquet.read_metadata(path).num_rows)
+        return None
+    with path.open("rb") as file:
+        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    return lines - (kind == "csv")
