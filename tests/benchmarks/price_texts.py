@@ -7,14 +7,12 @@ from random import Random
 
 from tests.harness.price_prompts import training_text
 
-KINDS = (
-    "drill lamp kettle backpack router bicycle blender tripod jacket speaker heater desk".split()
-)
-MAKERS = "Norvik Talleo Quandry Bexhill Umbral Castova Ferrin Ostrava Pelmet Zephrin".split()
+KINDS = ("drill", "lamp", "kettle", "backpack", "router", "bicycle", "blender", "tripod", "heater")
+MAKERS = ("Norvik", "Talleo", "Quandry", "Bexhill", "Umbral", "Castova", "Ostrava", "Zephrin")
 QUALITIES = (
-    "cordless folding stainless compact waterproof quiet adjustable rechargeable lightweight "
-    "heavy-duty insulated magnetic ergonomic dimmable padded ceramic"
-).split()
+    *("cordless", "folding", "stainless", "compact", "waterproof", "quiet", "adjustable"),
+    *("rechargeable", "lightweight", "heavy-duty", "insulated", "magnetic", "dimmable", "ceramic"),
+)
 FACTS = (
     "Runs {n} hours on one charge of its {m} mAh battery.",
     "The {q} body measures {n} x {m} mm and weighs {n}.{k} kg.",
@@ -23,12 +21,14 @@ FACTS = (
     "Tested at {n} °C; the {q} cover keeps dust and rain out.",
     'Fits rails of {k}/8" and pipes from {n} to {m} mm.',
     "Buyers who own the older {a}{n} can go on using its {q} mount.",
+    "The {q} finish of this {a} series has kept its colour for {k} years.",
+    "A second {q} grip is sold under part number {a}{k}-{m}.",
     "Cleaning takes {k} minutes: rinse, wipe, let dry overnight.",
 )
 
 
 def description(random: Random) -> str:
-    """A product of six to eight sentences."""
+    """A product of a title and seven to nine sentences."""
     title = f"{random.choice(MAKERS)} {random.choice(QUALITIES)} {random.choice(KINDS)}"
     facts = [
         fact.format(
@@ -38,7 +38,7 @@ def description(random: Random) -> str:
             q=random.choice(QUALITIES),
             a=random.choice("ABKTX"),
         )
-        for fact in random.sample(FACTS, random.randrange(6, 9))
+        for fact in random.sample(FACTS, random.randrange(7, 10))
     ]
     return f"{title}\n{' '.join(facts)}"
 
@@ -51,8 +51,8 @@ def texts(count: int, seed: int = 1) -> Iterator[tuple[str, int]]:
         yield training_text(description(random), price), price
 
 
-def write(path: Path, count: int) -> None:
+def write(path: Path, count: int, seed: int = 1) -> None:
     """The texts as JSON lines."""
     with path.open("w", encoding="utf-8") as file:
-        for text, price in texts(count):
+        for text, price in texts(count, seed):
             file.write(json.dumps({"text": text, "price": price}, ensure_ascii=False) + "\n")
