@@ -104,7 +104,9 @@ def sweep(
     """
     share.store.begin()
     try:
-        for batch, tokens in answers(ask, share.batches(stream, cut), Room(cut.batch_tokens), device):
+        for batch, tokens in answers(
+            ask, share.batches(stream, cut), Room(cut.batch_tokens), device
+        ):
             found = zip(batch.numbers, tokens, strict=True)
             lines = [share.result(number, up_to_end(ids, ends)) for number, ids in found]
             share.store.add(line for line in lines if line["number"] not in share.done)
