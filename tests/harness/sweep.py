@@ -7,6 +7,7 @@ last line says why); 130 interrupted.
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ from .memory import LOADS
 from .models import DataError, Device, Model, registry
 from .price_rows import add_options, data_of
 from .scoring import SweepError
-from .sweep_job import Job, execute
+from .sweep_job import Job
+from .sweep_steps import execute
 from .weights import parse_weights, prepare_weights
 
 LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
@@ -55,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--limit", type=positive, default=LIMIT, metavar="N", help=f"tokens (default: {LIMIT})")
     add("--batch-tokens", type=positive, metavar="N", help="positions (default: what fits)")
     add("--window", type=positive, default=8192, metavar="N", help="rows sorted together")
+    add("--keep-every", type=float, default=20.0, metavar="S", help="seconds (default: 20)")
     add("--format", default="jsonl", choices=("jsonl", "parquet"), help="(default: jsonl)")
     add("--picture", default="svg", choices=("svg", "png", "none"), help="(default: svg)")
     add("--check", type=int, default=0, metavar="N", help="ask N rows again, one by one")
@@ -111,6 +114,7 @@ def job_of(options: argparse.Namespace) -> Job:
         limit=options.limit,
         window=options.window,
         batch_tokens=options.batch_tokens,
+        keep_every=options.keep_every,
         format=options.format,
         picture=options.picture,
         check=options.check,
@@ -125,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sweep, or go on with one; the exit code."""
     options = parser().parse_args(arguments)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
     slot = Slot()
     try:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .generation import predict
+from .generation import NEW_TOKENS, predict
 from .logits import lead, logit_bound
 from .models import Model
+from .prices import extract_price
 from .tokens import parting, quote
 
 
@@ -16,7 +17,8 @@ class Compared:
 
     number: int
     batched: tuple[int, ...]
-    single: tuple[int, ...]
+    single: tuple[int, ...]  # as many
+    price: float | None  # what the task reads out of four new tokens
     lead: float = 0.0  # of the likeliest token over the next, where the two answers part
     bound: float = 0.0
 
@@ -34,17 +36,18 @@ class Compared:
 def compare(
     facts: Model, model: Any, tokenizer: Any, text: str, number: int, batched: Sequence[int]
 ) -> Compared:
-    """Ask one prompt as the task does, greedily, for as many tokens as the sweep asked for.
+    """Ask one prompt as the task does, but greedily.
 
     Where the answers part, the rule of ties looks at the logits that the prompt alone has there.
     """
-    count = max(len(batched), 1)
+    count = max(len(batched), NEW_TOKENS)
     answer = predict(model, tokenizer, text, do_sample=False, max_new_tokens=count)
-    position = parting(list(batched), list(answer.new))
+    single, price = answer.new[: len(batched)], extract_price(answer.reply)
+    position = parting(list(batched), list(single))
     if position is None:
-        return Compared(number, tuple(batched), answer.new)
-    logits = logits_behind(model, [*answer.prompt_ids, *answer.new[:position]])
-    return Compared(number, tuple(batched), answer.new, lead(logits), logit_bound(facts, logits))
+        return Compared(number, tuple(batched), single, price)
+    logits = logits_behind(model, [*answer.prompt_ids, *single[:position]])
+    return Compared(number, tuple(batched), single, price, lead(logits), logit_bound(facts, logits))
 
 
 def logits_behind(model: Any, ids: list[int]) -> Any:

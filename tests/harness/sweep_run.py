@@ -7,10 +7,11 @@ from typing import Any
 
 from .generation import decoded
 from .models import Device
+from .prefetch import ahead
 from .price_rows import BadRow, Row
 from .prices import extract_price, price_token_ids
 from .scoring import Ask, Room, SweepError, answers
-from .sweep_batches import Batch, ahead, windows
+from .sweep_batches import Batch, windows
 from .sweep_store import Store, write_atomically, write_lines
 
 Read = Callable[[Sequence[int]], float | None]

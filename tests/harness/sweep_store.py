@@ -14,7 +14,6 @@ from filelock import FileLock, Timeout
 from .scoring import SweepError
 
 MANIFEST, ROOM, PARTS = "manifest.json", "batch_tokens.json", "parts"
-FLUSH_SECONDS = 20.0  # at most so much work is lost when the process is killed
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -58,6 +57,7 @@ class Store:
     folder: Path
     rank: int = 0
     world: int = 1
+    every: float = 20.0  # seconds; at most so much work is lost when the process is killed
     waiting: list[dict[str, Any]] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
@@ -107,7 +107,7 @@ class Store:
     def add(self, lines: Iterable[dict[str, Any]]) -> None:
         """Keep results; they are written when some seconds have passed since the last time."""
         self.waiting += lines
-        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+        if time.monotonic() - self.flushed > self.every:
             self.flush()
 
     def flush(self) -> None:

@@ -111,5 +111,10 @@ def lines(summary: dict[str, Any]) -> list[str]:
             f"mean absolute error ${summary['mean_absolute_error_dollars']:.2f}, RMSLE "
             f"{summary['rmsle']:.3f}, hits {summary['share_of_hits']:.1%} of {compared:,}"
         )
+    if count := summary["check"]["price_goes_on"]:
+        found.append(
+            f"{count} of {summary['check']['rows']} checked prices go on behind the first token: "
+            "use --method generate"
+        )
     rate = summary["rows_per_second"]
     return [*found, f"{rate:.1f} rows/s on {summary['device']}" if rate else "nothing was asked"]
