@@ -1,11 +1,12 @@
 """Answers of a sweep against the same questions asked one by one, within the rule of ties."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .generation import NEW_TOKENS, predict
-from .logits import lead, logit_bound
+from .logits import logit_bound
 from .models import Model
 from .prices import extract_price
 from .tokens import parting, quote
@@ -19,7 +20,7 @@ class Compared:
     batched: tuple[int, ...]
     single: tuple[int, ...]  # as many
     price: float | None  # what the task reads out of four new tokens
-    lead: float = 0.0  # of the likeliest token over the next, where the two answers part
+    gap: float = 0.0  # by which the batch's token trails the likeliest, where the answers part
     bound: float = 0.0
 
     @property
@@ -30,7 +31,7 @@ class Compared:
     @property
     def tie(self) -> bool:
         """Whether rounding alone may decide between the two answers."""
-        return not self.equal and self.lead <= self.bound
+        return not self.equal and self.gap <= self.bound
 
 
 def compare(
@@ -38,7 +39,8 @@ def compare(
 ) -> Compared:
     """Ask one prompt as the task does, but greedily.
 
-    Where the answers part, the rule of ties looks at the logits that the prompt alone has there.
+    Where the answers part, the rule of ties looks at the logits that the prompt alone has there:
+    the batch's token must be within `logit_bound` of the likeliest, so the two likeliest are, too.
     """
     count = max(len(batched), NEW_TOKENS)
     answer = predict(model, tokenizer, text, do_sample=False, max_new_tokens=count)
@@ -47,7 +49,9 @@ def compare(
     if position is None:
         return Compared(number, tuple(batched), single, price)
     logits = logits_behind(model, [*answer.prompt_ids, *single[:position]])
-    return Compared(number, tuple(batched), single, price, lead(logits), logit_bound(facts, logits))
+    ended = position >= len(batched)  # too few tokens are no tie
+    gap = math.inf if ended else float(logits.max() - logits[batched[position]])
+    return Compared(number, tuple(batched), single, price, gap, logit_bound(facts, logits))
 
 
 def logits_behind(model: Any, ids: list[int]) -> Any:
@@ -74,7 +78,7 @@ def verdict(title: str, found: Sequence[Compared], tokenizer: Any) -> list[str]:
     )
     return [
         f"{title}: row {first.number}: token {position} got {got} in a batch, expected {expected} "
-        f"as one by one, whose lead {first.lead:.3f} is above the bound {first.bound:.3f}; likely "
+        f"as one by one, which leads by {first.gap:.3f}, above the bound {first.bound:.3f}; likely "
         f"cause: pads are read, or positions are counted with them",
         f"  {len(wrong)} of {len(found)} rows differ",
     ]
