@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from tests.harness import device as devices
@@ -29,6 +30,7 @@ from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.prices import extract_price
 from tests.harness.scoring import Ask, Room, answers, asker
 from tests.harness.sweep_batches import Batch, batches
+from tests.harness.sweep_job import device_name
 from tests.harness.sweep_room import batch_tokens
 from tests.harness.weights import parse_weights, prepare_weights
 
@@ -136,66 +138,77 @@ def table(
     return found
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sweep_speed")
-    parser.add_argument("--model", default="llama3_1", choices=list(registry()))
-    parser.add_argument("--load", default="nf4", choices=LOADS)
-    parser.add_argument("--device", choices=get_args(Device))
-    parser.add_argument("--weights", default="auto")
-    parser.add_argument("--source", default="bundle", choices=SOURCES)
-    parser.add_argument("--prompts", type=int, default=3000)
-    parser.add_argument("--singles", type=int, default=20)
-    parser.add_argument("--side", type=int, default=SIDE, help="of the matrix product")
-    parser.add_argument("--compile", action="store_true", help="measure compiled layers, too")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Setting:
+    """A loaded model and the prompts it is asked."""
+
+    facts: Model
+    device: Device
+    title: str
+    tokenizer: Any
+    slot: Slot
+    ids: dict[int, list[int]]
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """What is loaded, and how many prompts it is asked."""
+    made = argparse.ArgumentParser(prog=f"python -m tests.benchmarks.{name}")
+    made.add_argument("--model", default="llama3_1", choices=list(registry()))
+    made.add_argument("--load", default="nf4", choices=LOADS)
+    made.add_argument("--device", choices=get_args(Device))
+    made.add_argument("--weights", default="auto")
+    made.add_argument("--source", default="bundle", choices=SOURCES)
+    made.add_argument("--prompts", type=int, default=3000)
+    return made
+
+
+def setting(options: argparse.Namespace) -> Setting:
+    """Load what the options say."""
     facts = registry()[options.model]
     device: Device = options.device or ("cuda" if devices.has_cuda() else "cpu")
     folder = prepare([facts], Sources(options.source), print)[facts.key]
     chosen = parse_weights([f"{facts.key}={options.weights}"])[facts.key]
     weights = prepare_weights(facts, device, chosen, folder, print)
     tokenizer, slot = prepared_tokenizer(folder), Slot()
-    ids = prompts(tokenizer, options.prompts)
-    texts = [decoded(tokenizer, it[facts.can("bos") :]) for it in list(ids.values())]
     slot.put(facts, device, options.load, weights, tokenizer)
-    measure(options, facts, device, tokenizer, slot.model, ids, texts[: options.singles])
-    slot.unload()
+    title = f"{facts.key} {options.load} on {device_name(device)}, {weights.note}"
+    return Setting(facts, device, title, tokenizer, slot, prompts(tokenizer, options.prompts))
 
 
-def measure(
-    options: argparse.Namespace,
-    facts: Model,
-    device: Device,
-    tokenizer: Any,
-    model: Any,
-    ids: dict[int, list[int]],
-    texts: Sequence[str],
-) -> None:
-    """The loop, the product, and the sweep in each of its forms."""
-    from tests.harness.sweep_job import device_name
-
-    limit = product_rate(device, options.side)
-    print(
-        f"{facts.key} {options.load} on {device_name(device)}: {len(ids):,} prompts, mean ", end=""
-    )
-    print(
-        f"{sum(map(len, ids.values())) / len(ids):.0f} tokens; product {limit / 1e12:.1f} TFLOP/s"
-    )
-    loop = one_by_one(model, tokenizer, texts, device)
+def main() -> None:
+    """Measure and print."""
+    made = parser("sweep_speed")
+    made.add_argument("--singles", type=int, default=20, help="prompts of the loop")
+    made.add_argument("--side", type=int, default=SIDE, help="of the matrix product")
+    made.add_argument("--compile", action="store_true", help="measure compiled layers, too")
+    options = made.parse_args()
+    it = setting(options)
+    limit, mean = product_rate(it.device, options.side), sum(map(len, it.ids.values()))
+    print(f"{it.title}: {len(it.ids):,} prompts, mean {mean / len(it.ids):.0f} tokens")
+    print(f"  matrix product {limit / 1e12:.1f} TFLOP/s", flush=True)
+    texts = [decoded(it.tokenizer, ids[it.facts.can("bos") :]) for ids in it.ids.values()]
+    loop = one_by_one(it.slot.model, it.tokenizer, texts[: options.singles], it.device)
     print(f"  one by one, generate {NEW_TOKENS} tokens: {loop:.2f} prompts/s", flush=True)
-    ask, pad, best = asker(model, "score", 1), tokenizer.eos_token_id, 0.0
+    best = measured(it, limit, options.compile)
+    print(f"  product again, device warm: {product_rate(it.device, options.side) / 1e12:.1f}")
+    print(f"  best over one by one: {best / loop:.1f} times")
+    it.slot.unload()
+
+
+def measured(it: Setting, limit: float, with_compiled: bool) -> float:
+    """A table for each form of the model; the best rate in prompts a second."""
+    model, best = it.slot.model, 0.0
     forms: dict[str, list[Callable[[Any], Any]]] = {"plain": [], "fused norms": [fused_norms]}
-    if options.compile:
+    if with_compiled:
         forms["compiled"] = [compiled]
     for name, speedups in forms.items():
         print(f" {name}:")
         with ExitStack() as stack:
             for speedup in speedups:
                 stack.enter_context(speedup(model))
-            best = max(best, *table(facts, ask, ids, pad, device, limit).values())
-    again = product_rate(device, options.side)
-    print(f"  product again, device warm: {again / 1e12:.1f} TFLOP/s")
-    print(f"  best over one by one: {best / loop:.1f} times")
+            ask, pad = asker(model, "score", 1), it.tokenizer.eos_token_id
+            best = max(best, *table(it.facts, ask, it.ids, pad, it.device, limit).values())
+    return best
 
 
 if __name__ == "__main__":

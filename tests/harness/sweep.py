@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("--keep-every", type=float, default=20.0, metavar="S", help="seconds (default: 20)")
     add("--format", default="jsonl", choices=("jsonl", "parquet"), help="(default: jsonl)")
     add("--picture", default="svg", choices=("svg", "png", "none"), help="(default: svg)")
-    add("--check", type=int, default=0, metavar="N", help="ask N rows again, one by one")
+    add("--check", type=positive, default=0, metavar="N", help="ask N rows again, one by one")
     add("--compile", action="store_true", help="compile the layers: a minute, then faster")
     add("--quiet", action="store_true", help="no progress bar")
     return made
@@ -78,7 +78,9 @@ def place() -> tuple[int, int]:
     if world > 1:
         # The model goes to the first device that is seen, so each process may see one only.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = visible.split(",") if visible else [str(number) for number in range(local + 1)]
+        names = (
+            [str(number) for number in range(local + 1)] if visible is None else visible.split(",")
+        )
         os.environ["CUDA_VISIBLE_DEVICES"] = names[local] if local < len(names) else ""
     return rank, world
 
@@ -136,6 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
         return execute(job_of(options), slot, say)
     except (AssetError, DataError, LoadError, SweepError) as error:
         say(str(error))
+        return 2
+    except OSError as error:
+        say(f"{error}: mend this and run the same command again; what was written is kept")
         return 2
     except KeyboardInterrupt:
         say(f"interrupted: what was answered is in {options.out}; run the same command to go on")
