@@ -13,7 +13,7 @@ from tests.harness.sweep import place
 from tests.harness.sweep_batches import Batch, batches
 from tests.harness.sweep_room import batch_tokens
 
-from .sweep_speed import Setting, parser, seconds, setting
+from .sweep_setting import Setting, parser, seconds, setting
 
 
 def timed(it: Setting, made: list[Batch], tokens: int) -> tuple[float, dict[int, list[int]]]:

@@ -8,16 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness import sweep_steps
 from tests.harness.fusing import fused_norms, norms
 from tests.harness.live import Slot, prepared_tokenizer
 from tests.harness.logits import logit_bound
 from tests.harness.models import registry
 from tests.harness.price_prompts import price_prompt, read_products
+from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
 from tests.harness.scoring import Room, SweepError, answers, asker, forward
 from tests.harness.sweep import main
 from tests.harness.sweep_batches import Batch, batches
@@ -277,6 +280,30 @@ def test_killed_in_the_middle_and_resumed_every_row_is_there_once(
     assert all(path.read_bytes() == content for path, content in kept.items())
     for name in ("predictions.jsonl", "bad_rows.jsonl"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_interrupted_and_resumed_every_row_is_there_once(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    bundle: dict[str, Path],
+) -> None:
+    def interrupted(data: DataSet) -> Iterator[Row | BadRow]:
+        yield from islice(read_rows(data), 8)
+        raise KeyboardInterrupt
+
+    options = [str(data), "--out", str(tmp_path / "out"), *OPTIONS, *SCORE, "--window", "4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_steps, "read_rows", interrupted)
+        assert main(options) == 130
+    assert "run the same command to go on" in capfd.readouterr().err
+    kept = {path: path.read_bytes() for path in tmp_path.glob("out/parts/[0-9]*.jsonl")}
+    assert 0 < sum(content.count(b'"number"') for content in kept.values()) <= 8
+    assert main(options) == 0
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    rows = list(read_lines(tmp_path / "out" / "predictions.jsonl"))
+    assert [row["number"] for row in rows] == [n for n in range(13) if n not in BAD]
 
 
 def test_two_processes_give_what_one_gives(whole: Path, data: Path, tmp_path: Path) -> None:
