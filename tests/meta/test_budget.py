@@ -17,6 +17,7 @@ from tests.harness.budget import main
 from tests.harness.budget_report import Report
 from tests.harness.cases import texts
 from tests.harness.data_sets import DataSet
+from tests.harness.findings import findings, findings_file
 from tests.harness.price_prompts import price_prompt, read_products, training_text
 from tests.harness.price_rows import BadRow, Row, row_of
 from tests.harness.token_counts import Counted, count_rows, count_tokens, open_tokenizer
@@ -140,6 +141,18 @@ def test_report_on_hand_counted_figures() -> None:
     assert sum(rows for _, _, rows in report.bins()) == 100
     assert "more than 179 tokens: 5 rows (95, 96, 97, 98, 99)" in report.text()
     assert report.text().endswith("price token lost at 182: 1 rows (99)\nrow 100: no text")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_file_of_an_interrupted_run_is_the_old_one(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"out.{suffix}"
+    out.write_text("of an earlier run")
+    with pytest.raises(KeyboardInterrupt), findings_file(out) as write:
+        write(findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), 179))
+        raise KeyboardInterrupt
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        (out.name, "of an earlier run")
+    ]
 
 
 def data_file(folder: Path, *lengths: int, bad: bool = False) -> Path:
