@@ -143,13 +143,19 @@ def test_report_on_hand_counted_figures() -> None:
     assert report.text().endswith("price token lost at 182: 1 rows (99)\nrow 100: no text")
 
 
+def write_and_stop(out: Path) -> None:
+    """Write a finding, then be interrupted."""
+    with findings_file(out) as write:
+        write(findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), 179))
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_file_of_an_interrupted_run_is_the_old_one(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out.{suffix}"
     out.write_text("of an earlier run")
-    with pytest.raises(KeyboardInterrupt), findings_file(out) as write:
-        write(findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), 179))
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop(out)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
         (out.name, "of an earlier run")
     ]
