@@ -24,7 +24,7 @@ from tests.harness.data_sets import DataSet
 from tests.harness.findings import findings, findings_file
 from tests.harness.models import registry
 from tests.harness.price_rows import read_rows
-from tests.harness.token_counts import count_rows, open_tokenizer
+from tests.harness.token_counts import BATCH, count_rows, open_tokenizer
 
 PROJECT = Path(__file__).resolve().parents[2]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
@@ -41,8 +41,9 @@ def path(file: Path, tokenizer: Any) -> None:
 
 
 def bare(rows: list[str], tokenizer: Any) -> None:
-    """The tokenizer alone, in one call."""
-    tokenizer.encode_batch_fast(rows, add_special_tokens=False)
+    """The tokenizer alone, in the same batches: one call for all would only take longer."""
+    for start in range(0, len(rows), BATCH):
+        tokenizer.encode_batch_fast(rows[start : start + BATCH], add_special_tokens=False)
 
 
 def loop(rows: list[str], auto: Any) -> None:
@@ -51,35 +52,40 @@ def loop(rows: list[str], auto: Any) -> None:
         auto.encode(text)
 
 
-def clock(step: Callable[..., None], *arguments: Any) -> float:
-    """Seconds that a step takes."""
-    started = time.perf_counter()
+def clock(step: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+    """Seconds that a step takes, and CPU seconds of all its threads."""
+    started, worked = time.perf_counter(), time.process_time()
     step(*arguments)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def slices(count: int, folder: Path, model: Path) -> None:
-    """Print rows a second of all three, and the medians of their ratios slice by slice."""
+    """Print what a row takes in all three, and the medians of their ratios slice by slice."""
     from transformers import AutoTokenizer
 
     tokenizer = open_tokenizer(model)
     auto = AutoTokenizer.from_pretrained(str(model), trust_remote_code=False)
-    rates: list[tuple[float, float, float]] = []
+    taken: list[list[tuple[float, float]]] = []
     for number in range(count + 1):
         file = folder / f"{number}.jsonl"
         write(file, SLICE, seed=number)
         rows = [text for text, _ in texts(SLICE, seed=number)]
-        seconds = (
-            clock(path, file, tokenizer),
-            clock(bare, rows, tokenizer),
-            clock(loop, rows[:LOOP], auto),
-        )
-        rates.append((SLICE / seconds[0], SLICE / seconds[1], LOOP / seconds[2]))
-    rates = rates[1:]  # the first warms up
-    for name, column in zip(("budget", "bare", "loop"), zip(*rates, strict=True), strict=True):
-        print(f"{name}: {median(column):,.0f} rows/s (median of {count} slices of {SLICE:,})")
-    print(f"budget / bare = {median(a / b for a, b, _ in rates):.2f}")
-    print(f"budget / loop = {median(a / c for a, _, c in rates):.2f}", flush=True)
+        steps: list[Any] = [(path, file, tokenizer, SLICE), (bare, rows, tokenizer, SLICE)]
+        steps.append((loop, rows[:LOOP], auto, LOOP))
+        clocks = [(clock(step, source, tool), n) for step, source, tool, n in steps]
+        taken.append([(wall / n, cpu / n) for (wall, cpu), n in clocks])
+    show(taken[1:])  # the first warms up
+
+
+def show(taken: list[list[tuple[float, float]]]) -> None:
+    """Medians over the slices of seconds and CPU seconds a row: budget, bare, loop."""
+    for name, column in zip(("budget", "bare", "loop"), zip(*taken, strict=True), strict=True):
+        wall, cpu = (median(it) for it in zip(*column, strict=True))
+        print(f"{name}: {1 / wall:,.0f} rows/s, {cpu * 1e6:.0f} us CPU a row")
+    for kind, name in enumerate(("speed", "CPU time")):
+        pairs = [(a[kind] / b[kind], a[kind] / c[kind]) for a, b, c in taken]
+        beside = [median(it) ** (-1 if kind == 0 else 1) for it in zip(*pairs, strict=True)]
+        print(f"{name}: budget / bare {beside[0]:.2f}, budget / loop {beside[1]:.2f}", flush=True)
 
 
 def command(rows: int, folder: Path) -> None:

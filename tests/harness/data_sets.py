@@ -123,12 +123,12 @@ def rows_in(data: DataSet) -> int | None:
     kind = FORMATS.get(path.suffix.lower())
     if kind is None or not path.is_file():
         return None
-    if kind == "parquet":
-        from pyarrow import parquet
+    with suppress(OSError, ValueError):  # the reader will say what is wrong
+        if kind == "parquet":
+            from pyarrow import parquet
 
-        with suppress(OSError, ValueError):  # the reader will say what is wrong
             return int(parquet.read_metadata(path).num_rows)
-        return None
-    with path.open("rb") as file:
-        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    return lines - (kind == "csv")
+        with path.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        return lines - (kind == "csv")
+    return None
