@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.diagnosis import fail
 from tests.harness.fusing import fused_norms
+from tests.harness.generation import NEW_TOKENS
 from tests.harness.live import Live
 from tests.harness.price_prompts import PRODUCTS
 from tests.harness.price_rows import DataSet, Row, read_rows
@@ -17,12 +18,12 @@ ROWS = 12
 
 
 @pytest.mark.loads("nf4")
-@pytest.mark.parametrize(("method", "new"), [("score", 1), ("generate", 4)])
-def test_batched_answers_are_the_one_by_one_answers(live: Live, method: str, new: int) -> None:
+def test_batched_answers_are_the_one_by_one_answers(live: Live) -> None:
+    method = "score" if live.facts.can("single_token_prices") else "generate"
     rows = [row for row in read_rows(DATA) if isinstance(row, Row) and row.number % ROWS == 0]
     (window,) = windows(rows, live.tokenizer, len(rows), batch_tokens=2048, limit=1000)
     with fused_norms(live.model):
-        ask = asker(live.model, method, new)
+        ask = asker(live.model, method, NEW_TOKENS)
         found = {
             number: ids
             for batch, answered in answers(ask, window.batches, Room(2048), live.device)
