@@ -139,8 +139,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (AssetError, DataError, LoadError, SweepError) as error:
         say(str(error))
         return 2
-    except OSError as error:
-        say(f"{error}: mend this and run the same command again; what was written is kept")
+    except (OSError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not devices.is_fatal(error):
+            raise
+        say(f"{devices.first(error)}: what was answered is kept; mend this, run the same command")
         return 2
     except KeyboardInterrupt:
         say(f"interrupted: what was answered is in {options.out}; run the same command to go on")

@@ -34,6 +34,7 @@ class Sweep:
     store: Store
     read: Read
     done: set[int]  # numbers of rows that the folder held at the start
+    said: Callable[[int], object]  # hears how many more rows are done with
     seen: set[int] = field(default_factory=set)  # numbers of all rows, the other processes' too
     rows: dict[int, Row] = field(default_factory=dict)  # asked and not answered
 
@@ -50,6 +51,7 @@ class Sweep:
             if window.index % world == own:
                 new = [row for row in window.bad if row.number not in self.done]
                 self.store.add({"number": row.number, "reason": row.reason} for row in new)
+                self.said(len(new))
             for place, batch in enumerate(window.batches, start=window.index):
                 if place % world == own and not self.done.issuperset(batch.numbers):
                     self.rows |= {number: window.rows[number] for number in batch.numbers}
@@ -97,12 +99,8 @@ def sweep(
     ask: Ask,
     device: Device,
     ends: Sequence[int],
-    said: Callable[[int], object],
 ) -> None:
-    """Ask this process's share of the rows; `said` hears how many more are answered.
-
-    Whatever ends it, the answers so far are kept.
-    """
+    """Ask this process's share of the rows; whatever ends it, the answers so far are kept."""
     share.store.begin()
     try:
         for batch, tokens in answers(
@@ -111,7 +109,7 @@ def sweep(
             found = zip(batch.numbers, tokens, strict=True)
             lines = [share.result(number, up_to_end(ids, ends)) for number, ids in found]
             share.store.add(line for line in lines if line["number"] not in share.done)
-            said(len(lines))
+            share.said(len(lines))
     finally:
         share.store.flush()
 

@@ -39,7 +39,6 @@ def execute(job: Job, slot: Slot, say: Say) -> int:
 def ask_all(job: Job, store: Store, model: Any) -> set[int]:
     """Ask this process's share; numbers of all rows of the data set."""
     done = {line["number"] for _, line in store.results()}
-    share = Sweep(job.tokenizer, store, reader(job.tokenizer, job.method), done)
     ask = asker(model, job.method, job.new_tokens)
     ends = model.generation_config.eos_token_id
     with ExitStack() as stack:
@@ -49,8 +48,10 @@ def ask_all(job: Job, store: Store, model: Any) -> set[int]:
         measured = job.batch_tokens or batch_tokens(ask, job.device, job.tokenizer.eos_token_id)
         cut = Cut(job.window, store.agree(ROOM, measured), job.limit)
         bar = stack.enter_context(progress_bar(job, len(done)))
+        read = reader(job.tokenizer, job.method)
+        share = Sweep(job.tokenizer, store, read, done, bar.update)
         ids = ends if isinstance(ends, list) else [ends]
-        sweep(share, read_rows(job.data), cut, ask, job.device, ids, bar.update)
+        sweep(share, read_rows(job.data), cut, ask, job.device, ids)
     return share.seen
 
 

@@ -22,7 +22,7 @@ from tests.harness.models import registry
 from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
 from tests.harness.scoring import Room, SweepError, answers, asker, forward
-from tests.harness.sweep import main
+from tests.harness.sweep import main, place
 from tests.harness.sweep_batches import Batch, batches
 from tests.harness.sweep_check import compare, verdict
 from tests.harness.sweep_store import read_lines
@@ -345,3 +345,45 @@ def test_what_cannot_be_swept_is_told_in_one_line(
     given = [str(data) if it == "DATA" else it for it in arguments]
     assert main([*given, "--out", str(tmp_path / "out"), *OPTIONS]) == 2
     assert line in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_check_that_fails_is_told_and_is_status_1(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    bundle: dict[str, Path],
+) -> None:
+    def shifted(*arguments: Any) -> Any:
+        ask = asker(*arguments)
+        return lambda batch: ask(batch) + 1000
+
+    monkeypatch.setattr(sweep_steps, "asker", shifted)
+    out = tmp_path / "out"
+    assert main([str(data), "--out", str(out), *OPTIONS, *SCORE, "--check", "2"]) == 1
+    told = capfd.readouterr().err.splitlines()
+    assert told[-2].startswith("smollm2: cpu bf16, weights of its package: row ")
+    assert "in a batch, expected" in told[-2] and told[-1].strip().startswith("2 of 2 rows differ")
+    assert json.loads((out / "summary.json").read_text())["check"]["equal"] == 0
+    assert len(list(read_lines(out / "predictions.jsonl"))) == len(PRODUCTS)
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [(None, "1"), ("4,7", "7"), ("", ""), ("GPU-a,GPU-b", "GPU-b")]
+)
+def test_each_process_sees_its_own_gpu(
+    visible: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert place() == (3, 4)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
+
+
+def test_one_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    assert place() == (0, 1) and "CUDA_VISIBLE_DEVICES" not in os.environ
