@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 from tests.harness.fusing import fused_norms
 from tests.harness.scoring import Room, answers, asker
-from tests.harness.sweep import place
 from tests.harness.sweep_batches import Batch, batches
+from tests.harness.sweep_place import place
 from tests.harness.sweep_room import batch_tokens
 
 from .sweep_setting import Setting, parser, seconds, setting

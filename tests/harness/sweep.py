@@ -22,6 +22,7 @@ from .models import DataError, Device, Model, registry
 from .price_rows import add_options, data_of
 from .scoring import SweepError
 from .sweep_job import Job
+from .sweep_place import place
 from .sweep_steps import execute
 from .weights import parse_weights, prepare_weights
 
@@ -64,25 +65,6 @@ def parser() -> argparse.ArgumentParser:
     add("--compile", action="store_true", help="compile the layers: a minute, then faster")
     add("--quiet", action="store_true", help="no progress bar")
     return made
-
-
-def place() -> tuple[int, int]:
-    """Rank and number of processes, as torchrun and accelerate say them; one GPU for each."""
-    try:
-        rank, world, local = (
-            int(os.environ.get(name, default))
-            for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
-        )
-    except ValueError:
-        raise SweepError("RANK, WORLD_SIZE and LOCAL_RANK must be numbers: unset them") from None
-    if world > 1:
-        # The model goes to the first device that is seen, so each process may see one only.
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = (
-            [str(number) for number in range(local + 1)] if visible is None else visible.split(",")
-        )
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[local] if local < len(names) else ""
-    return rank, world
 
 
 def say(message: str) -> None:
