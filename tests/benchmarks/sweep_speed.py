@@ -1,0 +1,138 @@
+"""How fast the price sweep is beside the one-prompt loop and the matrix limit.
+
+`python -m tests.benchmarks.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
+loaded model: the loop as the task writes it (encode, a mask of ones, `generate` with 4 new tokens,
+one prompt at a time); the sweep's batches, by batch size; and a bf16 matrix product of 8192 x 8192,
+before and after. The share of the limit is
+
+    (2 x weights of the layers' matrices x tokens + 2 x weights of the head x prompts
+     + 2 x layers x hidden size x sum of squared lengths) / seconds / (measured product's FLOP/s)
+
+in which only the real tokens count, pads do not; attention is causal, so half of each square.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+from tests.harness.fusing import compiled, fused_norms
+from tests.harness.generation import NEW_TOKENS, decoded
+from tests.harness.models import Device, Model
+from tests.harness.prices import extract_price
+from tests.harness.scoring import Ask, Room, answers, asker
+from tests.harness.sweep_batches import Batch, batches
+from tests.harness.sweep_room import batch_tokens
+
+from .sweep_setting import Setting, parser, seconds, setting
+
+SIZES = (32, 64, 128, 256)
+SIDE = 8192
+
+
+def product_rate(device: Device, side: int) -> float:
+    """FLOP/s of a square bf16 matrix product: the median of 20, after 5 to warm up."""
+    import torch
+
+    left, right = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
+    times = [seconds(device, lambda: left @ right) for _ in range(25)]
+    return 2 * side**3 / median(times[5:])
+
+
+def needed(facts: Model, lengths: Sequence[int]) -> float:
+    """FLOPs to know the next token behind prompts of these lengths: the module's formula."""
+    it = facts.architecture
+    hidden, layers = it["hidden_size"], it["num_hidden_layers"]
+    key_value = hidden * it["num_key_value_heads"] // it["num_attention_heads"]
+    layer = 2 * hidden * hidden + 2 * hidden * key_value + 3 * hidden * it["intermediate_size"]
+    squares = sum(length * length for length in lengths)
+    head = 2 * hidden * it["vocab_size"] * len(lengths)
+    return float(2 * layers * layer * sum(lengths) + head + 2 * layers * hidden * squares)
+
+
+def one_by_one(model: Any, tokenizer: Any, texts: Sequence[str], device: Device) -> float:
+    """Prompts a second of the task's own loop."""
+    import torch
+
+    def ask(text: str) -> float | None:
+        inputs = tokenizer.encode(text, return_tensors="pt").to(device)
+        mask = torch.ones(inputs.shape, device=device)
+        outputs = model.generate(
+            inputs, attention_mask=mask, max_new_tokens=NEW_TOKENS, num_return_sequences=1
+        )
+        return extract_price(decoded(tokenizer, outputs[0][inputs.shape[1] :].tolist()))
+
+    for text in texts[:3]:
+        ask(text)
+    return len(texts) / seconds(device, lambda: [ask(text) for text in texts])
+
+
+def swept(ask: Ask, made: Sequence[Batch], device: Device) -> float:
+    """Seconds for these batches, answers on the host."""
+    room = Room(max(batch.tokens for batch in made))
+    list(answers(ask, made[:1], room, device))
+    return seconds(device, lambda: list(answers(ask, made, room, device)))
+
+
+def table(
+    facts: Model, ask: Ask, ids: dict[int, list[int]], pad: int, device: Device, limit: float
+) -> dict[str, float]:
+    """Print a line for each batch size; prompts a second by line."""
+    found = {}
+    lengths = [len(prompt) for prompt in ids.values()]
+    longest = max(lengths)
+    sizes = {f"batch {size}": size * longest for size in SIZES if size <= len(ids)}
+    for name, tokens in (sizes | {"as swept": batch_tokens(ask, device, pad)}).items():
+        made = batches(ids, tokens, pad)
+        took = swept(ask, made, device)
+        pads = 1 - sum(lengths) / sum(batch.tokens for batch in made)
+        free = sum(batch.mask is None for batch in made)
+        share = needed(facts, lengths) / took / limit
+        found[name] = len(ids) / took
+        print(
+            f"  {name:<10} {tokens:>7,} positions  {found[name]:8.1f} prompts/s  "
+            f"{1000 * took / len(ids):7.2f} ms each  {share:6.1%} of the product  "
+            f"{len(made)} batches, {free} without pads, {pads:.1%} pads",
+            flush=True,
+        )
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    made = parser("sweep_speed")
+    made.add_argument("--singles", type=int, default=20, help="prompts of the loop")
+    made.add_argument("--side", type=int, default=SIDE, help="of the matrix product")
+    made.add_argument("--compile", action="store_true", help="measure compiled layers, too")
+    options = made.parse_args()
+    it = setting(options)
+    limit, mean = product_rate(it.device, options.side), sum(map(len, it.ids.values()))
+    print(f"{it.title}: {len(it.ids):,} prompts, mean {mean / len(it.ids):.0f} tokens")
+    print(f"  matrix product {limit / 1e12:.1f} TFLOP/s", flush=True)
+    texts = [decoded(it.tokenizer, ids[it.facts.can("bos") :]) for ids in it.ids.values()]
+    loop = one_by_one(it.slot.model, it.tokenizer, texts[: options.singles], it.device)
+    print(f"  one by one, generate {NEW_TOKENS} tokens: {loop:.2f} prompts/s", flush=True)
+    best = measured(it, limit, options.compile)
+    print(f"  product again, device warm: {product_rate(it.device, options.side) / 1e12:.1f}")
+    print(f"  best over one by one: {best / loop:.1f} times")
+    it.slot.unload()
+
+
+def measured(it: Setting, limit: float, with_compiled: bool) -> float:
+    """A table for each form of the model; the best rate in prompts a second."""
+    model, best = it.slot.model, 0.0
+    forms: dict[str, list[Callable[[Any], Any]]] = {"plain": [], "fused norms": [fused_norms]}
+    if with_compiled:
+        forms["compiled"] = [compiled]
+    for name, speedups in forms.items():
+        print(f" {name}:")
+        with ExitStack() as stack:
+            for speedup in speedups:
+                stack.enter_context(speedup(model))
+            ask, pad = asker(model, "score", 1), it.tokenizer.eos_token_id
+            best = max(best, *table(it.facts, ask, it.ids, pad, it.device, limit).values())
+    return best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Faster kernels for the same mathematics while many prompts are asked; taken off again after."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+
+def norms(model: Any) -> list[Any]:
+    """The model's RMS norms, as transformers writes them: a weight and an epsilon."""
+    return [
+        module
+        for module in model.modules()
+        if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon")
+    ]
+
+
+@contextmanager
+def fused_norms(model: Any) -> Iterator[None]:
+    """Each RMS norm is one kernel of torch, not six that write fp32 copies to memory.
+
+    It rounds to bf16 once where transformers' rounds twice, so a logit may move within
+    `logit_bound`. The plain model is back at the end.
+    """
+    from torch.nn.functional import rms_norm
+
+    def fused(norm: Any) -> Any:
+        def forward(hidden: Any) -> Any:
+            return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+        return forward
+
+    with ExitStack() as stack:
+        for norm in norms(model):
+            norm.forward = fused(norm)
+            stack.callback(delattr, norm, "forward")
+        yield
+
+
+@contextmanager
+def compiled(model: Any) -> Iterator[None]:
+    """Each layer is compiled, all of them from one graph; the first batches take a minute."""
+    layers = model.model.layers
+    for layer in layers:
+        layer.compile(dynamic=True)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._compiled_call_impl = None

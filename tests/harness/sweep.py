@@ -1,0 +1,135 @@
+"""Predict the prices of a data set: `python -m tests.harness.sweep DATA --out FOLDER`.
+
+Run it again after an interruption, with the same options, and it goes on where it was. With
+`torchrun --nproc-per-node N -m tests.harness.sweep ...` (or `accelerate launch`) each GPU has a
+process. Exit codes: 0 all rows are there; 1 the check found a difference; 2 it could not run (the
+last line says why); 130 interrupted.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import get_args
+
+from . import device as devices
+from .assets import SOURCES, Sources, parse_directories, prepare
+from .errors import AssetError
+from .live import LoadError, Slot, prepared_tokenizer
+from .memory import LOADS
+from .models import DataError, Device, Model, registry
+from .price_rows import add_options, data_of
+from .scoring import SweepError
+from .sweep_job import Job
+from .sweep_place import place
+from .sweep_steps import execute
+from .weights import parse_weights, prepare_weights
+
+LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; every default is said."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.harness.sweep",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(made)
+    add = made.add_argument
+    add("--out", required=True, type=Path, metavar="FOLDER", help="where results are kept")
+    add("--model", default="llama3_1", choices=list(registry()), help="(default: llama3_1)")
+    add("--load", default="nf4", choices=LOADS, help="(default: nf4)")
+    add("--device", choices=get_args(Device), help="(default: cuda if there is one)")
+    add("--weights", default="auto", metavar="WHAT", help="auto, hub, dummy or a folder")
+    add("--source", default="bundle", choices=SOURCES, help="of tokenizer files")
+    add("--model-dir", metavar="DIR", help="tokenizer files from this folder")
+    add("--method", choices=("score", "generate"), help="(default: what the model's prices need)")
+    add("--new-tokens", type=positive, default=4, metavar="N", help="to generate (default: 4)")
+    add("--limit", type=positive, default=LIMIT, metavar="N", help=f"tokens (default: {LIMIT})")
+    add("--batch-tokens", type=positive, metavar="N", help="positions (default: what fits)")
+    add("--window", type=positive, default=8192, metavar="N", help="rows sorted together")
+    add("--keep-every", type=float, default=20.0, metavar="S", help="seconds (default: 20)")
+    add("--format", default="jsonl", choices=("jsonl", "parquet"), help="(default: jsonl)")
+    add("--picture", default="svg", choices=("svg", "png", "none"), help="(default: svg)")
+    add("--check", type=positive, default=0, metavar="N", help="ask N rows again, one by one")
+    add("--compile", action="store_true", help="compile the layers: a minute, then faster")
+    add("--quiet", action="store_true", help="no progress bar")
+    return made
+
+
+def say(message: str) -> None:
+    """A line to the user; results go to files, so stdout is free for it."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """What is to be done, all of it checked and fetched; AssetError, DataError, SweepError."""
+    rank, world = place()
+    facts: Model = registry()[options.model]
+    device: Device = options.device or ("cuda" if devices.has_cuda() else "cpu")
+    if device == "cuda" and not devices.has_cuda():
+        raise SweepError("--device cuda: torch sees no CUDA device: use --device cpu")
+    if fault := devices.preflight(device):
+        raise SweepError(fault)
+    directories = [f"{facts.key}={options.model_dir}"] if options.model_dir else []
+    sources = Sources(options.source, parse_directories(directories))
+    weights_option = parse_weights([f"{facts.key}={options.weights}"])[facts.key]
+    folder = prepare([facts], sources, say)[facts.key]
+    return Job(
+        data=data_of(options),
+        out=options.out,
+        facts=facts,
+        load=options.load,
+        device=device,
+        weights=prepare_weights(facts, device, weights_option, folder, say),
+        tokenizer=prepared_tokenizer(folder),
+        method=options.method or ("score" if facts.can("single_token_prices") else "generate"),
+        new_tokens=options.new_tokens,
+        limit=options.limit,
+        window=options.window,
+        batch_tokens=options.batch_tokens,
+        keep_every=options.keep_every,
+        format=options.format,
+        picture=options.picture,
+        check=options.check,
+        compile=options.compile,
+        quiet=options.quiet or rank > 0,
+        rank=rank,
+        world=world,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sweep, or go on with one; the exit code."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
+    slot = Slot()
+    try:
+        return execute(job_of(options), slot, say)
+    except (AssetError, DataError, LoadError, SweepError) as error:
+        say(str(error))
+        return 2
+    except (OSError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not devices.is_fatal(error):
+            raise
+        say(f"{devices.first(error)}: what was answered is kept; mend this, run the same command")
+        return 2
+    except KeyboardInterrupt:
+        say(f"interrupted: what was answered is in {options.out}; run the same command to go on")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

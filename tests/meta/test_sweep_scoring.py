@@ -1,0 +1,171 @@
+"""Batched scoring on SmolLM2's real weights: the one-by-one answers, and memory that runs out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.fusing import fused_norms, norms
+from tests.harness.live import Slot, prepared_tokenizer
+from tests.harness.logits import logit_bound
+from tests.harness.models import registry
+from tests.harness.price_prompts import price_prompt, read_products
+from tests.harness.scoring import Room, SweepError, answers, asker, forward
+from tests.harness.sweep_batches import Batch, batches
+from tests.harness.sweep_check import compare, verdict
+from tests.harness.weights import prepare_weights
+
+FACTS = registry()["smollm2"]
+PRODUCTS = [product for product in read_products() if len(product.description) < 250][:4]
+
+
+@pytest.fixture(scope="module")
+def slot(bundle: dict[str, Path]) -> Iterator[Slot]:
+    """The model in memory, bf16."""
+    slot, folder = Slot(), bundle["smollm2"]
+    weights = prepare_weights(FACTS, "cpu", "auto", folder, print)
+    slot.put(FACTS, "cpu", "bf16", weights, prepared_tokenizer(folder))
+    yield slot
+    slot.unload()
+
+
+# Prompts whose next token a small model is sure of: what price it names is often a tie.
+SURE = (
+    "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,",
+    "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday, Monday, Tuesday,",
+    "a b c d e f g h i j k l m n o p q r s t",
+)
+
+
+def encoded(slot: Slot, products: int = 4) -> tuple[Any, dict[int, str], tuple[Batch, ...]]:
+    """Tokenizer, texts by number, and all of them in one padded batch."""
+    assert slot.live is not None
+    tokenizer = slot.live.tokenizer
+    prompts = [price_prompt(product.text) for product in PRODUCTS[:products]]
+    texts = dict(enumerate([*SURE, *prompts]))
+    ids = {number: tokenizer.encode(text) for number, text in texts.items()}
+    made = batches(ids, 100_000, tokenizer.pad_token_id)
+    assert len(made) == 1 and made[0].mask is not None
+    return tokenizer, texts, made
+
+
+def asked(ask: Any, made: tuple[Batch, ...], room: Room) -> dict[int, list[int]]:
+    """New tokens by row number."""
+    return {
+        number: ids
+        for batch, rows in answers(ask, made, room, "cpu")
+        for number, ids in zip(batch.numbers, rows, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("method", "new"), [("score", 1), ("generate", 4)])
+def test_answers_are_the_one_by_one_answers_or_ties(slot: Slot, method: str, new: int) -> None:
+    tokenizer, texts, made = encoded(slot)
+    with fused_norms(slot.model):
+        got = asked(asker(slot.model, method, new), made, Room(100_000))
+    found = [
+        compare(FACTS, slot.model, tokenizer, texts[number], number, got[number])
+        for number in sorted(texts)
+    ]
+    assert verdict("smollm2", found, tokenizer) == []
+    assert all(it.equal for it in found[: len(SURE)])  # ties alone would show nothing
+    assert all(it.gap <= it.bound for it in found if not it.equal)
+
+
+def right_padded(batch: Batch) -> Batch:
+    """The batch with its pads behind the prompts, and nothing that says so."""
+    assert batch.mask is not None
+    order = batch.mask.argsort(dim=1, descending=True, stable=True)
+    return replace(batch, ids=batch.ids.gather(1, order), mask=None)
+
+
+FAULTS: dict[str, Callable[[Batch], Batch]] = {
+    "no mask": lambda it: replace(it, mask=None),
+    "answers of other rows": lambda it: replace(it, numbers=it.numbers[1:] + it.numbers[:1]),
+    "padded on the right": right_padded,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_fails_the_check(slot: Slot, fault: str) -> None:
+    tokenizer, texts, made = encoded(slot, products=1)
+    faulty = tuple(FAULTS[fault](batch) for batch in made)
+    got = asked(asker(slot.model, "generate", 4), faulty, Room(100_000))
+    found = [
+        compare(FACTS, slot.model, tokenizer, texts[number], number, got[number])
+        for number in sorted(texts)
+    ]
+    first, *_ = verdict("smollm2: cpu bf16", found, tokenizer)
+    assert first.startswith("smollm2: cpu bf16: row ") and "likely cause: pads are read" in first
+
+
+def test_fused_norms_move_logits_within_the_bound_and_go(slot: Slot) -> None:
+    import torch
+
+    _, _, (batch,) = encoded(slot)
+    with torch.inference_mode():
+        plain = forward(slot.model, batch).float()
+        with fused_norms(slot.model):
+            assert all("forward" in vars(norm) for norm in norms(slot.model))
+            moved = forward(slot.model, batch).float()
+        assert torch.equal(forward(slot.model, batch).float(), plain)
+    assert len(norms(slot.model)) == 2 * FACTS.architecture["num_hidden_layers"] + 1
+    assert 0 <= float((moved - plain).abs().max()) <= logit_bound(FACTS, plain)
+
+
+def test_batch_without_pads_makes_no_mask(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask in memory keeps torch from its fastest attention kernel."""
+    import torch
+
+    seen: list[Any] = []
+    plain = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(*args: Any, **given: Any) -> Any:
+        seen.append((given.get("attn_mask"), given.get("is_causal")))
+        return plain(*args, **given)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    ask = asker(slot.model, "score", 1)
+    ask(Batch((0, 1), torch.tensor([[5, 6, 7], [8, 9, 10]]), None))
+    assert set(seen) == {(None, True)} and len(seen) == FACTS.architecture["num_hidden_layers"]
+    seen.clear()
+    ask(encoded(slot)[2][0])
+    assert all(mask is not None for mask, _ in seen)
+
+
+def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: Slot) -> None:
+    import torch
+
+    _, _, made = encoded(slot)
+    real, sizes = asker(slot.model, "score", 1), []
+
+    def small(batch: Batch) -> Any:
+        if batch.tokens > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        sizes.append(batch.tokens)
+        return real(batch)
+
+    room = Room(100_000)
+    got = asked(small, made, room)
+    assert sorted(got) == sorted(made[0].numbers) and len(sizes) > 2
+    assert room.tokens <= made[0].tokens // 2
+    assert got == asked(real, made, Room(room.tokens))
+
+
+def test_prompt_that_never_fits_is_told_and_other_errors_pass(slot: Slot) -> None:
+    import torch
+
+    _, _, made = encoded(slot)
+
+    def never(batch: Batch) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def broken(batch: Batch) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(SweepError, match=r"row \d: cpu has too little memory for one prompt"):
+        asked(never, made, Room(100_000))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        asked(broken, made, Room(100_000))

@@ -1,0 +1,101 @@
+"""The figures of a sweep on values computed by hand, and its picture."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.harness import sweep_summary as summaries
+from tests.harness.sweep_picture import MOST_POINTS, chosen, draw
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "expected"),
+    [
+        (100.0, 139.99, "green"),  # below $40
+        (100.0, 140.0, "orange"),  # $40 is not below $40
+        (100.0, 179.99, "orange"),
+        (100.0, 180.0, "red"),
+        (500.0, 401.0, "green"),  # $99, below 20 % of the truth
+        (500.0, 400.0, "orange"),
+        (500.0, 301.0, "orange"),  # $199, below 40 %
+        (500.0, 300.0, "red"),
+        (0.0, 39.0, "green"),
+    ],
+)
+def test_colour_is_the_tasks(truth: float, prediction: float, expected: str) -> None:
+    assert summaries.colour(truth, prediction) == expected
+
+
+def test_figures_are_those_computed_by_hand() -> None:
+    e = math.e
+    rows: list[dict[str, Any]] = [
+        {"price": e - 1, "prediction": e**2 - 1},  # logs 1 and 2
+        {"price": e**3 - 1, "prediction": e - 1},  # logs 3 and 1
+        {"price": 1000.0, "prediction": 1000.0},
+        {"price": None, "prediction": 5.0},
+        {"price": 5.0, "prediction": None},
+    ]
+    bad = [{"number": 7, "reason": "no text"}, {"number": 8, "reason": "no text"}]
+    found = summaries.figures(rows, bad)
+    assert found["rows"] == 7 and found["predicted"] == 4 and found["unparsed"] == 1
+    assert found["compared"] == 3
+    expected = ((e**2 - e) + (e**3 - e)) / 3
+    assert found["mean_absolute_error_dollars"] == pytest.approx(expected)
+    assert found["rmsle"] == pytest.approx(math.sqrt((1 + 4) / 3))
+    assert found["share_of_hits"] == 1.0
+    assert found["bad_rows"] == {"count": 2, "reasons": {"no text": 2}}
+
+
+def test_nothing_to_compare_is_no_figure() -> None:
+    found = summaries.figures([{"price": None, "prediction": None}], [])
+    assert found["mean_absolute_error_dollars"] is None and found["rmsle"] is None
+    assert found["share_of_hits"] is None and found["compared"] == 0
+
+
+def test_rare_reasons_are_counted_together() -> None:
+    bad = [{"reason": f"price '{n}' is not a number"} for n in range(5)] + [
+        {"reason": "no text"}
+    ] * 2
+    found = summaries.reasons(bad, most=3)
+    assert found["no text"] == 2 and found["other reasons"] == 3 and sum(found.values()) == 7
+
+
+def test_processes_side_by_side_take_the_longest_ones_time() -> None:
+    parts = [("0of1", 5.0), ("0of2", 3.0), ("1of2", 1.0), ("1of2", 4.0)]
+    assert summaries.seconds_of(parts) == 5.0 + 5.0
+
+
+PAIRS = [(100.0, 100.0), (100.0, 150.0), (100.0, 900.0), (200.0, 210.0)]
+
+
+def test_svg_has_a_point_a_row_in_its_colour(tmp_path: Path) -> None:
+    draw(PAIRS, "a $title$ of 100 % <&>", tmp_path / "it", "svg")
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(tmp_path / "it").getroot()
+    assert root.tag == f"{svg}svg"
+    points = {group.get("id"): len(list(group.iter(f"{svg}use"))) for group in root.iter(f"{svg}g")}
+    assert (points["green"], points["orange"], points["red"]) == (2, 1, 1)
+
+
+def test_png_is_a_picture(tmp_path: Path) -> None:
+    draw([], "nothing", tmp_path / "it", "png")
+    data = (tmp_path / "it").read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")
+
+
+def test_too_many_points_are_thinned_the_same_way_every_time() -> None:
+    pairs = [(float(n), 1.0) for n in range(MOST_POINTS + 5)]
+    assert len(set(chosen(pairs))) == MOST_POINTS
+    assert chosen(pairs) == chosen(pairs)
+
+
+def test_without_matplotlib_the_error_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError):
+        draw(PAIRS, "none", tmp_path / "it", "svg")
