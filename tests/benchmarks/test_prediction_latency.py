@@ -2,13 +2,13 @@
 
 from functools import partial
 
+from tests.harness import device as devices
 from tests.harness import timed_calls
 from tests.harness.baseline import Keys
 from tests.harness.fixed_prompts import fixed_prompt
 from tests.harness.latency import Measure
 from tests.harness.latency_data import latency
 from tests.harness.live import Live, from_pretrained, quantization_config
-from tests.harness.models import registry
 from tests.harness.places import Place
 from tests.harness.quantized import Models
 
@@ -26,15 +26,15 @@ def keys(live: Live, name: str, batch: int = 1) -> Keys:
 
 
 def test_load_model(live_place: Place, batch: int, models: Models, timed: Measure) -> None:
-    key, device, load = live_place
-    models.check_device(device)
-    weights = models.prepare(registry()[key], device)
+    _, device, load = live_place
+    weights = models.get(live_place, trained=False).weights
     models.slot.unload()
 
     def call() -> None:
         from_pretrained(weights.folder, device, quantization_config(load))
 
-    timed(call, {"load": load, "weights": weights.kind}, device=device, setup=models.slot.unload)
+    collect = partial(devices.collect, device)  # frees the model of the round before
+    timed(call, {"load": load, "weights": weights.kind}, setup=collect)
 
 
 def test_first_token(live: Live, batch: int, timed: Measure) -> None:

@@ -16,6 +16,7 @@ from .live import Live
 from .machine import clocks, identity, run_controls
 from .models import DataError, Device
 from .options import versions
+from .places import place_of
 
 Measure = Callable[..., None]
 
@@ -49,12 +50,13 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRu
     """
     test = request.node
     spec = latency()[1][test.originalname.removeprefix("test_")]
+    place = place_of(test)
+    device: Device = place[1] if place else "cpu"
 
     def measure(
         call: Callable[[], Any],
         keys: Keys,
         live: Live | None = None,
-        device: Device = "cpu",
         setup: Callable[[], None] | None = None,
     ) -> None:
         what = verdicts.title(test.name, spec, keys)
