@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,17 +30,44 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) 
     return path
 
 
-def doctored(recorded: Path, tmp_path: Path, **changes: Any) -> Path:
-    """A copy of the baseline with other values; benchmarks and controls by factors."""
-    content = json.loads(recorded.read_bytes())
-    for name, factor in changes.pop("factors", {}).items():
-        for table in (content["benchmarks"][name],) if name in content["benchmarks"] else ():
-            table["seconds"] = [[factor * it for it in rounds] for rounds in table["seconds"]]
-    for name, processes in content["controls"].items():
-        factor = changes.get("controls", 1.0)
-        content["controls"][name] = [[factor * it for it in rounds] for rounds in processes]
+SLOW = """
+def pytest_collection_finish(session):
+    from transformers import PreTrainedTokenizerBase as base
+
+    encode = base.encode
+    base.encode = lambda *args, **given: [encode(*args, **given) for _ in range(4)][0]
+"""
+SHORT = """
+def pytest_collection_finish(session):
+    from tests.harness import timed_calls
+
+    predict = timed_calls.predict
+    timed_calls.predict = lambda *args: predict(*args[:3], new=3)
+"""
+BREAKS = """
+import os
+
+def pytest_collection_finish(session):
+    if os.environ["PARENT"] != str(os.getppid()):
+        raise SystemExit("planted")
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """The environment of a run, and of its further processes, with this plugin in it."""
+
+    def plant(code: str) -> dict[str, Any]:
+        (tmp_path / "planted.py").write_text(code)
+        return {"PYTEST_PLUGINS": "planted", "PYTHONPATH": str(tmp_path)}
+
+    return plant
+
+
+def doctored(recorded: Path, tmp_path: Path, content: dict[str, Any]) -> Path:
+    """A copy of the baseline with other content."""
     path = tmp_path / "doctored.json"
-    path.write_text(json.dumps(content | changes.get("content", {})), encoding="utf-8")
+    path.write_text(json.dumps(json.loads(recorded.read_bytes()) | content), encoding="utf-8")
     return path
 
 
@@ -52,17 +80,18 @@ def test_recording_holds_machine_versions_and_every_process(recorded: Path) -> N
     assert {"transformers", "tokenizers", "torch"} <= set(content["versions"])
 
 
-def test_slower_fails_and_faster_passes(recorded: Path, tmp_path: Path) -> None:
-    """The baseline is made faster, and its machine slower, so that the machine excuses nothing."""
-    path = doctored(recorded, tmp_path, factors={ENCODE: 0.1}, controls=100.0)
-    content = json.loads(path.read_bytes())
+def test_slower_path_fails_and_lost_and_new_benchmarks_are_said(
+    recorded: Path, tmp_path: Path, planted: Callable[[str], dict[str, Any]]
+) -> None:
+    """The baseline's machine is made slower, so that whatever runs beside this excuses nothing."""
+    content = json.loads(recorded.read_bytes())
+    for name, processes in content["controls"].items():
+        content["controls"][name] = [[100 * it for it in rounds] for rounds in processes]
     content["benchmarks"]["test_gone[phi3]"] = content["benchmarks"].pop(RENDER)
     content["versions"]["tokenizers"] = "0.1"
-    path.write_text(json.dumps(content))
-    junit = tmp_path / "junit.xml"
-    run = latency_run(
-        "--latency-baseline", str(path), "--latency-processes", "5", f"--junitxml={junit}"
-    )
+    path, junit = doctored(recorded, tmp_path, content), tmp_path / "junit.xml"
+    compared = ("--latency-baseline", str(path), "--latency-processes", "5")
+    run = run_pytest(*BOTH, *compared, f"--junitxml={junit}", **planted(SLOW))
     assert run.code == 1
     line = run.line("tokenizer latency phi3 encode one price prompt: ")
     assert " -> " in line and " %, interval +" in line
@@ -72,6 +101,17 @@ def test_slower_fails_and_faster_passes(recorded: Path, tmp_path: Path) -> None:
     assert [line.strip() in str(it.get("message")) for it in failures] == [True]
     assert f"{RENDER} ran and is not in {path}" in run.out
     assert f"test_gone[phi3] is in {path} and did not run" in run.out
+
+
+def test_other_number_of_new_tokens_is_no_prediction(
+    planted: Callable[[str], dict[str, Any]],
+) -> None:
+    nodes = ("tests/benchmarks/test_prediction_latency.py", "--models", "smollm2")
+    run = run_pytest(
+        *nodes, "-k", "test_predict and bf16 and not token and not batch", **planted(SHORT)
+    )
+    assert run.code == 1
+    assert run.line("prediction latency smollm2 bf16 four tokens: 3 new tokens, expected 4; likely")
 
 
 def test_one_process_is_inconclusive_and_red_under_the_gate(recorded: Path) -> None:
@@ -173,22 +213,11 @@ def test_failed_benchmark_saves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_process_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "breaks.py").write_text(
-        "import os, sys\n"
-        "def pytest_collection_finish(session):\n"
-        "    if '--latency-save' in sys.argv and os.environ.get('PARENT') != str(os.getppid()):\n"
-        "        raise SystemExit('planted')\n"
-    )
-    run = run_pytest(
-        *BOTH,
-        "--latency-save",
-        str(tmp_path / "never.json"),
-        "--latency-processes=2",
-        PYTEST_PLUGINS="breaks",
-        PYTHONPATH=str(tmp_path),
-        PARENT=str(os.getpid()),
-    )
+def test_failed_process_is_one_line(
+    tmp_path: Path, planted: Callable[[str], dict[str, Any]]
+) -> None:
+    save = ("--latency-save", str(tmp_path / "never.json"), "--latency-processes=2")
+    run = run_pytest(*BOTH, *save, **planted(BREAKS), PARENT=str(os.getpid()))
     assert run.code != 0
     assert run.line("latency: process 1 failed: ")
 
