@@ -23,7 +23,7 @@ def positive(text: str) -> int:
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """All options; defaults that are values are told by argparse itself."""
+    """All options, in groups; every default is said."""
     made = argparse.ArgumentParser(
         prog="python -m tests.harness.sweep",
         description=description,
