@@ -75,7 +75,7 @@ PAIRS = [(100.0, 100.0), (100.0, 150.0), (100.0, 900.0), (200.0, 210.0)]
 
 
 def test_svg_has_a_point_a_row_in_its_colour(tmp_path: Path) -> None:
-    draw(PAIRS, "a $title$ of 100 % <&>", tmp_path / "it", "svg")
+    draw(PAIRS, "$_^$ is no formula <&>", tmp_path / "it", "svg")
     svg = "{http://www.w3.org/2000/svg}"
     root = ElementTree.parse(tmp_path / "it").getroot()
     assert root.tag == f"{svg}svg"
