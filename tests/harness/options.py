@@ -62,6 +62,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="remove snapshots no case uses; only after a complete green run",
     )
+    group.addoption(
+        "--latency-save",
+        metavar="FILE",
+        help="write what the benchmarks measured, if all of them passed: the next baseline",
+    )
+    group.addoption(
+        "--latency-baseline",
+        metavar="FILE",
+        help="compare the benchmarks with this recording: PASS, FAIL or INCONCLUSIVE",
+    )
+    group.addoption(
+        "--latency-processes",
+        type=int,
+        metavar="N",
+        help="measure in so many processes, one after the other (default: what "
+        "fixtures/latency.toml says for comparing and saving, else 1)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,6 +24,7 @@ class Results:
     problems: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unproved: list[str] = field(default_factory=list)  # other evidence that is not there
 
     def outcome(self, node: str) -> str | None:
         """The node's outcome, None if it did not run."""
@@ -138,7 +139,7 @@ def gate_lines(config: pytest.Config, results: Results) -> list[str]:
         f"missing snapshots: {line}; record with --snapshot-update" for line in results.missing
     ]
     lines += [f"unused snapshots: {line}; remove with --snapshot-prune" for line in results.unused]
-    return lines
+    return lines + results.unproved
 
 
 @pytest.hookimpl(trylast=True)
@@ -162,5 +163,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
     for line in results.unused:
         terminalreporter.write_line(f"unused snapshots: {line}")
+    if not config.getoption("gate"):
+        for line in results.unproved:
+            terminalreporter.write_line(line)
     for line in results.problems:
         terminalreporter.write_line(line, red=True)

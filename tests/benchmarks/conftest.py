@@ -1,0 +1,52 @@
+"""Parametrises the benchmarks: tokenizers over models, predictions over loads and batches."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.latency import latency_run, timed
+from tests.harness.latency_data import Benchmark, latency
+from tests.harness.loading import models_of
+from tests.harness.machine import synchronised
+from tests.harness.places import places, sort
+from tests.harness.quantized import live, live_place, models
+
+__all__ = ["latency_run", "live", "live_place", "models", "timed"]
+
+
+def combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
+    """The (place, batch) pairs a benchmark of the model runs on."""
+    return [
+        pytest.param(
+            place,
+            batch,
+            id="-".join((*place, *([str(batch)] if len(spec.batches) > 1 else []))),
+            marks=[pytest.mark.gpu] if place[1] == "cuda" else [],
+        )
+        for place in places(metafunc.config, metafunc.definition)
+        if place[2] in spec.loads.get(place[1], ())
+        for batch in spec.batches
+    ]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`model` is every chosen model that can what the test needs; `live_place` what is declared."""
+    spec = latency()[1][metafunc.definition.originalname.removeprefix("test_")]
+    if "live_place" in metafunc.fixturenames:
+        pairs = combinations(metafunc, spec)
+        metafunc.parametrize(("live_place", "batch"), pairs, indirect=["live_place"])
+        return
+    needs = {it for mark in metafunc.definition.iter_markers("needs") for it in mark.args}
+    chosen = [it for it in models_of(metafunc.config).values() if it.model.can(*needs)]
+    metafunc.parametrize("model", chosen, ids=[it.key for it in chosen])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Time with a clock that waits for the device; each load's benchmarks one after the other."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.benchmark(timer=synchronised, disable_gc=True))
+    items[:] = [item for item in items if "[NOTSET" not in item.name]
+    sort(items)

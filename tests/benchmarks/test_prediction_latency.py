@@ -1,0 +1,68 @@
+"""How long the model takes to load and to name a price; what it answers is judged elsewhere."""
+
+from functools import partial
+
+from tests.harness import device as devices
+from tests.harness import timed_calls
+from tests.harness.baseline import Keys
+from tests.harness.fixed_prompts import fixed_prompt
+from tests.harness.latency import Measure
+from tests.harness.latency_data import latency
+from tests.harness.live import Live, from_pretrained, quantization_config
+from tests.harness.places import Place
+from tests.harness.quantized import Models
+
+
+def keys(live: Live, name: str, batch: int = 1) -> Keys:
+    """What must be equal for two latencies of a prediction to be comparable."""
+    spec = latency()[1][name]
+    return {
+        "load": live.load,
+        "weights": live.weights.kind,
+        "prompt_tokens": spec.prompt_tokens[live.device],
+        "new_tokens": spec.new_tokens,
+        "batch": batch,
+    }
+
+
+def test_load_model(live_place: Place, batch: int, models: Models, timed: Measure) -> None:
+    _, device, load = live_place
+    weights = models.get(live_place, trained=False).weights
+    models.slot.unload()
+
+    def call() -> None:
+        from_pretrained(weights.folder, device, quantization_config(load))
+
+    collect = partial(devices.collect, device)  # frees the model of the round before
+    timed(call, {"load": load, "weights": weights.kind}, setup=collect)
+
+
+def test_first_token(live: Live, batch: int, timed: Measure) -> None:
+    about = keys(live, "first_token", batch)
+    prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
+    call = partial(timed_calls.first_token, live.model, live.tokenizer, prompt)
+    timed(call, about, live)
+
+
+def test_predict(live: Live, batch: int, timed: Measure) -> None:
+    predict(live, "predict", timed)
+
+
+def test_predict_one_token(live: Live, batch: int, timed: Measure) -> None:
+    predict(live, "predict_one_token", timed)
+
+
+def predict(live: Live, name: str, timed: Measure) -> None:
+    """The task's own call, with as many new tokens as the entry says."""
+    about = keys(live, name)
+    prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
+    new = int(about["new_tokens"])
+    timed(partial(timed_calls.predict, live.model, live.tokenizer, prompt, new), about, live)
+
+
+def test_predict_batch(live: Live, batch: int, timed: Measure) -> None:
+    about = keys(live, "predict_batch", batch)
+    tokens = int(about["prompt_tokens"])
+    prompts = [fixed_prompt(live.tokenizer, tokens, start) for start in range(batch)]
+    ids = [live.tokenizer.encode(prompt) for prompt in prompts]
+    timed(partial(timed_calls.next_tokens, live.model, ids), about, live)

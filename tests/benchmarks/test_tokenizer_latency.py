@@ -1,0 +1,44 @@
+"""How long texts take to become ids; the contracts of the ids are in tests/conformance."""
+
+from functools import partial
+
+import pytest
+
+from tests.harness.cases import conversations
+from tests.harness.fixed_prompts import fixed_prompt
+from tests.harness.latency import Measure
+from tests.harness.latency_data import latency
+from tests.harness.loading import Loaded
+from tests.harness.price_prompts import price_prompt, read_products
+from tests.harness.prompts import render_case
+
+TOKENS = 180
+
+
+def test_encode_prompt(model: Loaded, timed: Measure) -> None:
+    prompt = fixed_prompt(model.auto, TOKENS)
+    timed(partial(model.auto.encode, prompt), {"tokens": len(model.auto.encode(prompt))})
+
+
+def test_encode_batch(model: Loaded, timed: Measure) -> None:
+    """Called as users call it, on the products' prompts over and over."""
+    (size,) = latency()[1]["encode_batch"].batches
+    prompts = [price_prompt(product.text) for product in read_products()]
+    batch = (prompts * (size // len(prompts) + 1))[:size]
+    tokens = sum(map(len, model.auto(batch)["input_ids"]))
+    timed(partial(model.auto, batch), {"texts": size, "tokens": tokens})
+
+
+@pytest.mark.needs("chat", "system")
+def test_render_conversation(model: Loaded, timed: Measure) -> None:
+    chat = conversations()["task.joke"]
+    call = partial(render_case, model, chat)
+    timed(call, {"characters": len(call())})
+
+
+def test_load_tokenizer(model: Loaded, timed: Measure) -> None:
+    from transformers import AutoTokenizer
+
+    folder = str(model.folder)
+    call = partial(AutoTokenizer.from_pretrained, folder, trust_remote_code=False)
+    timed(call, {"vocabulary": len(call())})

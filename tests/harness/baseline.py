@@ -1,0 +1,95 @@
+"""Recorded latencies: the file `--latency-save` writes and `--latency-baseline` compares with."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field, replace
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .models import STRICT, DataError, parse
+
+FORMAT = 1
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rounds = Annotated[tuple[Seconds, ...], Field(min_length=1)]
+Keys = dict[str, str | int]  # what must be equal for two timings to be comparable
+Processes = Annotated[tuple[Rounds, ...], Field(min_length=1)]  # seconds by process and round
+
+
+@dataclass(frozen=True, config=STRICT)
+class Timed:
+    """One benchmark's seconds by process and round."""
+
+    keys: Keys
+    seconds: Processes
+
+
+@dataclass(frozen=True, config=STRICT)
+class Recording:
+    """What a run measured. `machine` is what each device is; `controls` is its fixed work."""
+
+    format: int
+    machine: dict[str, dict[str, str]]
+    versions: dict[str, str]  # libraries may differ: they are what is compared
+    controls: dict[str, Processes] = field(default_factory=dict)
+    benchmarks: dict[str, Timed] = field(default_factory=dict)
+
+
+def read_recording(path: Path) -> Recording:
+    """A recording; DataError names file, place and the mend."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; record one with --latency-save {path}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a recording ({error}); record it anew with --latency-save"
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: not a recording of format {FORMAT}; record it anew with --latency-save"
+        )
+    return parse(Recording, content, path, "recording")
+
+
+def write_recording(path: Path, recording: Recording) -> None:
+    """Write it whole or not at all; DataError if the file cannot be written."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(json.dumps(asdict(recording), indent=1) + "\n", encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def merged(recordings: Sequence[Recording]) -> Recording:
+    """The processes of several recordings of the same benchmarks on one machine, in order."""
+    first = recordings[0]
+    controls = {name: sum((it.controls[name] for it in recordings), ()) for name in first.controls}
+    benchmarks = {
+        name: Timed(timed.keys, sum((it.benchmarks[name].seconds for it in recordings), ()))
+        for name, timed in first.benchmarks.items()
+    }
+    return replace(first, controls=controls, benchmarks=benchmarks)
+
+
+def differing(there: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
+    """`driver '580.1', here '570.2'` for each key that differs or stands on one side only."""
+    return [
+        f"{key} {there.get(key, 'none')!r}, here {here.get(key, 'none')!r}"
+        for key in dict.fromkeys([*there, *here])
+        if there.get(key) != here.get(key)
+    ]
+
+
+def machine_differences(recording: Recording, here: dict[str, dict[str, str]]) -> list[str]:
+    """What makes a recording another machine's; a device that one side lacks is no difference."""
+    return [
+        f"{device}: {line}"
+        for device in recording.machine.keys() & here.keys()
+        for line in differing(recording.machine[device], here[device])
+    ]

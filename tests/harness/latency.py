@@ -1,0 +1,91 @@
+"""Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from . import device as devices
+from . import latency_verdicts as verdicts
+from .baseline import Keys, Timed
+from .diagnosis import fail
+from .latency_data import latency
+from .latency_processes import measure_apart
+from .latency_session import LATENCY_RUN, LatencyRun, refuse_losing
+from .live import Live
+from .machine import clocks, identity, run_controls
+from .models import DataError, Device
+from .options import versions
+from .places import place_of
+
+Measure = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
+    """The run, once its other processes are done and the machine's own speed is measured."""
+    config, run = request.config, request.config.stash[LATENCY_RUN]
+    if hasattr(config, "workerinput"):
+        pytest.fail("latency: run without -n: workers slow each other down", pytrace=False)
+    try:
+        if run.save:
+            refuse_losing(run.save, [item.name for item in request.session.items])
+    except DataError as error:
+        pytest.fail(f"latency: {error}", pytrace=False)
+    run.earlier += measure_apart(request.session, run.processes - 1)
+    on = ["cpu"] + ["cuda"] * any(item.get_closest_marker("gpu") for item in request.session.items)
+    for device in cast(list[Device], on):
+        if device == "cpu" or devices.has_cuda():
+            run.machine[device] = identity(device)
+            run.controls |= {name: (tuple(it),) for name, it in run_controls(device).items()}
+    return run
+
+
+@pytest.fixture
+def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
+    """Times a call as its entry in fixtures/latency.toml says, and judges the time.
+
+    The call returns the new tokens, if it makes any. A setup, if there is one, runs before every
+    call and is not timed.
+    """
+    test = request.node
+    spec = latency()[1][test.originalname.removeprefix("test_")]
+    place = place_of(test)
+    device: Device = place[1] if place else "cpu"
+
+    def measure(
+        call: Callable[[], Any],
+        keys: Keys,
+        live: Live | None = None,
+        setup: Callable[[], None] | None = None,
+    ) -> None:
+        what = verdicts.title(test.name, spec, keys)
+        if benchmark.disabled:
+            fail(f"{what}: nothing is timed under --benchmark-disable, nor with -n")
+        if device == "cuda":
+            verdicts.check_clock(what, test.get_closest_marker("benchmark").kwargs["timer"])
+        devices.collect(device)
+        devices.peak(device, reset=True)
+        answer = benchmark.pedantic(
+            call,
+            setup=setup,
+            rounds=spec.rounds[device],
+            warmup_rounds=spec.warmup,
+            iterations=spec.iterations,
+        )
+        own = Timed(keys, (tuple(benchmark.stats.stats.data),))
+        latency_run.own[test.name] = own
+        benchmark.extra_info |= described(latency_run, device) | keys
+        if live is not None:
+            verdicts.check_tokens(what, answer, int(keys["batch"]) * int(keys["new_tokens"]))
+            share = verdicts.check_possible(latency_run, what, live, own)
+            benchmark.extra_info["roofline"] = latency_run.shares[test.name] = share
+        verdicts.compare(latency_run, test.name, what, device)
+
+    return measure
+
+
+def described(run: LatencyRun, device: Device) -> dict[str, Any]:
+    """What pytest-benchmark's own files say beside the seconds; `peak` in bytes."""
+    info = {**run.machine[device], "clocks": clocks(device), "versions": versions()}
+    return {**info, "peak": devices.peak(device)}

@@ -1,0 +1,68 @@
+"""What the benchmarks measure, and the rule that calls a change one: `fixtures/latency.toml`."""
+
+import tomllib
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from .memory import Load
+from .models import FIXTURES, STRICT, DataError, Device, parse
+
+LATENCY = FIXTURES / "latency.toml"
+Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rule:
+    """When two recordings differ; see `latency_rule`."""
+
+    processes: Count
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    margin: Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Benchmark:
+    """One thing that is timed. A tokenizer's has no loads: it runs on the CPU, for every model."""
+
+    name: str
+    title: str
+    rounds: dict[Device, Count]
+    warmup: Count
+    iterations: Count = 1  # calls of one round
+    loads: dict[Device, tuple[Load, ...]] = field(default_factory=dict)
+    batches: tuple[Count, ...] = (1,)
+    prompt_tokens: dict[Device, Count] = field(default_factory=dict)
+    new_tokens: Count = 1
+
+
+def read_latency(path: Path = LATENCY) -> tuple[Rule, dict[str, Benchmark]]:
+    """The rule, and all benchmarks by name; DataError names table and key."""
+    place = f"{path.parent.name}/{path.name}"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{place}: {error}") from None
+    if loose := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise DataError(f"{place}: [{loose[0]}] must be a table")
+    if "rule" not in tables:
+        raise DataError(f"{place}: [rule] is missing")
+    rule = parse(Rule, tables.pop("rule"), path, "rule")
+    found = {
+        name: parse(Benchmark, {**table, "name": name}, path, name)
+        for name, table in tables.items()
+    }
+    for name, benchmark in found.items():
+        if uncounted := set(benchmark.loads) - set(benchmark.rounds):
+            raise DataError(f"{place}: [{name}] rounds: no number for {uncounted.pop()}")
+    return rule, found
+
+
+@cache
+def latency() -> tuple[Rule, dict[str, Benchmark]]:
+    """The project's own, read once."""
+    return read_latency()

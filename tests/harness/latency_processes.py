@@ -1,0 +1,54 @@
+"""Further processes that measure the same benchmarks, one after the other, before this one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from .baseline import Recording, read_recording
+from .loading import KEYS, say_past_capture
+
+
+def options_of(config: pytest.Config) -> list[str]:
+    """The options of this run that say what is measured."""
+    keys: list[str] = config.stash[KEYS]
+    given = ["--source", config.getoption("source"), "--models", ",".join(keys)]
+    for name in ("model_dir", "weights"):
+        given += [f"--{name.replace('_', '-')}={value}" for value in config.getoption(name)]
+    return given
+
+
+def measure_apart(session: pytest.Session, number: int) -> list[Recording]:
+    """Recordings of `number` processes that run this session's tests; fails with one line."""
+    config, nodes = session.config, [item.nodeid for item in session.items]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
+    command += [*options_of(config), "--latency-processes", "1", "--latency-save"]
+    say, found = say_past_capture(config), []
+    with TemporaryDirectory() as scratch:
+        for index in range(1, number + 1):
+            say(f"latency: process {index} of {number + 1}")
+            path = Path(scratch) / f"{index}.json"
+            done = subprocess.run(
+                [*command, str(path)],
+                cwd=config.rootpath,
+                env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                pytest.fail(failure(index, done.stdout), pytrace=False)
+            found.append(read_recording(path))
+    if found:
+        say(f"latency: process {number + 1} of {number + 1}, this one")
+    return found
+
+
+def failure(index: int, output: str) -> str:
+    """One line that says which process failed, and its first failure."""
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return f"latency: process {index} failed: {(lines or output.splitlines()[-1:] or ['?'])[0]}"

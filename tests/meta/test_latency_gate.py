@@ -1,0 +1,200 @@
+"""The latency gate in real runs: verdicts, and everything that must be refused."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from .conftest import Run, run_pytest
+
+ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
+QUICK = ("tests/benchmarks/test_tokenizer_latency.py", "--models", "phi3", "--benchmark-quiet")
+BOTH = (*QUICK, "-k", "encode_prompt or render")
+
+
+def latency_run(*arguments: str) -> Run:
+    """A real run of the two quickest benchmarks."""
+    return run_pytest(*BOTH, *arguments)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> Path:
+    """A baseline that a real run of five processes wrote."""
+    path = tmp_path_factory.mktemp("latency") / "baseline.json"
+    run = latency_run("--latency-save", str(path), "--latency-processes", "5")
+    assert run.code == 0, run.out
+    return path
+
+
+def doctored(recorded: Path, tmp_path: Path, **changes: Any) -> Path:
+    """A copy of the baseline with other values; benchmarks and controls by factors."""
+    content = json.loads(recorded.read_bytes())
+    for name, factor in changes.pop("factors", {}).items():
+        for table in (content["benchmarks"][name],) if name in content["benchmarks"] else ():
+            table["seconds"] = [[factor * it for it in rounds] for rounds in table["seconds"]]
+    for name, processes in content["controls"].items():
+        factor = changes.get("controls", 1.0)
+        content["controls"][name] = [[factor * it for it in rounds] for rounds in processes]
+    path = tmp_path / "doctored.json"
+    path.write_text(json.dumps(content | changes.get("content", {})), encoding="utf-8")
+    return path
+
+
+def test_recording_holds_machine_versions_and_every_process(recorded: Path) -> None:
+    content = json.loads(recorded.read_bytes())
+    assert set(content["benchmarks"]) == {ENCODE, RENDER}
+    assert {len(it["seconds"]) for it in content["benchmarks"].values()} == {5}
+    assert {len(it) for it in content["controls"].values()} == {5}
+    assert content["machine"]["cpu"]["device"]
+    assert {"transformers", "tokenizers", "torch"} <= set(content["versions"])
+
+
+def test_slower_fails_and_faster_passes(recorded: Path, tmp_path: Path) -> None:
+    """The baseline is made faster, and its machine slower, so that the machine excuses nothing."""
+    path = doctored(recorded, tmp_path, factors={ENCODE: 0.1}, controls=100.0)
+    content = json.loads(path.read_bytes())
+    content["benchmarks"]["test_gone[phi3]"] = content["benchmarks"].pop(RENDER)
+    content["versions"]["tokenizers"] = "0.1"
+    path.write_text(json.dumps(content))
+    junit = tmp_path / "junit.xml"
+    run = latency_run(
+        "--latency-baseline", str(path), "--latency-processes", "5", f"--junitxml={junit}"
+    )
+    assert run.code == 1
+    line = run.line("tokenizer latency phi3 encode one price prompt: ")
+    assert " -> " in line and " %, interval +" in line
+    assert "likely cause: tokenizers 0.1 -> " in line
+    assert f"rerun: pytest 'tests/benchmarks/test_tokenizer_latency.py::{ENCODE}'" in run.out
+    failures = ElementTree.parse(junit).findall(".//failure")
+    assert [line.strip() in str(it.get("message")) for it in failures] == [True]
+    assert f"{RENDER} ran and is not in {path}" in run.out
+    assert f"test_gone[phi3] is in {path} and did not run" in run.out
+
+
+def test_one_process_is_inconclusive_and_red_under_the_gate(recorded: Path) -> None:
+    alone = ("--latency-baseline", str(recorded), "--latency-processes", "1")
+    run = latency_run(*alone)
+    assert run.code == 0, run.out
+    assert "INCONCLUSIVE (" in run.line(f"{ENCODE} ")
+    gated = latency_run(*alone, "--gate")
+    assert gated.code == 1
+    assert "; INCONCLUSIVE; likely cause: " in gated.line("encode one price prompt: ")
+
+
+def test_gate_wants_a_baseline() -> None:
+    run = latency_run("--gate")
+    assert run.code == 1
+    assert run.line("gate: latency was compared with nothing: give --latency-baseline")
+
+
+def test_other_token_count_is_refused(recorded: Path, tmp_path: Path) -> None:
+    content = json.loads(recorded.read_bytes())
+    content["benchmarks"][ENCODE]["keys"]["tokens"] = 181
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps(content))
+    run = latency_run("--latency-baseline", str(path), "--latency-processes", "1")
+    assert run.code == 1
+    assert f"not comparable with {path}: tokens 181, here 180" in run.line("encode one price")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"machine": {"cpu": {"device": "Other", "cores": "2"}}}, "cpu: device 'Other', here '"),
+        ({"format": 99}, "not a recording of format 1; record it anew"),
+        ({"controls": {"cpu: copy": []}}, "controls"),
+        ({"benchmarks": {ENCODE: {"keys": {}, "seconds": [[-1.0]]}}}, "benchmarks"),
+    ],
+    ids=["other_device", "other_format", "no_rounds", "negative_seconds"],
+)
+def test_baseline_that_cannot_be_compared_is_refused(
+    recorded: Path, tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    path = doctored(recorded, tmp_path, content=content)
+    run = latency_run("--latency-baseline", str(path))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert message in run.line(path.name)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0"])
+def test_corrupt_baseline_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "corrupt.json"
+    path.write_text(text)
+    run = latency_run("--latency-baseline", str(path))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert "record it anew with --latency-save" in run.line("corrupt.json: not a recording")
+
+
+def test_missing_baseline_is_refused(tmp_path: Path) -> None:
+    run = latency_run("--latency-baseline", str(tmp_path / "none.json"))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert run.line("no such file; record one with --latency-save")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--latency-save", "a", "--latency-baseline", "b"), "record in a run of its own"),
+        (("--latency-save", "a", "-n", "2"), "run without -n"),
+        (("--latency-processes", "0"), "--latency-processes 0: at least 1"),
+    ],
+    ids=["save_and_compare", "distributed", "no_process"],
+)
+def test_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    run = latency_run(*arguments)
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert run.line(message)
+
+
+def test_under_xdist_nothing_is_timed() -> None:
+    run = latency_run("-n", "2")
+    assert run.code == 1
+    assert run.line("latency: run without -n: workers slow each other down")
+
+
+def test_save_loses_no_benchmark(recorded: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_bytes(recorded.read_bytes())
+    run = run_pytest(*QUICK, "-k", "render", "--latency-save", str(path), "--latency-processes=1")
+    assert run.code == 1
+    assert f"not written: it holds {ENCODE} and 0 more that did not run here" in run.out
+    assert path.read_bytes() == recorded.read_bytes()
+
+
+def test_failed_benchmark_saves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "never.json"
+    run = latency_run("--latency-save", str(path), "--latency-processes=1", "--benchmark-disable")
+    assert run.code == 1
+    assert run.line("nothing is timed under --benchmark-disable")
+    assert run.line("never.json: not written: not every benchmark passed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_process_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "breaks.py").write_text(
+        "import os, sys\n"
+        "def pytest_collection_finish(session):\n"
+        "    if '--latency-save' in sys.argv and os.environ.get('PARENT') != str(os.getppid()):\n"
+        "        raise SystemExit('planted')\n"
+    )
+    run = run_pytest(
+        *BOTH,
+        "--latency-save",
+        str(tmp_path / "never.json"),
+        "--latency-processes=2",
+        PYTEST_PLUGINS="breaks",
+        PYTHONPATH=str(tmp_path),
+        PARENT=str(os.getpid()),
+    )
+    assert run.code != 0
+    assert run.line("latency: process 1 failed: ")
+
+
+def test_beside_other_tests_benchmarks_are_left_out() -> None:
+    run = run_pytest("tests/conformance/test_published.py", *QUICK)
+    assert run.code == 0
+    assert run.line("latency: left out, because benchmarks run alone: pytest tests/benchmarks")
+    assert "4 deselected" in run.out

@@ -1,0 +1,168 @@
+"""The rule on values worked out by hand and on noise: it errs rarely and finds what is there."""
+
+import random
+from math import comb, inf
+from pathlib import Path
+
+import pytest
+
+from tests.harness.baseline import FORMAT, Recording
+from tests.harness.fixed_prompts import fixed_prompt
+from tests.harness.latency_data import LATENCY, Rule, latency, read_latency
+from tests.harness.latency_report import shown
+from tests.harness.latency_rule import judge, orderings, quartile, trimmed
+from tests.harness.latency_session import LatencyRun
+from tests.harness.latency_verdicts import machine_moved
+from tests.harness.loading import models_of
+from tests.harness.models import DataError, registry
+from tests.harness.roofline import forward_flops, least_seconds, weight_bytes_read
+
+RULE, _ = latency()
+SIX = [[1.00], [1.01], [1.02], [1.03], [1.04], [1.05]]
+
+
+def times(factor: float) -> list[list[float]]:
+    """The six processes, that much slower."""
+    return [[factor * it for it in rounds] for rounds in SIX]
+
+
+def test_orderings_are_counted_exactly() -> None:
+    """Of two and two, one order of six has 0 inversions, one 1, two 2, one 3, one 4."""
+    assert [orderings(2, 2, number) for number in range(5)] == [1, 1, 2, 1, 1]
+    assert sum(orderings(6, 6, number) for number in range(37)) == comb(12, 6)
+
+
+@pytest.mark.parametrize(("processes", "dropped"), [(3, -1), (4, -1), (5, 0), (6, 2), (7, 4)])
+def test_as_many_ratios_are_dropped_as_the_table_says(processes: int, dropped: int) -> None:
+    """Mann and Whitney's critical values, two-sided 0.01, as printed in statistics books."""
+    assert trimmed(processes, processes, 0.99) == dropped
+
+
+def test_lower_quartile_of_five_is_the_second() -> None:
+    assert quartile([5.0, 1.0, 2.0, 4.0, 3.0]) == 2.0
+    assert quartile([7.0]) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("factor", "word"),
+    [(1.0, "PASS"), (0.5, "PASS"), (1.04, "INCONCLUSIVE"), (1.07, "FAIL"), (2.0, "FAIL")],
+)
+def test_verdicts(factor: float, word: str) -> None:
+    assert judge(SIX, times(factor), RULE).word == word
+
+
+def test_interval_by_hand() -> None:
+    """Of 36 ratios the third from either end: by hand for a doubled second set."""
+    ratios = sorted(2 * new[0] / old[0] - 1 for new in SIX for old in SIX)
+    verdict = judge(SIX, times(2.0), RULE)
+    assert (verdict.low, verdict.high) == (ratios[2], ratios[-3])
+    assert str(verdict) == "+100 %, interval +92..+108"
+
+
+def test_too_few_processes_decide_nothing() -> None:
+    verdict = judge(SIX[:4], times(3.0)[:4], RULE)
+    assert (verdict.word, verdict.low, verdict.high) == ("INCONCLUSIVE", -inf, inf)
+
+
+def test_one_disturbed_process_does_not_make_a_regression() -> None:
+    assert judge(SIX, [*SIX[:5], [9.0]], RULE).word != "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("slow_down", "machine", "excuse"),
+    [
+        (2.0, 1.0, ""),
+        (2.0, 0.5, ""),
+        (2.0, 1.5, "; the machine itself is slower: cpu: copy +50 %, interval +44..+56"),
+        (1.0, 1.5, ""),
+        (1.0, 0.5, "; the machine itself is faster: cpu: copy -50 %, interval -52..-48"),
+    ],
+)
+def test_machine_that_moved_makes_a_verdict_worthless(
+    slow_down: float, machine: float, excuse: str
+) -> None:
+    def recording(factor: float) -> Recording:
+        return Recording(FORMAT, {}, {}, {"cpu: copy": tuple(map(tuple, times(factor)))})
+
+    run = LatencyRun(RULE, False, 1, None, None, None, controls=recording(machine).controls)
+    verdict = judge(SIX, times(slow_down), RULE)
+    assert machine_moved(run, recording(1.0), "cpu", verdict) == excuse
+
+
+def noise(generator: random.Random, factor: float) -> list[list[float]]:
+    """Processes that differ by 2 %, rounds by 5 %, every tenth round held up."""
+    found = []
+    for _ in range(RULE.processes):
+        base = factor * generator.lognormvariate(0, 0.02)
+        rounds = [base * generator.lognormvariate(0, 0.05) for _ in range(20)]
+        found.append([it * (1.5 if generator.random() < 0.1 else 1.0) for it in rounds])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("factor", "least", "most"), [(1.0, 0, 2), (1.1, 190, 200)], ids=["unchanged", "ten_percent"]
+)
+def test_two_hundred_comparisons_of_noise(factor: float, least: int, most: int) -> None:
+    generator = random.Random(42)
+    words = [judge(noise(generator, 1.0), noise(generator, factor), RULE).word for _ in range(200)]
+    assert least <= words.count("FAIL") <= most
+
+
+def test_roofline_by_hand() -> None:
+    """Llama-3.1-8B: 6,979,321,856 weights in its layers, a head of 525,336,576."""
+    llama = registry()["llama3_1"]
+    layers, head = 6_979_321_856, 525_336_576
+    attention = 4 * 32 * 4096 * (2 * 3 // 2)  # two tokens: three pairs
+    assert forward_flops(llama, 1, 2) == 2 * 2 * layers + 2 * head + attention
+    assert weight_bytes_read(llama, "bf16") == 2 * (layers + head) + 2 * 266_240
+    one = least_seconds(llama, "bf16", 1, 2, 1, (1e30, 1e12))
+    assert one == pytest.approx(weight_bytes_read(llama, "bf16") / 1e12)
+    assert least_seconds(llama, "bf16", 1, 2, 4, (1e30, 1e12)) == pytest.approx(4 * one)
+
+
+def test_times_are_shown_in_the_unit_that_fits() -> None:
+    assert [shown(it) for it in (2.5, 0.0612, 0.0000048)] == ["2.5 s", "61.2 ms", "4.8 us"]
+
+
+@pytest.mark.parametrize("tokens", [48, 180])
+def test_fixed_prompts_have_exactly_so_many_tokens(
+    tokens: int, pytestconfig: pytest.Config
+) -> None:
+    for loaded in models_of(pytestconfig).values():
+        prompts = {fixed_prompt(loaded.auto, tokens, start) for start in range(8)}
+        assert len(prompts) == 8
+        assert {len(loaded.auto.encode(prompt)) for prompt in prompts} == {tokens}
+
+
+def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> None:
+    with pytest.raises(ValueError, match="exactly 3 tokens"):
+        fixed_prompt(models_of(pytestconfig)["phi3"].auto, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[rule]\n", "[rules]\n", "[rule] is missing"),
+        ("margin = 0.05", "margin = 5", "[rule] margin:"),
+        ("rounds = { cpu = 60 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
+        ("rounds = { cpu = 60 }", "round = { cpu = 60 }", "[encode_prompt] rounds"),
+        ("rounds = { cpu = 2, cuda = 3 }", "rounds = { cpu = 2 }", "no number for cuda"),
+        ("[rule]", "[rule", "fixtures"),
+    ],
+)
+def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "fixtures"
+    folder.mkdir()
+    path = folder / LATENCY.name
+    text = LATENCY.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_latency(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("fixtures/latency.toml: ")
+
+
+def test_rule_wants_enough_processes_for_its_confidence() -> None:
+    assert isinstance(RULE, Rule)
+    assert trimmed(RULE.processes, RULE.processes, RULE.confidence) >= 0
