@@ -10,61 +10,19 @@ import argparse
 import logging
 import os
 import sys
-from pathlib import Path
-from typing import get_args
 
 from . import device as devices
-from .assets import SOURCES, Sources, parse_directories, prepare
+from .assets import Sources, parse_directories, prepare
 from .errors import AssetError
 from .live import LoadError, Slot, prepared_tokenizer
-from .memory import LOADS
 from .models import DataError, Device, Model, registry
-from .price_rows import add_options, data_of
+from .price_rows import data_of
 from .scoring import SweepError
 from .sweep_job import Job
+from .sweep_options import parser
 from .sweep_place import place
 from .sweep_steps import execute
 from .weights import parse_weights, prepare_weights
-
-LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
-
-
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options; every default is said."""
-    made = argparse.ArgumentParser(
-        prog="python -m tests.harness.sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_options(made)
-    add = made.add_argument
-    add("--out", required=True, type=Path, metavar="FOLDER", help="where results are kept")
-    add("--model", default="llama3_1", choices=list(registry()), help="(default: llama3_1)")
-    add("--load", default="nf4", choices=LOADS, help="(default: nf4)")
-    add("--device", choices=get_args(Device), help="(default: cuda if there is one)")
-    add("--weights", default="auto", metavar="WHAT", help="auto, hub, dummy or a folder")
-    add("--source", default="bundle", choices=SOURCES, help="of tokenizer files")
-    add("--model-dir", metavar="DIR", help="tokenizer files from this folder")
-    add("--method", choices=("score", "generate"), help="(default: what the model's prices need)")
-    add("--new-tokens", type=positive, default=4, metavar="N", help="to generate (default: 4)")
-    add("--limit", type=positive, default=LIMIT, metavar="N", help=f"tokens (default: {LIMIT})")
-    add("--batch-tokens", type=positive, metavar="N", help="positions (default: what fits)")
-    add("--window", type=positive, default=8192, metavar="N", help="rows sorted together")
-    add("--keep-every", type=float, default=20.0, metavar="S", help="seconds (default: 20)")
-    add("--format", default="jsonl", choices=("jsonl", "parquet"), help="(default: jsonl)")
-    add("--picture", default="svg", choices=("svg", "png", "none"), help="(default: svg)")
-    add("--check", type=positive, default=0, metavar="N", help="ask N rows again, one by one")
-    add("--compile", action="store_true", help="compile the layers: a minute, then faster")
-    add("--quiet", action="store_true", help="no progress bar")
-    return made
 
 
 def say(message: str) -> None:
@@ -111,7 +69,7 @@ def job_of(options: argparse.Namespace) -> Job:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sweep, or go on with one; the exit code."""
-    options = parser().parse_args(arguments)
+    options = parser(__doc__ or "").parse_args(arguments)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py

@@ -70,7 +70,7 @@ def picture(job: Job, rows: list[dict[str, Any]], say: Callable[[str], None]) ->
     """Draw it, or say in one line what is missing for it."""
     if job.picture == "none":
         return
-    pairs, path = summaries.pairs_of(rows), job.out / f"picture.{job.picture}"
+    pairs, path = summaries.pairs_of(rows), job.picture_path
     try:
         write_atomically(path, lambda scratch: draw(pairs, job.title, scratch, job.picture))
     except ImportError:

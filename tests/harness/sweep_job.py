@@ -47,6 +47,11 @@ class Job:
         """The file with the answered rows."""
         return self.out / f"predictions.{self.format}"
 
+    @property
+    def picture_path(self) -> Path:
+        """The file with the picture, unless none is wanted."""
+        return self.out / f"picture.{self.picture}"
+
 
 def identity(job: Job) -> dict[str, Any]:
     """All that an answer depends on: a folder holds rows of one identity only."""

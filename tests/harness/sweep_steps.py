@@ -8,7 +8,7 @@ from .fusing import compiled, fused_norms
 from .live import Slot
 from .price_rows import read_rows
 from .scoring import asker
-from .sweep_finish import SUMMARY, conclude
+from .sweep_finish import SUMMARY, conclude, picture
 from .sweep_job import Job, identity
 from .sweep_room import batch_tokens
 from .sweep_rows import row_count
@@ -24,6 +24,8 @@ def execute(job: Job, slot: Slot, say: Say) -> int:
     with store.claimed():
         store.check_identity(identity(job))
         if (job.out / SUMMARY).is_file() and job.predictions.is_file() and not job.check:
+            if not job.picture_path.is_file():
+                picture(job, [line for _, line in store.results() if "prediction" in line], say)
             say(f"{job.out} is complete: nothing to do")
             return 0
         slot.put(job.facts, job.device, job.load, job.weights, job.tokenizer)

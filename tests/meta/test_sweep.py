@@ -30,17 +30,8 @@ BAD = {
     7: ("{", "not JSON (Expecting property name enclosed in double quotes: line 1 column 2"),
     9: (json.dumps({"text": "word " * 200 + "Price is $", "price": 1}), "over 179 tokens"),
 }
-OPTIONS = [
-    "--model",
-    "smollm2",
-    "--load",
-    "bf16",
-    "--device",
-    "cpu",
-    "--quiet",
-    "--picture",
-    "none",
-]
+OPTIONS = ["--model", "smollm2", "--load", "bf16", "--device", "cpu"]
+OPTIONS += ["--quiet", "--picture", "none"]
 SCORE = ("--method", "score", "--batch-tokens", "128", "--keep-every", "0")
 
 
@@ -88,6 +79,21 @@ def test_complete_folder_is_left_alone(
     after = {path: path.stat().st_mtime_ns for path in whole.iterdir() if path.is_file()}
     changed = {path.name for path in after if after[path] != before.get(path)}
     assert {name for name in changed if not name.endswith(".lock")} == set()
+
+
+def test_picture_is_drawn_later_where_matplotlib_was_missing(
+    whole: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    again = [str(data), "--out", str(whole), *OPTIONS, *SCORE, "--picture", "png"]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        assert main(again) == 0
+    assert "no picture.png: matplotlib is missing; pip install" in capfd.readouterr().err
+    assert main(again) == 0
+    assert (whole / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_other_options_are_refused(

@@ -12,6 +12,8 @@ from tests.harness.prefetch import ahead
 from tests.harness.price_rows import BadRow, Row
 from tests.harness.sweep_batches import PADS_WORTH, batches, grouped, halves, padded, windows
 from tests.harness.sweep_room import LEAST_TOKENS, MOST_TOKENS, fitting
+from tests.harness.sweep_run import Cut, Sweep, reader
+from tests.harness.sweep_store import Store
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,35 @@ def test_room_is_the_largest_step_that_fits() -> None:
     assert fitting(free=10_000_000, fixed=4_000_000, each=1_000) == 2048  # 4,000 fit
     assert fitting(free=1, fixed=0, each=1_000) == LEAST_TOKENS
     assert fitting(free=10**15, fixed=0, each=1) == MOST_TOKENS
+
+
+def share(tokenizer: Any, folder: Path, rank: int, world: int, done: set[int]) -> Sweep:
+    """What one process of a sweep starts from."""
+    store = Store(folder, rank, world, every=1e9)
+    return Sweep(tokenizer, store, reader(tokenizer, "generate"), done, lambda count: None)
+
+
+@pytest.mark.parametrize("done", [set(), {*range(25), 30, 59}], ids=["new", "resumed"])
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+def test_processes_share_the_one_process_batches(
+    tokenizer: Any, tmp_path: Path, world: int, done: set[int]
+) -> None:
+    """Even if one starts when others have written: what is done changes nobody's hand of cards."""
+    rows: list[Row | BadRow] = [
+        BadRow(n, "no text") if n % 9 == 0 else Row(n, "a " * (n % 13 + 1), None) for n in range(60)
+    ]
+    cut = Cut(window=25, batch_tokens=40, limit=100)
+    alone = share(tokenizer, tmp_path, 0, 1, done)
+    expected = [batch.numbers for batch in alone.batches(rows, cut)]
+    got: list[tuple[int, ...]] = []
+    bad: list[int] = []
+    for rank in range(world):
+        process = share(tokenizer, tmp_path, rank, world, done | {n for b in got for n in b})
+        got += [batch.numbers for batch in process.batches(rows, cut)]
+        bad += [line["number"] for line in process.store.waiting]
+        assert process.seen == set(range(60))
+    assert sorted(got) == sorted(expected)
+    assert sorted(bad) == [n for n in range(0, 60, 9) if n not in done]
+    assert not [batch for batch in got if done.issuperset(batch)]  # nothing is asked twice
+    missing = {n for n in range(60) if n % 9} - done
+    assert missing <= {number for batch in got for number in batch}

@@ -89,6 +89,14 @@ def test_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "whole" and [it.name for it in tmp_path.iterdir()] == ["it"]
 
 
+def test_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    path.write_text("old")
+    with path.open() as reader:
+        write_atomically(path, lambda scratch: scratch.write_text("new"))
+        assert reader.read() == "old" and path.read_text() == "new"
+
+
 def test_scratch_of_a_killed_process_is_no_part(store: Store) -> None:
     (store.folder / PARTS / ".000000-rank0of1-9.jsonl.9").write_text('{"number": 0')
     store.add([line(0)])

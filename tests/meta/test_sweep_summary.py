@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.harness import sweep_summary as summaries
+from tests.harness.sweep_check import Compared
+from tests.harness.sweep_finish import goes_on
 from tests.harness.sweep_picture import MOST_POINTS, chosen, draw
 
 
@@ -73,7 +75,7 @@ PAIRS = [(100.0, 100.0), (100.0, 150.0), (100.0, 900.0), (200.0, 210.0)]
 
 
 def test_svg_has_a_point_a_row_in_its_colour(tmp_path: Path) -> None:
-    draw(PAIRS, "a $title$ of 100 % <&>", tmp_path / "it", "svg")
+    draw(PAIRS, "$_^$ is no formula <&>", tmp_path / "it", "svg")
     svg = "{http://www.w3.org/2000/svg}"
     root = ElementTree.parse(tmp_path / "it").getroot()
     assert root.tag == f"{svg}svg"
@@ -99,3 +101,23 @@ def test_without_matplotlib_the_error_can_be_told(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError):
         draw(PAIRS, "none", tmp_path / "it", "svg")
+
+
+def test_prices_that_go_on_behind_the_token_are_counted_and_told() -> None:
+    rows = [{"number": n, "prediction": price} for n, price in ((0, 1.0), (1, 374.0), (2, 9.0))]
+    checked = [
+        Compared(0, (16,), (16,), 1800.0),  # `1` of `1,800`
+        Compared(1, (19166,), (19166,), 374.0),
+        Compared(2, (24,), (25,), 99.0, gap=0.1, bound=1.0),  # a tie says nothing
+    ]
+    assert goes_on(checked, rows) == 1
+    summary = {"seconds": 1.0, "rows_per_second": 3.0, "device": "cpu", "check": {}}
+    summary |= summaries.figures([{**row, "price": 1.0} for row in rows], [])
+    summary["check"] = {"rows": 3, "price_goes_on": 1}
+    assert "1 of 3 checked prices go on behind the first token: use --method generate" in (
+        summaries.lines(summary)
+    )
+
+
+def test_too_few_tokens_are_no_tie() -> None:
+    assert not Compared(0, (5,), (5, 6), None, gap=float("inf"), bound=1.0).tie
