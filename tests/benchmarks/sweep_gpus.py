@@ -25,7 +25,7 @@ def timed(it: Setting, made: list[Batch], tokens: int) -> tuple[float, dict[int,
         for batch, rows in answers(ask, made, Room(tokens), it.device):
             found.update(zip(batch.numbers, rows, strict=True))
 
-    return seconds(it.device, work), found
+    return seconds(work), found
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -10,6 +9,7 @@ from typing import Any, get_args
 from tests.harness import device as devices
 from tests.harness.assets import SOURCES, Sources, prepare
 from tests.harness.live import Slot, prepared_tokenizer
+from tests.harness.machine import synchronised
 from tests.harness.memory import LOADS
 from tests.harness.models import Device, Model, registry
 from tests.harness.price_prompts import price_prompt, read_products
@@ -69,18 +69,8 @@ def prompts(tokenizer: Any, count: int, seed: int = 42) -> dict[int, list[int]]:
     return found
 
 
-def synchronised(device: Device) -> None:
-    """Wait until the device has nothing left to do."""
-    if device == "cuda":
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def seconds(device: Device, work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """Wall seconds of the work, the device idle before and after."""
-    synchronised(device)
-    started = time.perf_counter()
+    started = synchronised()
     work()
-    synchronised(device)
-    return time.perf_counter() - started
+    return synchronised() - started

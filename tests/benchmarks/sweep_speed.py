@@ -3,12 +3,8 @@
 `python -m tests.benchmarks.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
 loaded model: the loop as the task writes it (encode, a mask of ones, `generate` with 4 new tokens,
 one prompt at a time); the sweep's batches, by batch size; and a bf16 matrix product of 8192 x 8192,
-before and after. The share of the limit is
-
-    (2 x weights of the layers' matrices x tokens + 2 x weights of the head x prompts
-     + 2 x layers x hidden size x sum of squared lengths) / seconds / (measured product's FLOP/s)
-
-in which only the real tokens count, pads do not; attention is causal, so half of each square.
+before and after. The share of the limit is `roofline.forward_flops` of the prompts, pads not
+counted, over the seconds, over the measured product's FLOP/s.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +16,7 @@ from tests.harness.fusing import compiled, fused_norms
 from tests.harness.generation import NEW_TOKENS, decoded
 from tests.harness.models import Device, Model
 from tests.harness.prices import extract_price
+from tests.harness.roofline import forward_flops
 from tests.harness.scoring import Ask, Room, answers, asker
 from tests.harness.sweep_batches import Batch, batches
 from tests.harness.sweep_room import batch_tokens
@@ -35,19 +32,8 @@ def product_rate(device: Device, side: int) -> float:
     import torch
 
     left, right = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
-    times = [seconds(device, lambda: left @ right) for _ in range(25)]
+    times = [seconds(lambda: left @ right) for _ in range(25)]
     return 2 * side**3 / median(times[5:])
-
-
-def needed(facts: Model, lengths: Sequence[int]) -> float:
-    """FLOPs to know the next token behind prompts of these lengths: the module's formula."""
-    it = facts.architecture
-    hidden, layers = it["hidden_size"], it["num_hidden_layers"]
-    key_value = hidden * it["num_key_value_heads"] // it["num_attention_heads"]
-    layer = 2 * hidden * hidden + 2 * hidden * key_value + 3 * hidden * it["intermediate_size"]
-    squares = sum(length * length for length in lengths)
-    head = 2 * hidden * it["vocab_size"] * len(lengths)
-    return float(2 * layers * layer * sum(lengths) + head + 2 * layers * hidden * squares)
 
 
 def one_by_one(model: Any, tokenizer: Any, texts: Sequence[str], device: Device) -> float:
@@ -64,14 +50,14 @@ def one_by_one(model: Any, tokenizer: Any, texts: Sequence[str], device: Device)
 
     for text in texts[:3]:
         ask(text)
-    return len(texts) / seconds(device, lambda: [ask(text) for text in texts])
+    return len(texts) / seconds(lambda: [ask(text) for text in texts])
 
 
 def swept(ask: Ask, made: Sequence[Batch], device: Device) -> float:
     """Seconds for these batches, answers on the host."""
     room = Room(max(batch.tokens for batch in made))
     list(answers(ask, made[:1], room, device))
-    return seconds(device, lambda: list(answers(ask, made, room, device)))
+    return seconds(lambda: list(answers(ask, made, room, device)))
 
 
 def table(
@@ -80,14 +66,14 @@ def table(
     """Print a line for each batch size; prompts a second by line."""
     found = {}
     lengths = [len(prompt) for prompt in ids.values()]
-    longest = max(lengths)
+    longest, needed = max(lengths), sum(forward_flops(facts, 1, length) for length in lengths)
     sizes = {f"batch {size}": size * longest for size in SIZES if size <= len(ids)}
     for name, tokens in (sizes | {"as swept": batch_tokens(ask, device, pad)}).items():
         made = batches(ids, tokens, pad)
         took = swept(ask, made, device)
         pads = 1 - sum(lengths) / sum(batch.tokens for batch in made)
         free = sum(batch.mask is None for batch in made)
-        share = needed(facts, lengths) / took / limit
+        share = needed / took / limit
         found[name] = len(ids) / took
         print(
             f"  {name:<10} {tokens:>7,} positions  {found[name]:8.1f} prompts/s  "

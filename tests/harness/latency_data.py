@@ -1,6 +1,5 @@
 """What the benchmarks measure, and the rule that calls a change one: `fixtures/latency.toml`."""
 
-import tomllib
 from dataclasses import field
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from .memory import Load
-from .models import FIXTURES, STRICT, DataError, Device, parse
+from .models import FIXTURES, STRICT, DataError, Device, parse, read_tables
 
 LATENCY = FIXTURES / "latency.toml"
 Count = Annotated[int, Field(ge=1)]
@@ -42,13 +41,7 @@ class Benchmark:
 
 def read_latency(path: Path = LATENCY) -> tuple[Rule, dict[str, Benchmark]]:
     """The rule, and all benchmarks by name; DataError names table and key."""
-    place = f"{path.parent.name}/{path.name}"
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{place}: {error}") from None
-    if loose := [name for name, table in tables.items() if not isinstance(table, dict)]:
-        raise DataError(f"{place}: [{loose[0]}] must be a table")
+    tables, place = read_tables(path), f"{path.parent.name}/{path.name}"
     if "rule" not in tables:
         raise DataError(f"{place}: [rule] is missing")
     rule = parse(Rule, tables.pop("rule"), path, "rule")

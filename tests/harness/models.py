@@ -112,14 +112,21 @@ def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
         raise one_line(error, file, name) from None
 
 
-def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
-    """All models by key, in the file's order; DataError if the file is not as it should be."""
+def read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML file by name, in the file's order; DataError for anything else."""
+    place = f"{path.parent.name}/{path.name}"
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
-    if loose := [key for key, table in tables.items() if not isinstance(table, dict)]:
-        raise DataError(f"{path.parent.name}/{path.name}: [{loose[0]}] must be a table")
+        raise DataError(f"{place}: {error}") from None
+    if loose := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise DataError(f"{place}: [{loose[0]}] must be a table")
+    return tables
+
+
+def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
+    """All models by key, in the file's order; DataError if the file is not as it should be."""
+    tables = read_tables(path)
     return {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
 
 
