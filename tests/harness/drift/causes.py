@@ -1,0 +1,116 @@
+"""Differences of one upgrade step, grouped by what they have in common."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .differences import ABSENT, KINDS, Difference, show
+from .issues import Issue, issue_of
+from .observations import Outcomes
+from .observer import Observed
+
+# The parts of a pipeline that can move a kind of value.
+MOVERS = {
+    "ids": ("normalizer", "pre_tokenizer", "model", "post_processor", "chat_template"),
+    "offsets": ("normalizer", "pre_tokenizer", "model", "post_processor"),
+    "decode": ("decoder", "model", "clean_up_tokenization_spaces", "pre_tokenizer"),
+    "rendered text": ("chat_template",),
+}
+# The contracts that judge a kind of value; a value no contract judges is a change, no breakage.
+CONTRACTS = {
+    "ids": ("test_ids_are_the_files", "test_bos_is_as_declared", "test_prompts_snapshot"),
+    "rendered text": ("test_prompts_snapshot", "test_published_output_holds"),
+    "offsets": ("test_offsets_rebuild_the_text",),
+    "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_whole_text"),
+    "special tokens": ("test_special_id_is_the_declared_one", "test_loaded_added_tokens"),
+    "pipeline": ("test_loaded_pipeline_is_the_files", "test_setting_is_the_declared_one"),
+    "errors and warnings": ("test_",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two neighbours, older and newer: observations by model, and outcomes of the tests."""
+
+    package: str
+    versions: tuple[str, str]
+    observed: tuple[dict[str, Observed], dict[str, Observed]]
+    outcomes: tuple[Outcomes, Outcomes]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Differences of one kind that have one explanation; `verdict` is what contracts say of it."""
+
+    kind: str
+    call: str
+    why: str
+    verdict: str
+    differences: tuple[Difference, ...]
+    issue: Issue | None
+
+    @property
+    def models(self) -> list[str]:
+        """The models concerned."""
+        return list(dict.fromkeys(it.model for it in self.differences))
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases concerned; none where the whole model is."""
+        return list(dict.fromkeys(it.case for it in self.differences if it.case))
+
+
+def setting(observed: Observed, name: str) -> object:
+    """A part or setting of the loaded tokenizer."""
+    return observed.get("pipeline", {}).get(name, {}).get("", ABSENT)
+
+
+def why(step: Step, difference: Difference) -> str:
+    """What explains a difference: parts that moved, else the change of the value itself."""
+    old, new = (side[difference.model] for side in step.observed)
+    if difference.kind in MOVERS:
+        names = [it for it in MOVERS[difference.kind] if setting(old, it) != setting(new, it)]
+        if not names:
+            return "the loaded pipeline is the same: the library's own code changed"
+        classes = setting(old, "class"), setting(new, "class")
+        return f"{classes[0]} -> {classes[1]}: other {', '.join(names)}"
+    if difference.left == ABSENT or difference.right == ABSENT:
+        return "new" if difference.left == ABSENT else "gone"
+    if difference.kind in ("return type", "errors and warnings", "load failure"):
+        return f"{show(difference.left):.200} -> {show(difference.right):.200}"
+    return "changed"
+
+
+def group(step: Step, differences: list[Difference]) -> list[Cause]:
+    """The differences by kind, call and explanation, the most telling kind first."""
+    groups: dict[tuple[str, str, str, Issue | None], list[Difference]] = defaultdict(list)
+    for it in differences:
+        issue = issue_of(it, step.package, step.versions)
+        groups[it.kind, it.call, why(step, it), issue].append(it)
+    found = [
+        Cause(kind, call, words, verdict(step, members), tuple(members), issue)
+        for (kind, call, words, issue), members in groups.items()
+    ]
+    return sorted(found, key=lambda it: (KINDS.index(it.kind), -len(it.differences)))
+
+
+def nodes(difference: Difference, bad: set[str]) -> set[str]:
+    """The failing tests that judge the value."""
+    names = CONTRACTS.get(difference.kind, ())
+    about = (
+        f"[{difference.model}-{difference.case}]" if difference.case else f"[{difference.model}-"
+    )
+    return {
+        node
+        for node in bad
+        if node.startswith(names) and (node.endswith(about) if difference.case else about in node)
+    }
+
+
+def verdict(step: Step, members: list[Difference]) -> str:
+    """`breaks` or `mends` where contracts fail on one side only, else `changes`."""
+    before, after = (
+        {node for it in members for node in nodes(it, side.bad())} for side in step.outcomes
+    )
+    if after - before or any(it.kind == "load failure" and "error" in it.right for it in members):
+        return "breaks"
+    return "mends" if before - after else "changes"

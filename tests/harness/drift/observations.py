@@ -1,0 +1,154 @@
+"""Observations and test outcomes of a version, made in its environment or taken from the cache."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ..cache import cache_folder, sha256
+from ..models import FIXTURES
+from .environments import Environment
+from .observer import Observed
+
+ROOT = FIXTURES.parent
+# What decides an observation or an outcome: everything but the code that compares and reports.
+CODE = ("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/drift/observe*.py")
+SUITE = ("tests/conformance/**/*.py", "tests/conformance/**/*.txt", "fixtures/**/*.*")
+OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What the conformance tests said: node `test_x[model-case]` to its first line."""
+
+    passed: int = 0
+    known: dict[str, str] = field(default_factory=dict)
+    red: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None  # why the run has no outcomes
+
+    def bad(self) -> set[str]:
+        """Nodes that fail, declared or not."""
+        return {*self.known, *self.red}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at: the folders by model key, through `auto` or `raw` tokenizers."""
+
+    folders: dict[str, Path]
+    mode: str
+    repeat: int = 0  # of a version that is asked for twice, each is observed for itself
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """One digest over files, by name and content."""
+    lines = [f"{path.name} {sha256(path)}" for path in sorted(paths)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """sha256 of every file in a model's folder."""
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def results_folder(environment: Environment, subject: Subject) -> Path:
+    """Where a version's results are kept; all that they depend on is in its name."""
+    code = digest_of(path for pattern in (*CODE, *SUITE) for path in ROOT.glob(pattern))
+    key = {
+        "packages": environment.packages,
+        "python": sys.version,
+        "files": {model: files_of(folder) for model, folder in subject.folders.items()},
+        "code": code,
+        "subject": [subject.mode, subject.repeat],
+    }
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return cache_folder() / "drift" / name
+
+
+def apart(
+    environment: Environment, *arguments: str, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours in an environment: offline, with nothing of this process's options."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    switches = {
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    return subprocess.run(
+        [str(environment.python), "-m", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        cwd=ROOT,
+        env=kept | switches,
+    )
+
+
+def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
+    """Observations by task name; a process that dies costs the task it was at, and no other."""
+    while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
+        run = apart(environment, "tests.harness.drift.observe", text=json.dumps(waiting))
+        if (out := Path(waiting[0]["out"])).is_file():
+            continue
+        lines = [line for line in run.stderr.strip().splitlines() if line.strip()]
+        said = lines[-1][:300] if lines else "it said nothing"
+        how = f"signal {-run.returncode}" if run.returncode < 0 else f"exit {run.returncode}"
+        death = {"load": {"load": {"": {"error": f"the process died ({how}): {said}"}}}}
+        out.write_text(json.dumps(death))
+    return {task["name"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
+
+
+def observe_all(environment: Environment, subject: Subject, results: Path) -> dict[str, Observed]:
+    """Everything about every model, which also is saved under `results/saved/KEY`."""
+    tasks = []
+    for key, folder in subject.folders.items():
+        save = results / "saved" / key
+        save.mkdir(parents=True, exist_ok=True)
+        tasks.append(task(key, folder, results / f"{key}.json", subject.mode, save))
+    return observe(environment, tasks)
+
+
+def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dict[str, Any]:
+    """One request to `observe.py`; without `save` only ids are wanted."""
+    fields = {"name": key, "key": key, "folder": str(folder), "out": str(out), "subject": mode}
+    return fields | {"save": str(save) if save else None}
+
+
+def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
+    """The outcomes of tests/conformance on the same folders."""
+    report = results / "conformance.xml"
+    if not report.is_file():
+        scratch = report.with_name(".conformance.xml")
+        folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
+        narrow = ["--models", ",".join(subject.folders)]
+        quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
+        run = apart(environment, "pytest", "tests/conformance", *quiet, *narrow, *folders)
+        if run.returncode not in (0, 1) or not scratch.is_file():
+            said = (run.stderr.strip() or run.stdout.strip() or "it said nothing").splitlines()
+            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {said[-1][:300]}")
+        scratch.replace(report)
+    return read_outcomes(report)
+
+
+def read_outcomes(report: Path) -> Outcomes:
+    """The outcomes a JUnit file holds."""
+    passed, known, red = 0, {}, {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name, first = case.get("name", ""), next(iter(case), None)
+        message = (first.get("message") or "" if first is not None else "").split("\n")[0]
+        if first is None or first.tag not in ("failure", "error", "skipped"):
+            passed += 1
+        elif first.get("type") == "pytest.xfail":
+            known[name] = message
+        else:
+            red[name] = message
+    return Outcomes(passed, known, red)

@@ -1,0 +1,55 @@
+"""The report as one page: no scripts, nothing from elsewhere, hostile text stays text."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ..strips import SPACE, STYLE, Cell, Column, strip_html, visible
+from .differences import KINDS, show
+
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+WIDEST = 300  # characters of a value that is shown
+
+
+def readable(value: Any) -> str:
+    """Any text with control, bidi and other misleading characters made visible."""
+    return visible(str(value)).replace(SPACE, " ")
+
+
+def shown(value: Any) -> str:
+    """A value on one line, cut where it is long."""
+    text = show(value)
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}..."
+
+
+def strip(columns: list[dict[str, Any]]) -> Markup:
+    """The strip of an example's columns."""
+    sides = [
+        Column(*(tuple(Cell(**cell) for cell in column[side]) for side in ("left", "right")))
+        for column in columns
+    ]
+    return Markup(strip_html(sides))
+
+
+def page(data: dict[str, Any]) -> str:
+    """The page of a report; its policy allows the one style sheet and nothing else."""
+    source = TEMPLATE.read_text(encoding="utf-8").replace("/* strips */\n", STYLE)
+    style = source.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    jinja = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    jinja.filters |= {"readable": readable, "shown": shown, "strip": strip}
+    template = jinja.from_string(source)
+    broken = [
+        (step, cause)
+        for step in data["steps"]
+        for cause in step["causes"]
+        if cause["verdict"] == "breaks"
+    ]
+    kinds = [kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])]
+    return template.render(data=data, kinds=kinds, broken=broken, digest=digest)
