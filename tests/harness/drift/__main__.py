@@ -18,8 +18,9 @@ from ..models import DataError, registry
 from .environments import CURRENT, NAME
 from .issues import issues
 from .page import page
-from .report import differs, report, summary, write
+from .report import report, write
 from .steps import compare_all, look_at_all, rows_of
+from .summary import differs, summary
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

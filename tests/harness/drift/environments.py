@@ -17,15 +17,15 @@ from ..cache import cache_folder
 from ..errors import AssetError
 from ..models import FIXTURES
 
-REQUIREMENTS = FIXTURES.parent / "requirements.txt"
+LISTINGS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
 # What tests/conformance and the observing need beside the library, at the project's own pins.
+# Without protobuf old transformers hide why a tokenizer cannot be loaded behind its absence.
 TOOLS = (
     *("pytest", "syrupy", "pydantic", "packaging", "jinja2", "platformdirs", "filelock"),
-    "time-machine",
+    *("time-machine", "protobuf"),
 )
 MARKER = "installed.json"  # written last: a folder without it is of a killed build
-# Without the hub client's optional parts nothing is asked of the network at import.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -38,8 +38,9 @@ class Environment:
 
 
 def pins() -> dict[str, str]:
-    """The versions of requirements.txt by package."""
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    """The project's pinned versions by package."""
+    texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in LISTINGS]
+    lines = "\n".join(texts).splitlines()
     return dict(line.split("==") for line in lines if "==" in line)
 
 

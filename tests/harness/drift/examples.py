@@ -28,7 +28,8 @@ def cells(difference: Difference, value: Any, observed: dict[str, Any], rows: Ro
     if difference.kind == "offsets" and case and isinstance(value, list):
         ids = observed[difference.model].get("ids", {}).get("encode", {}).get(case.name, [])
         return spans(case.full_text, value, ids) if len(ids) == len(value) else []
-    return words(value) if difference.case and isinstance(value, str) else []
+    readable = difference.kind in ("decode", "rendered text") and isinstance(value, str)
+    return words(value) if readable else []
 
 
 def example(difference: Difference, compared: Compared, rows: Rows) -> dict[str, Any]:

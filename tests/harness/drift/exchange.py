@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .differences import Rows, begins, compare, error_of, show
+from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment
+from .issues import Issue, issue_of
 from .observations import observe, task
 from .observer import Observed
 
@@ -18,6 +19,11 @@ class Exchange:
     model: str
     same: bool
     result: str
+
+    def issue(self, package: str, versions: tuple[str, str]) -> Issue | None:
+        """What is known upstream of it, in the step between these versions."""
+        as_difference = Difference("saved files", "", self.model, "", "", self.result)
+        return None if self.same else issue_of(as_difference, package, versions)
 
 
 def only_ids(observed: Observed) -> Observed:

@@ -29,10 +29,10 @@ class Issue:
     id: str
     package: str
     since: Annotated[str, Field(pattern=r"^[0-9]")]
-    kind: str
-    call: str
+    kinds: tuple[str, ...]
     explanation: Annotated[str, Field(min_length=10)]
     link: Annotated[str, Field(pattern=r"^https://")]
+    call: str = "*"
     models: tuple[str, ...] = ("*",)
     left: str = ""
     right: str = ""
@@ -60,7 +60,7 @@ def fits(issue: Issue, difference: Difference, package: str, versions: tuple[str
     return (
         issue.package == package
         and older < Version(issue.since) <= newer
-        and issue.kind == difference.kind
+        and difference.kind in issue.kinds
         and fnmatchcase(difference.call, issue.call)
         and any(fnmatchcase(difference.model, it) for it in issue.models)
         and all(re.search(wanted, json.dumps(value)) for wanted, value in values)

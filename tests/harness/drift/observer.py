@@ -48,10 +48,12 @@ class Observer:
             message = message.replace(folder, name)
         return (message.strip().splitlines() or [""])[0][:300]
 
-    def attempt(self, kind: str, call: str, case: str, work: Callable[[], Any]) -> Any:
+    def attempt(
+        self, kind: str, call: str, case: str, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
         """Keep what the work gives, or its error; None after an error."""
         try:
-            value = work()
+            value = work(*arguments)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a PanicException of the Rust side is no Exception
@@ -85,7 +87,7 @@ class Observer:
         for path in sorted(folder.iterdir()):
             text = path.read_bytes().decode("utf-8", "replace")
             for key, value in entries(path, text):
-                self.note("files written", f"{path.name}{key}", "", short(value))
+                self.note("files written", path.name, key, short(value))
 
 
 class Ear(logging.Handler):
@@ -102,7 +104,7 @@ class Ear(logging.Handler):
 
 
 def entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """`: key` and value for the keys of a JSON file, those of a tokenizer's model one by one."""
+    """Key and value of a JSON file's entries, those of a tokenizer's model one by one."""
     if path.suffix != ".json":
         yield "", text
         return
@@ -113,6 +115,6 @@ def entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
         if path.name == "tokenizer.json" and key == "model":
             for part, inner in value.items():
-                yield f": model.{part}", inner
+                yield f"model.{part}", inner
         else:
-            yield f": {key}", value
+            yield key, value

@@ -1,9 +1,9 @@
-"""The report as data (`drift.json`) and as lines for the terminal.
+"""The report as data: `drift.json`.
 
-`drift.json`, format 1: `package`; `models` (key: file: sha256); `versions`, each with what is
+Format 1: `package`; `models` (key: file: sha256); `versions`, each with what is
 installed, the outcomes of tests/conformance, its red tests and those of them that no difference
-explains; `steps`, each with its causes (kind, call, why, verdict, first difference, upstream issue,
-every model and case, values of the first three) and with what became of saved files.
+explains; `steps`, each with its causes (kind, calls, why, verdict, first difference, upstream
+issue, every model and case, values of the first three) and with what became of saved files.
 """
 
 import json
@@ -31,14 +31,26 @@ def cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
         seen[it.model] += 1
     best = [it for _, it in sorted(ranked, key=lambda pair: pair[0])][:EXAMPLES]
     return {
-        **{name: getattr(cause, name) for name in ("kind", "call", "why", "verdict", "models")},
+        **{
+            name: getattr(cause, name)
+            for name in ("kind", "calls", "why", "verdict", "models", "cases")
+        },
         "differences": len(cause.differences),
-        "cases": cause.cases,
         "first": f"{cause.differences[0].place}: {begins(cause.differences[0], rows)}",
         "issue": asdict(cause.issue) if cause.issue else None,
         "places": [[it.model, it.case] for it in cause.differences],
         "examples": [example(it, compared, rows) for it in best],
     }
+
+
+def exchange_data(package: str, compared: Compared) -> list[dict[str, Any]]:
+    """What became of saved files, with what is known upstream."""
+    versions = compared.older.version, compared.newer.version
+    found = []
+    for row in compared.exchanges:
+        issue = row.issue(package, versions)
+        found.append({**asdict(row), "issue": asdict(issue) if issue else None})
+    return found
 
 
 def counts(compared: Compared) -> dict[str, dict[str, int]]:
@@ -86,55 +98,11 @@ def report(
                 "newer": it.newer.label,
                 "counts": counts(it),
                 "causes": [cause_data(cause, it, rows) for cause in it.causes],
-                "saved_files": [asdict(row) for row in it.exchanges],
+                "saved_files": exchange_data(package, it),
             }
             for it in steps
         ],
     }
-
-
-def differs(data: dict[str, Any]) -> bool:
-    """Whether there is anything to tell."""
-    moved = any(it["causes"] or not all_same(it) for it in data["steps"])
-    return moved or any(it["problem"] for it in data["versions"])
-
-
-def all_same(step: dict[str, Any]) -> bool:
-    """Whether all saved files are read with the same ids."""
-    return all(it["same"] for it in step["saved_files"])
-
-
-def summary(data: dict[str, Any]) -> list[str]:
-    """Lines for the terminal: a version a line, then the causes of every step."""
-    lines = []
-    for it in data["versions"]:
-        tests = f"{it['passed']} passed, {it['known']} known, {len(it['red'])} red"
-        lines.append(
-            f"{data['package']} {it['label']}: {it['problem'] or it['tests_problem'] or tests}"
-            + (f", {len(it['unexplained'])} unexplained" if it["unexplained"] else "")
-        )
-    for step in data["steps"]:
-        lines += ["", f"{step['older']} -> {step['newer']}: {headline(step)}"]
-        for cause in step["causes"]:
-            size = f"{cause['differences']} in {', '.join(cause['models'])}"
-            lines.append(f"  {cause['verdict']} {cause['kind']}, {cause['call']} ({size})")
-            lines.append(f"    {cause['first']}")
-            lines.append(f"    {cause['why']}")
-            if cause["issue"]:
-                lines.append(f"    {cause['issue']['explanation']}: {cause['issue']['link']}")
-        for row in step["saved_files"]:
-            if not row["same"]:
-                who = f"saved by {row['saver']}, read by {row['loader']}"
-                lines.append(f"  {who}, {row['model']}: {row['result']}")
-    return lines
-
-
-def headline(step: dict[str, Any]) -> str:
-    """The step in a few words."""
-    breaks = sum(it["verdict"] == "breaks" for it in step["causes"])
-    sizes = [f"{kind} {it['differences']}" for kind, it in step["counts"].items()]
-    words = ", ".join(sizes) or "no difference"
-    return f"{words}; {breaks} causes break a contract" if breaks else words
 
 
 def write(data: dict[str, Any], path: Path) -> None:

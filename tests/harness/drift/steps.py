@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 
@@ -33,7 +34,7 @@ class Seen:
     place: Environment | None = None
     results: Path = Path()
     observed: dict[str, Observed] = field(default_factory=dict)
-    outcomes: Outcomes = Outcomes()
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
 
 @dataclass(frozen=True)
@@ -137,4 +138,4 @@ def compare_all(
         return compared
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(work, zip(there, there[1:], strict=False)))
+        return list(pool.map(work, pairwise(there)))
