@@ -87,11 +87,17 @@ def align(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
     return columns
 
 
+def safe(text: str) -> str:
+    """HTML of a text that should be visible already; what is not, is made so."""
+    kept = (SPACE, "\\", "'")
+    return escape("".join(it if it in kept else escape_character(it) for it in text))
+
+
 def cell_html(cell: Cell) -> str:
     """One cell; an empty text is said, so that it is seen."""
     kind = "cell gap" if cell.gap else "cell"
-    text = escape(cell.text) or "(nothing)"
-    return f'<span class="{kind}"><b>{text}</b><small>{escape(cell.below)}</small></span>'
+    text = safe(cell.text) or "(nothing)"
+    return f'<span class="{kind}"><b>{text}</b><small>{safe(cell.below)}</small></span>'
 
 
 def side_html(cells: Sequence[Cell]) -> str:
