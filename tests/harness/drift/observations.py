@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -111,9 +112,11 @@ def observe_all(environment: Environment, subject: Subject, results: Path) -> di
     """Everything about every model, which also is saved under `results/saved/KEY`."""
     tasks = []
     for key, folder in subject.folders.items():
-        save = results / "saved" / key
-        save.mkdir(parents=True, exist_ok=True)
-        tasks.append(task(key, folder, results / f"{key}.json", subject.mode, save))
+        save, out = results / "saved" / key, results / f"{key}.json"
+        if not out.is_file():  # what a killed process left is not to be taken for files saved
+            shutil.rmtree(save, ignore_errors=True)
+            save.mkdir(parents=True)
+        tasks.append(task(key, folder, out, subject.mode, save))
     return observe(environment, tasks)
 
 
