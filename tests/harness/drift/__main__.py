@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..assets import SOURCES, Sources, parse_directories, prepare
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (AssetError, DataError) as error:
         say(str(error))
         return 2
-    package = options.package
+    package = canonicalize_name(options.package)
     versions = look_at_all(package, options.versions, folders, say)
     steps = compare_all(package, versions, folders, say)
     data = report(package, versions, steps, folders, rows_of(folders))

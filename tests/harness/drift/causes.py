@@ -3,8 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from .differences import ABSENT, KINDS, Difference, show
-from .issues import Issue, issue_of
+from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
+from .issues import Issue, Packages, issue_of
 from .observations import Outcomes
 from .observer import Observed
 
@@ -26,16 +26,15 @@ CONTRACTS = {
     "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_whole_text"),
     "special tokens": ("test_special_id_is_the_declared_one", "test_loaded_added_tokens"),
     "pipeline": ("test_loaded_pipeline_is_the_files", "test_setting_is_the_declared_one"),
-    "errors and warnings": ("test_",),
+    ERRORS: ("test_",),
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """Two neighbours, older and newer: observations by model, and outcomes of the tests."""
+    """Two neighbours, older and newer: what is installed, was observed, and the tests said."""
 
-    package: str
-    versions: tuple[str, str]
+    packages: Packages
     observed: tuple[dict[str, Observed], dict[str, Observed]]
     outcomes: tuple[Outcomes, Outcomes]
 
@@ -98,8 +97,11 @@ def why(step: Step, difference: Difference) -> str:
         return f"{setting(old, 'class')} -> {setting(new, 'class')}: other {', '.join(names)}"
     if difference.left == ABSENT or difference.right == ABSENT:
         return "new" if difference.left == ABSENT else "gone"
-    if difference.kind in ("return type", "errors and warnings", "load failure"):
-        return f"{show(difference.left):.200} -> {show(difference.right):.200}"
+    if difference.kind in ("return type", ERRORS, "load failure"):
+        values = difference.left, difference.right
+        failed = any(error_of(it) for it in values)
+        sides = [error_of(it) or ("works" if failed else show(it)) for it in values]
+        return f"{sides[0]:.200} -> {sides[1]:.200}"
     return "changed"
 
 
@@ -107,8 +109,8 @@ def group(step: Step, differences: list[Difference]) -> list[Cause]:
     """The differences by kind and explanation, the most telling kind first."""
     groups: dict[tuple[str, str, str, Issue | None], list[Difference]] = defaultdict(list)
     for it in differences:
-        issue = issue_of(it, step.package, step.versions)
-        call = "" if it.kind in (*MOVERS, "errors and warnings") else it.call
+        issue = issue_of(it, step.packages)
+        call = "" if it.kind in (*MOVERS, ERRORS) else it.call
         groups[it.kind, call, why(step, it), issue].append(it)
     found = [
         Cause(kind, words, verdict(step, members), tuple(members), issue)

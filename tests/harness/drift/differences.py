@@ -9,9 +9,10 @@ from ..diagnosis import first_leaf
 from ..tokens import at, parting, quote
 from .observer import Observed
 
+ERRORS = "errors and warnings"
 KINDS = (
     *("load failure", "ids", "rendered text", "offsets", "decode", "return type"),
-    *("special tokens", "pipeline", "files written", "errors and warnings"),
+    *("special tokens", "pipeline", "files written", ERRORS),
 )
 ABSENT = {"absent": True}  # in the place of a value that one side does not have
 Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
@@ -49,9 +50,6 @@ def kind_of(kind: str, left: Any, right: Any) -> str:
     if kind == "load":
         return "load failure" if error_of(left) is None or error_of(right) is None else ERRORS
     return ERRORS if error_of(left) is not None or error_of(right) is not None else kind
-
-
-ERRORS = "errors and warnings"
 
 
 def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]:

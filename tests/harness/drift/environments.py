@@ -12,6 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from filelock import FileLock
+from packaging.utils import canonicalize_name
 
 from ..cache import cache_folder
 from ..errors import AssetError
@@ -41,7 +42,7 @@ def pins() -> dict[str, str]:
     """The project's pinned versions by package."""
     texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in LISTINGS]
     lines = "\n".join(texts).splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
+    return canonical(dict(line.split("==") for line in lines if "==" in line))
 
 
 def wanted(package: str, version: str) -> list[str]:
@@ -52,7 +53,7 @@ def wanted(package: str, version: str) -> list[str]:
     """
     pinned, names = pins(), list(TOOLS)
     if package not in ("transformers", "tokenizers"):
-        names += ["transformers", "tokenizers", "huggingface_hub"]
+        names += ["transformers", "tokenizers", "huggingface-hub"]
     others = [f"{name}=={pinned[name]}" for name in names if name != package]
     return [f"{package}=={version}", *others]
 
@@ -86,6 +87,11 @@ def install(folder: Path, requirements: list[str]) -> None:
     run([*pip, "install", "--quiet", "--no-compile", "--prefer-binary", *requirements])
 
 
+def canonical(packages: dict[str, str]) -> dict[str, str]:
+    """Versions by canonical name: packages call themselves `Jinja2` or `huggingface_hub`."""
+    return {canonicalize_name(name): packages[name] for name in sorted(packages)}
+
+
 LISTING = (
     "import json, importlib.metadata as m; "
     "print(json.dumps({d.name: d.version for d in m.distributions()}))"
@@ -99,7 +105,7 @@ def environment(package: str, version: str) -> Environment:
     """
     if version == CURRENT:
         found = {it.name: it.version for it in distributions()}
-        return Environment(Path(sys.executable), dict(sorted(found.items())))
+        return Environment(Path(sys.executable), canonical(found))
     requirements = wanted(package, version)
     words = json.dumps([sys.version, *requirements])
     name = f"{package}-{version}-{hashlib.sha256(words.encode()).hexdigest()[:10]}"
@@ -108,7 +114,7 @@ def environment(package: str, version: str) -> Environment:
     with FileLock(folder.with_name(f".{name}.lock")):
         if not (folder / MARKER).is_file():
             build(folder, requirements)
-        packages = json.loads((folder / MARKER).read_text())
+        packages = canonical(json.loads((folder / MARKER).read_text()))
     return Environment(folder / "bin" / "python", packages)
 
 
@@ -123,5 +129,5 @@ def build(folder: Path, requirements: list[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     scratch = folder / f".{MARKER}"
-    scratch.write_text(json.dumps(dict(sorted(packages.items()))))
+    scratch.write_text(json.dumps(packages))
     scratch.replace(folder / MARKER)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment
-from .issues import Issue, issue_of
+from .issues import Issue, Packages, issue_of
 from .observations import observe, task
 from .observer import Observed
 
@@ -20,10 +20,10 @@ class Exchange:
     same: bool
     result: str
 
-    def issue(self, package: str, versions: tuple[str, str]) -> Issue | None:
-        """What is known upstream of it, in the step between these versions."""
+    def issue(self, packages: Packages) -> Issue | None:
+        """What is known upstream of it, in the step between these installed versions."""
         as_difference = Difference("saved files", "", self.model, "", "", self.result)
-        return None if self.same else issue_of(as_difference, package, versions)
+        return None if self.same else issue_of(as_difference, packages)
 
 
 def only_ids(observed: Observed) -> Observed:

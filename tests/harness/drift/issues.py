@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from ..models import FIXTURES, STRICT, DataError, parse
 from .differences import Difference
 
+Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer
 DRIFT_ISSUES = FIXTURES / "drift_issues.toml"
 
 
@@ -53,13 +55,17 @@ def issues() -> tuple[Issue, ...]:
     return tuple(read_issues())
 
 
-def fits(issue: Issue, difference: Difference, package: str, versions: tuple[str, str]) -> bool:
-    """Whether an entry is about this difference, and the step crosses the version it came with."""
-    older, newer = map(Version, versions)
+def fits(issue: Issue, difference: Difference, packages: Packages) -> bool:
+    """Whether an entry is about this difference, and the step crosses the version it came with.
+
+    `packages` are what is installed on both sides: another package may have moved along.
+    """
+    older, newer = (side.get(issue.package) for side in packages)
+    if older is None or newer is None:
+        return False
     values = zip((issue.left, issue.right), (difference.left, difference.right), strict=True)
     return (
-        issue.package == package
-        and older < Version(issue.since) <= newer
+        Version(older) < Version(issue.since) <= Version(newer)
         and difference.kind in issue.kinds
         and fnmatchcase(difference.call, issue.call)
         and any(fnmatchcase(difference.model, it) for it in issue.models)
@@ -67,6 +73,6 @@ def fits(issue: Issue, difference: Difference, package: str, versions: tuple[str
     )
 
 
-def issue_of(difference: Difference, package: str, versions: tuple[str, str]) -> Issue | None:
+def issue_of(difference: Difference, packages: Packages) -> Issue | None:
     """The first entry that fits."""
-    return next((it for it in issues() if fits(it, difference, package, versions)), None)
+    return next((it for it in issues() if fits(it, difference, packages)), None)

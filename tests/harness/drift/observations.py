@@ -18,9 +18,15 @@ from .environments import Environment
 from .observer import Observed
 
 ROOT = FIXTURES.parent
-# What decides an observation or an outcome: everything but the code that compares and reports.
-CODE = ("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/drift/observe*.py")
-SUITE = ("tests/conformance/**/*.py", "tests/conformance/**/*.txt", "fixtures/**/*.*")
+# What decides an observation, and what an outcome of the tests: not the code that compares.
+CODE = (
+    *("tests/harness/*.py", "tests/harness/drift/observe*.py", "fixtures/models.toml"),
+    *("fixtures/texts/*", "fixtures/conversations/*"),
+)
+SUITE = (
+    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/conformance/**/*.*"),
+    *("fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
+)
 OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
 
 
@@ -47,9 +53,11 @@ class Subject:
     repeat: int = 0  # of a version that is asked for twice, each is observed for itself
 
 
-def digest_of(paths: Iterable[Path]) -> str:
-    """One digest over files, by name and content."""
-    lines = [f"{path.name} {sha256(path)}" for path in sorted(paths)]
+def digest_of(patterns: Iterable[str]) -> str:
+    """One digest over the project's files that fit, by path and content."""
+    paths = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
+    wanted = sorted(path for path in paths if "__pycache__" not in path.parts)
+    lines = [f"{path.relative_to(ROOT)} {sha256(path)}" for path in wanted]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -60,12 +68,11 @@ def files_of(folder: Path) -> dict[str, str]:
 
 def results_folder(environment: Environment, subject: Subject) -> Path:
     """Where a version's results are kept; all that they depend on is in its name."""
-    code = digest_of(path for pattern in (*CODE, *SUITE) for path in ROOT.glob(pattern))
     key = {
         "packages": environment.packages,
         "python": sys.version,
         "files": {model: files_of(folder) for model, folder in subject.folders.items()},
-        "code": code,
+        "code": digest_of(CODE),
         "subject": [subject.mode, subject.repeat],
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
@@ -128,9 +135,9 @@ def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dic
 
 def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
     """The outcomes of tests/conformance on the same folders."""
-    report = results / "conformance.xml"
+    report = results / f"conformance-{digest_of(SUITE)[:16]}.xml"
     if not report.is_file():
-        scratch = report.with_name(".conformance.xml")
+        scratch = report.with_name(f".{report.name}")
         folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
         narrow = ["--models", ",".join(subject.folders)]
         quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]

@@ -8,22 +8,19 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ..strips import SPACE, STYLE, Cell, Column, strip_html, visible
-from .differences import KINDS, show
+from ..strips import STYLE, Cell, Column, strip_html
+from ..tokens import escape_character
+from .differences import KINDS
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-WIDEST = 300  # characters of a value that is shown
 
 
 def readable(value: Any) -> str:
-    """Any text with control, bidi and other misleading characters made visible."""
-    return visible(str(value)).replace(SPACE, " ")
+    """Any text with control, bidi and other misleading characters made visible.
 
-
-def shown(value: Any) -> str:
-    """A value on one line, cut where it is long."""
-    text = show(value)
-    return text if len(text) <= WIDEST else f"{text[:WIDEST]}..."
+    Backslashes and quotes stay: most texts that come here are escaped already.
+    """
+    return "".join(it if it in "\\'" else escape_character(it) for it in str(value))
 
 
 def strip(columns: list[dict[str, Any]]) -> Markup:
@@ -43,7 +40,7 @@ def page(data: dict[str, Any]) -> str:
     jinja = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    jinja.filters |= {"readable": readable, "shown": shown, "strip": strip}
+    jinja.filters |= {"readable": readable, "strip": strip}
     template = jinja.from_string(source)
     broken = [
         (step, cause)

@@ -16,7 +16,7 @@ from .causes import Cause
 from .differences import KINDS, Rows, begins
 from .examples import example
 from .observations import files_of
-from .steps import Compared, Seen
+from .steps import Compared, Seen, packages
 
 FORMAT = 1
 EXAMPLES = 3  # of a cause, differences that are reported with their values
@@ -43,12 +43,11 @@ def cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
     }
 
 
-def exchange_data(package: str, compared: Compared) -> list[dict[str, Any]]:
+def exchange_data(compared: Compared) -> list[dict[str, Any]]:
     """What became of saved files, with what is known upstream."""
-    versions = compared.older.version, compared.newer.version
     found = []
     for row in compared.exchanges:
-        issue = row.issue(package, versions)
+        issue = row.issue(packages(compared.older, compared.newer))
         found.append({**asdict(row), "issue": asdict(issue) if issue else None})
     return found
 
@@ -98,7 +97,7 @@ def report(
                 "newer": it.newer.label,
                 "counts": counts(it),
                 "causes": [cause_data(cause, it, rows) for cause in it.causes],
-                "saved_files": exchange_data(package, it),
+                "saved_files": exchange_data(it),
             }
             for it in steps
         ],

@@ -17,6 +17,7 @@ from .causes import Cause, Step, group
 from .differences import Difference, Rows, compare
 from .environments import Environment, environment
 from .exchange import Exchange, judge, read_there
+from .issues import Packages
 from .observations import Outcomes, Subject, conformance, observe_all, results_folder
 from .observer import Observed
 
@@ -101,6 +102,13 @@ def rows_of(folders: dict[str, Path]) -> Rows:
     return lambda key, ids: rows(loaded[key], ids)
 
 
+def packages(older: Seen, newer: Seen) -> Packages:
+    """What is installed on both sides."""
+    assert older.place is not None, older.label
+    assert newer.place is not None, newer.label
+    return older.place.packages, newer.place.packages
+
+
 def exchange(older: Seen, newer: Seen, line: Rows) -> list[Exchange]:
     """What each of two neighbours makes of the files that the other one saved."""
     found = []
@@ -116,10 +124,10 @@ def exchange(older: Seen, newer: Seen, line: Rows) -> list[Exchange]:
     return found
 
 
-def compare_step(package: str, older: Seen, newer: Seen, line: Rows) -> Compared:
+def compare_step(older: Seen, newer: Seen, line: Rows) -> Compared:
     """All differences between two neighbours."""
     sides = older.observed, newer.observed
-    step = Step(package, (older.version, newer.version), sides, (older.outcomes, newer.outcomes))
+    step = Step(packages(older, newer), sides, (older.outcomes, newer.outcomes))
     found = [it for key in sides[0] for it in compare(key, sides[0][key], sides[1][key])]
     causes = group(step, found)
     return Compared(older, newer, causes, exchange(older, newer, line))
@@ -132,7 +140,7 @@ def compare_all(
     there, line = [it for it in versions if not it.problem], rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
-        compared = compare_step(package, *pair, line)
+        compared = compare_step(*pair, line)
         names = f"{pair[0].label} -> {pair[1].label}"
         progress(f"{package} {names}: {len(compared.differences)} differences")
         return compared

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .causes import MOVERS
+
 
 def differs(data: dict[str, Any]) -> bool:
     """Whether there is anything to tell."""
@@ -31,7 +33,8 @@ def summary(data: dict[str, Any]) -> list[str]:
                 f"  {cause['verdict']} {cause['kind']}, {', '.join(cause['calls'])} ({size})"
             )
             lines.append(f"    {cause['first']}")
-            lines.append(f"    {cause['why']}")
+            if cause["kind"] in MOVERS:
+                lines.append(f"    {cause['why']}")
             lines += issue_lines(cause["issue"])
         for row in step["saved_files"]:
             if not row["same"]:
