@@ -12,6 +12,7 @@ from html import escape
 from .tokens import escape_character
 
 SPACE = "\u2423"  # the open box; one in a text is escaped, so the two are not mixed up
+NOTHING = "\u2205"  # in the place of an empty text
 BEFORE, SHOWN = 4, 28  # cells in front of the first difference, and all that are shown
 WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -19,10 +20,10 @@ STYLE = """\
 .strip { display: flex; flex-wrap: wrap; gap: .3rem; margin: .4rem 0; padding: 0; }
 .strip > span { border: 1px solid var(--line); border-radius: .3rem; overflow: hidden; }
 .strip > .differs { border: 2px solid var(--mark); }
-.strip .side { display: flex; min-height: 2.6em; padding: .1rem .3rem; gap: .4rem; }
+.strip .side { display: flex; flex-wrap: wrap; padding: .1rem .3rem; gap: .4rem; }
 .strip .side + .side { border-top: 1px dashed var(--line); }
 .strip .cell { display: inline-flex; flex-direction: column; font-family: monospace; }
-.strip .cell b { font-weight: normal; overflow-wrap: anywhere; }
+.strip .cell b { font-weight: normal; overflow-wrap: anywhere; min-width: 1ch; }
 .strip .cell small { color: var(--quiet); }
 .strip .gap b { text-decoration: line-through; }
 """
@@ -83,8 +84,27 @@ def align(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
         if tag == "equal":
             columns += [Column((cell,), (cell,)) for cell in left[a:b]]
         else:
-            columns.append(Column(tuple(left[a:b]), tuple(right[c:d])))
+            columns += paired(left[a:b], right[c:d])
     return columns
+
+
+def paired(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
+    """Columns of a stretch that differs: token by token where both sides have as many, else one."""
+    sides = runs(left), runs(right)
+    if len(sides[0]) != len(sides[1]):
+        return [Column(tuple(left), tuple(right))]
+    return [Column(*pair) for pair in zip(*sides, strict=True)]
+
+
+def runs(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """Each token with the gap behind it."""
+    found: list[tuple[Cell, ...]] = []
+    for cell in cells:
+        if cell.gap and found:
+            found[-1] = (*found[-1], cell)
+        else:
+            found.append((cell,))
+    return found
 
 
 def safe(text: str) -> str:
@@ -96,13 +116,13 @@ def safe(text: str) -> str:
 def cell_html(cell: Cell) -> str:
     """One cell; an empty text is said, so that it is seen."""
     kind = "cell gap" if cell.gap else "cell"
-    text = safe(cell.text) or "(nothing)"
+    text = safe(cell.text) or NOTHING
     return f'<span class="{kind}"><b>{text}</b><small>{safe(cell.below)}</small></span>'
 
 
 def side_html(cells: Sequence[Cell]) -> str:
-    """One side of a column; a side without cells is a gap that can be read."""
-    inner = "".join(map(cell_html, cells)) or '<span class="cell"><b>\u2205</b></span>'
+    """One side of a column; a side without tokens says so."""
+    inner = "".join(map(cell_html, cells)) or '<span class="cell"><b>(none)</b></span>'
     return f'<span class="side">{inner}</span>'
 
 

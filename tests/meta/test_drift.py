@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.harness.drift import environments
-from tests.harness.drift.environments import MARKER, Environment, environment, wanted
+from tests.harness.drift.environments import (
+    MARKER,
+    Environment,
+    environment,
+    reason,
+    wanted,
+)
 from tests.harness.drift.observations import observe, task
 from tests.harness.errors import AssetError
 
@@ -75,6 +81,34 @@ def test_failed_build_leaves_nothing_and_says_why(tiny: list[Path]) -> None:
     with pytest.raises(AssetError, match=r"^[^\n]*iniconfig==9999[^\n]*$"):
         environment("iniconfig", "9999")
     assert not tiny[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "ERROR: Could not find a version that satisfies the requirement a==9 (from: 1)\n"
+            "ERROR: No matching distribution found for a==9\n",
+            "No matching distribution found for a==9",
+        ),
+        (
+            "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting "
+            "dependencies.\nERROR: ResolutionImpossible: for help visit https://example.org\n",
+            "Cannot install a==1 and b==2 because these package versions have conflicting "
+            "dependencies.",
+        ),
+        (
+            "  \u00d7 No solution found when resolving:\n  \u2570\u2500\u25b6 Because a==1 "
+            "depends on b>=3\n      and you require b==2, it cannot be.\n",
+            "Because a==1 depends on b>=3 and you require b==2, it cannot be.",
+        ),
+        ("Segmentation fault\n", "Segmentation fault"),
+        ("", "the installer died and said nothing"),
+    ],
+    ids=["pip_no_version", "pip_conflict", "uv", "other", "silent"],
+)
+def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
+    assert reason(said) == expected
 
 
 def test_only_the_package_in_question_changes() -> None:

@@ -12,8 +12,8 @@ from tests.harness.drift.causes import Cause, Step, group
 from tests.harness.drift.differences import KINDS, Difference, Rows, begins, compare
 from tests.harness.drift.exchange import judge
 from tests.harness.drift.issues import Issue, Packages, fits, issues
-from tests.harness.drift.observations import Outcomes, read_outcomes
 from tests.harness.drift.observer import Observed
+from tests.harness.drift.outcomes import Outcomes, read_outcomes
 from tests.harness.drift.steps import rows_of
 
 CASE = "plain.task_sentence"

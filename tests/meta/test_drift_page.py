@@ -95,9 +95,12 @@ def test_page_refers_to_nothing_but_known_issues() -> None:
 
 def test_first_words_are_the_answer() -> None:
     text = read(page(report("MARK"))).text
-    assert text.index("1 changes break a contract") < text.index("Upgrade steps")
+    assert text.index("Breaks a contract:") < text.index("Upgrade steps")
     assert "MARK" in text.partition("Upgrade steps")[0]
-    assert "No change breaks a contract" in read(page(report("MARK", "changes"))).text
+    assert "No change breaks a contract." in read(page(report("MARK", "mends"))).text
+    raw = report("MARK", "changes")
+    raw["versions"][0]["tests_problem"] = "not run"
+    assert "No contract was run" in read(page(raw)).text
 
 
 def test_strip_aligns_and_shows_gaps_and_spaces() -> None:
@@ -105,7 +108,9 @@ def test_strip_aligns_and_shows_gaps_and_spaces() -> None:
     columns = align(left, [Cell("a", "1"), Cell("c", "3")])
     assert [it.differs for it in columns] == [False, True, False]
     assert columns[1].right == ()
-    assert "\u2205" in strip_html(columns)
+    assert "(none)" in strip_html(columns)
+    spread = align([Cell("a", "0:0"), Cell("", "gap", gap=True), Cell("b", "1:1")], left[:2])
+    assert [len(it.left) for it in spread] == [2, 1], "a gap goes with the token in front of it"
     cells = spans("one  two", [[0, 3], [5, 8]], [7, 8])
     assert [(it.text, it.gap) for it in cells] == [
         ("one", False),

@@ -66,13 +66,14 @@ def run(command: list[str]) -> None:
 
 
 def reason(stderr: str) -> str:
-    """The line of an installer's output that says why; pip marks it, uv writes it in a tree."""
-    lines = [
-        line.strip(" \u2570\u2500\u25b6\u00d7") for line in stderr.splitlines() if line.strip()
-    ]
-    marked = [line for line in lines if line.startswith(("ERROR: ", "Because "))]
-    said = marked or lines or ["the installer died and said nothing"]
-    return said[-1].removeprefix("ERROR: ")[:300]
+    """Why an installer failed, on one line: pip marks its errors, uv argues from `Because` on."""
+    lines = [line.strip(" \u2570\u2500\u25b6\u00d7\u2502") for line in stderr.splitlines()]
+    words = " ".join(filter(None, lines)) or "the installer died and said nothing"
+    if "Because " in words:
+        return words[words.index("Because ") :][:300]
+    marked = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    conflicts = [line for line in marked if line.startswith("Cannot install")]
+    return [words, *marked, *conflicts][-1][:300]
 
 
 def install(folder: Path, requirements: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Observations and test outcomes of a version, made in its environment or taken from the cache."""
+"""Observations of a version, made in its environment or taken from the cache."""
 
 import hashlib
 import json
@@ -7,10 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from ..cache import cache_folder, sha256
 from ..models import FIXTURES
@@ -18,30 +17,12 @@ from .environments import Environment
 from .observer import Observed
 
 ROOT = FIXTURES.parent
-# What decides an observation, and what an outcome of the tests: not the code that compares.
+# What decides an observation: not the code that compares and reports.
 CODE = (
     *("tests/harness/*.py", "tests/harness/drift/observe*.py", "fixtures/models.toml"),
     *("fixtures/texts/*", "fixtures/conversations/*"),
 )
-SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/conformance/**/*.*"),
-    *("fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
-)
 OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What the conformance tests said: node `test_x[model-case]` to its first line."""
-
-    passed: int = 0
-    known: dict[str, str] = field(default_factory=dict)
-    red: dict[str, str] = field(default_factory=dict)
-    problem: str | None = None  # why the run has no outcomes
-
-    def bad(self) -> set[str]:
-        """Nodes that fail, declared or not."""
-        return {*self.known, *self.red}
 
 
 @dataclass(frozen=True)
@@ -131,34 +112,3 @@ def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dic
     """One request to `observe.py`; without `save` only ids are wanted."""
     fields = {"name": key, "key": key, "folder": str(folder), "out": str(out), "subject": mode}
     return fields | {"save": str(save) if save else None}
-
-
-def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
-    """The outcomes of tests/conformance on the same folders."""
-    report = results / f"conformance-{digest_of(SUITE)[:16]}.xml"
-    if not report.is_file():
-        scratch = report.with_name(f".{report.name}")
-        folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
-        narrow = ["--models", ",".join(subject.folders)]
-        quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
-        run = apart(environment, "pytest", "tests/conformance", *quiet, *narrow, *folders)
-        if run.returncode not in (0, 1) or not scratch.is_file():
-            said = (run.stderr.strip() or run.stdout.strip() or "it said nothing").splitlines()
-            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {said[-1][:300]}")
-        scratch.replace(report)
-    return read_outcomes(report)
-
-
-def read_outcomes(report: Path) -> Outcomes:
-    """The outcomes a JUnit file holds."""
-    passed, known, red = 0, {}, {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        name, first = case.get("name", ""), next(iter(case), None)
-        message = (first.get("message") or "" if first is not None else "").split("\n")[0]
-        if first is None or first.tag not in ("failure", "error", "skipped"):
-            passed += 1
-        elif first.get("type") == "pytest.xfail":
-            known[name] = message
-        else:
-            red[name] = message
-    return Outcomes(passed, known, red)

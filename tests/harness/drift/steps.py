@@ -18,8 +18,9 @@ from .differences import Difference, Rows, compare
 from .environments import Environment, environment
 from .exchange import Exchange, judge, read_there
 from .issues import Packages
-from .observations import Outcomes, Subject, conformance, observe_all, results_folder
+from .observations import Subject, observe_all, results_folder
 from .observer import Observed
+from .outcomes import Outcomes, conformance
 
 AT_ONCE = 2  # versions side by side
 
@@ -71,7 +72,7 @@ def look(package: str, label: str, subject: Subject, progress: Progress) -> Seen
     results.mkdir(parents=True, exist_ok=True)
     observed = observe_all(place, subject, results)
     said(f"{len(observed)} models observed")
-    outcomes = Outcomes(problem="needs transformers")
+    outcomes = Outcomes(problem="tests/conformance is not run: it needs transformers")
     if subject.mode == "auto":
         outcomes = conformance(place, subject, results)
         said(
