@@ -163,16 +163,27 @@ def test_differences_are_grouped_by_what_moved() -> None:
         (set(), {f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, "breaks"),
         ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "mends"),
         (set(), set(), "changes"),
+        (*({f"test_decoding_gives_the_text_back[phi3-{CASE}]"},) * 2, "changes"),
         (set(), {f"test_decoding_gives_the_text_back[qwen2-{CASE}]"}, "changes"),
         (set(), {f"test_offsets_rebuild_the_text[phi3-{CASE}]"}, "changes"),
     ],
-    ids=["breaks", "mends", "changes", "of_another_model", "of_another_contract"],
+    ids=["breaks", "mends", "changes", "stays_broken", "of_another_model", "of_another_contract"],
 )
 def test_contracts_decide_what_is_a_breakage(
     before: set[str], after: set[str], expected: str
 ) -> None:
     (cause,) = causes(changed("decode", "decode", CASE, "x!= y"), before, after)
     assert cause.verdict == expected
+
+
+def test_model_that_no_longer_loads_is_a_breakage() -> None:
+    dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
+    outcomes = Outcomes(), Outcomes()
+    sides = {"phi3": OBSERVED}, {"phi3": dead}
+    for order, expected in ((sides, "breaks"), (sides[::-1], "mends")):
+        step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
+        (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
+        assert (cause.kind, cause.verdict) == ("load failure", expected)
 
 
 def test_saved_files_are_judged_by_ids(rows: Rows) -> None:
@@ -221,6 +232,7 @@ MATCHES: dict[str, tuple[str, str, Any, Any]] = {
         *("apply_chat_template", "qwen2"),
         *("Price is $", "Price is $ "),
     ),
+    "none_content_is_left_out": ("apply_chat_template", "qwen2", "None", ""),
     "decode_stream_is_new": ("DecodeStream", "phi3", {"error": "ImportError: cannot"}, "text"),
     "offsets_where_merges_are_ignored": ("encode", "llama3_1", [[0, 0]], [[0, 4]]),
     "saved_class_is_new": (

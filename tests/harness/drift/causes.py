@@ -130,10 +130,11 @@ def nodes(difference: Difference, bad: set[str]) -> set[str]:
 
 
 def verdict(step: Step, members: list[Difference]) -> str:
-    """`breaks` or `mends` where contracts fail on one side only, else `changes`."""
+    """`breaks` or `mends` where contracts, or the loading, fail on one side only; else `changes`."""
     before, after = (
         {node for it in members for node in nodes(it, side.bad())} for side in step.outcomes
     )
-    if after - before or any(it.kind == "load failure" and "error" in it.right for it in members):
+    loading = [it for it in members if it.kind == "load failure"]
+    if after - before or any(error_of(it.right) for it in loading):
         return "breaks"
-    return "mends" if before - after else "changes"
+    return "mends" if before - after or loading else "changes"

@@ -83,17 +83,23 @@ def apart(
 
 
 def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
-    """Observations by task name; a process that dies costs the task it was at, and no other."""
+    """Observations by task name; a process that dies costs the task it was at, and no other.
+
+    A library says some things once a process: a task that keeps messages has one of its own.
+    """
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
-        run = apart(environment, "tests.harness.drift.observe", text=json.dumps(waiting))
-        if (out := Path(waiting[0]["out"])).is_file():
-            continue
-        lines = [line for line in run.stderr.strip().splitlines() if line.strip()]
-        said = lines[-1][:300] if lines else "it said nothing"
-        how = f"signal {-run.returncode}" if run.returncode < 0 else f"exit {run.returncode}"
-        death = {"load": {"load": {"": {"error": f"the process died ({how}): {said}"}}}}
-        out.write_text(json.dumps(death))
+        batch = waiting[:1] if waiting[0]["save"] else waiting
+        run = apart(environment, "tests.harness.drift.observe", text=json.dumps(batch))
+        if not (out := Path(batch[0]["out"])).is_file():
+            out.write_text(json.dumps({"load": {"load": {"": {"error": death(run)}}}}))
     return {task["name"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
+
+
+def death(run: subprocess.CompletedProcess[str]) -> str:
+    """How a process died, and its last words."""
+    lines = [line for line in run.stderr.strip().splitlines() if line.strip()]
+    how = f"signal {-run.returncode}" if run.returncode < 0 else f"exit {run.returncode}"
+    return f"the process died ({how}): {lines[-1][:300] if lines else 'it said nothing'}"
 
 
 def observe_all(environment: Environment, subject: Subject, results: Path) -> dict[str, Observed]:

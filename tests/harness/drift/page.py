@@ -43,11 +43,15 @@ def page(data: dict[str, Any]) -> str:
     jinja.filters |= {"readable": readable, "strip": strip}
     template = jinja.from_string(source)
     causes = [(step, cause) for step in data["steps"] for cause in step["causes"]]
-    answer = {
+    answer: dict[str, Any] = {
         "judged": any(not it["problem"] and not it["tests_problem"] for it in data["versions"]),
         "broken": [it for it in causes if it[1]["verdict"] == "breaks"],
         "mended": [it for it in causes if it[1]["verdict"] == "mends"],
         "told": [it for it in causes if it[1]["verdict"] == "changes" and it[1]["issue"]],
     }
+    unlike = [
+        (step, [it for it in step["saved_files"] if not it["same"]]) for step in data["steps"]
+    ]
+    answer["lost"] = [it for it in unlike if it[1]]
     kinds = [kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])]
     return template.render(data=data, kinds=kinds, digest=digest, **answer)

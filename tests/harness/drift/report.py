@@ -53,11 +53,11 @@ def exchange_data(compared: Compared) -> list[dict[str, Any]]:
 
 
 def counts(compared: Compared) -> dict[str, dict[str, int]]:
-    """By kind: differences, cases and models."""
+    """By kind: differences, cases (of the whole model: values) and models."""
     found = {}
     for kind in KINDS:
         if members := [it for it in compared.differences if it.kind == kind]:
-            cases = {(it.model, it.case) for it in members}
+            cases = {(it.model, it.case or it.call) for it in members}
             models = {it.model for it in members}
             sizes = {"differences": len(members), "cases": len(cases), "models": len(models)}
             found[kind] = sizes

@@ -52,6 +52,6 @@ def issue_lines(issue: dict[str, Any] | None) -> list[str]:
 def headline(step: dict[str, Any]) -> str:
     """The step in a few words."""
     breaks = sum(it["verdict"] == "breaks" for it in step["causes"])
-    sizes = [f"{kind} {it['differences']}" for kind, it in step["counts"].items()]
+    sizes = [f"{kind} {it['cases']}" for kind, it in step["counts"].items()]
     words = ", ".join(sizes) or "no difference"
     return f"{words}; {breaks} causes break a contract" if breaks else words
