@@ -130,7 +130,7 @@ def nodes(difference: Difference, bad: set[str]) -> set[str]:
 
 
 def verdict(step: Step, members: list[Difference]) -> str:
-    """`breaks` or `mends` where contracts, or the loading, fail on one side only; else `changes`."""
+    """`breaks` or `mends` where contracts or the load fail on one side only, else `changes`."""
     before, after = (
         {node for it in members for node in nodes(it, side.bad())} for side in step.outcomes
     )
