@@ -19,8 +19,9 @@ from .observer import Observed
 ROOT = FIXTURES.parent
 # What decides an observation: not the code that compares and reports.
 CODE = (
-    *("tests/harness/*.py", "tests/harness/drift/observe*.py", "fixtures/models.toml"),
-    *("fixtures/texts/*", "fixtures/conversations/*"),
+    *("tests/harness/cases.py", "tests/harness/models.py", "tests/harness/prompts.py"),
+    *("tests/harness/tokenizer_file.py", "tests/harness/drift/observe*.py"),
+    *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
 )
 OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
 
