@@ -232,6 +232,11 @@ MATCHES: dict[str, tuple[str, str, Any, Any]] = {
         *("apply_chat_template", "qwen2"),
         *("Price is $", "Price is $ "),
     ),
+    "clean_up_is_ignored_aloud": (
+        *("use", "starcoder2", []),
+        ["Ignoring clean_up_tokenization_spaces=True for BPE tokenizer"],
+    ),
+    "regex_warning_is_false": ("load", "qwen2", [], ["with an incorrect regex pattern"]),
     "none_content_is_left_out": ("apply_chat_template", "qwen2", "None", ""),
     "decode_stream_is_new": ("DecodeStream", "phi3", {"error": "ImportError: cannot"}, "text"),
     "offsets_where_merges_are_ignored": ("encode", "llama3_1", [[0, 0]], [[0, 4]]),
