@@ -246,7 +246,7 @@ MATCHES: dict[str, tuple[str, str, Any, Any]] = {
     ),
     "saved_special_tokens_are_a_list": (
         *("", "starcoder2", ""),
-        "AttributeError: 'list' object has no attribute 'keys'",
+        "'AttributeError: \\'list\\' object has no attribute \\'keys\\''",
     ),
 }
 OLDER = {"transformers": "4.46.3", "tokenizers": "0.19.1"}
