@@ -1,7 +1,7 @@
 """Text to ids: what a user's AutoTokenizer gives is what the model's own file says."""
 
 from tests.harness.cases import TextCase
-from tests.harness.diagnosis import check_ids, check_text
+from tests.harness.diagnosis import check_ids, check_text, fail
 from tests.harness.loading import Loaded
 
 
@@ -35,8 +35,10 @@ def test_decoding_gives_the_text_back(model: Loaded, text: TextCase) -> None:
 
 
 def test_streaming_gives_the_whole_text(model: Loaded, text: TextCase) -> None:
-    from tokenizers.decoders import DecodeStream
-
+    try:
+        from tokenizers.decoders import DecodeStream
+    except ImportError:
+        fail(f"{model.key} {text.name}: this version of tokenizers has no DecodeStream")
     ids = model.plain_ids(text)
     stream = DecodeStream(skip_special_tokens=False)
     steps = [stream.step(model.auto.backend_tokenizer, token_id) or "" for token_id in ids]

@@ -71,7 +71,10 @@ def file_of(path: Path) -> File:
 def pipeline(tokenizer: Any) -> dict[str, Any]:
     """Normalizer, pre-tokenizer, post-processor, decoder and model flags of a live tokenizer."""
     parts = {part: getattr(tokenizer, part) for part in PARTS}
-    state = {part: json.loads(it.__getstate__()) if it else None for part, it in parts.items()}
+    # Not `if it`: to old versions of tokenizers a Sequence has no length, and is false.
+    state = {
+        part: None if it is None else json.loads(it.__getstate__()) for part, it in parts.items()
+    }
     return state | {"model": {flag: getattr(tokenizer.model, flag) for flag in FLAGS}}
 
 

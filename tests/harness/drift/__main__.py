@@ -1,0 +1,102 @@
+"""What changed between versions of a library: `python -m tests.harness.drift 4.57.6 5.23.0`.
+
+Exit code: 0 nothing differs, 1 something does (or a version cannot be had), 2 the command is wrong.
+"""
+
+import argparse
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ..assets import SOURCES, Sources, parse_directories, prepare
+from ..cache import cache_folder
+from ..errors import AssetError
+from ..models import DataError, registry
+from .environments import CURRENT, NAME
+from .issues import issues
+from .page import page
+from .report import report, write
+from .steps import compare_all, look_at_all, rows_of
+from .summary import differs, summary
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options; argparse's exit code 2 for a wrong one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.harness.drift",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "versions", nargs="+", metavar="VERSION", help="two or more; `current` is the installed one"
+    )
+    parser.add_argument("--package", default="transformers", help="default: transformers")
+    parser.add_argument("--models", default="", metavar="KEY,KEY", help="default: all")
+    parser.add_argument("--source", choices=SOURCES, default="bundle")
+    parser.add_argument("--model-dir", action="append", default=[], metavar="KEY=DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: in the cache")
+    options = parser.parse_args(arguments)
+    if problem := wrong(options):
+        parser.error(problem)
+    return options
+
+
+def wrong(options: argparse.Namespace) -> str:
+    """What is wrong with the options; empty if nothing is."""
+    if len(options.versions) < 2:
+        return "give at least two versions to compare"
+    if not NAME.fullmatch(options.package):
+        return f"--package {options.package!r}: not a package name"
+    for label in options.versions:
+        try:
+            Version(version(options.package) if label == CURRENT else label)
+        except InvalidVersion:
+            return f"{label!r} is no version such as 5.23.0, nor `{CURRENT}`"
+        except PackageNotFoundError:
+            return f"{CURRENT}: {options.package} is not installed here"
+    if unknown := [key for key in keys_of(options) if key not in registry()]:
+        return f"--models {unknown[0]}: allowed are {', '.join(registry())}"
+    return ""
+
+
+def keys_of(options: argparse.Namespace) -> list[str]:
+    """The chosen models."""
+    return list(filter(None, options.models.split(","))) or list(registry())
+
+
+def say(message: str) -> None:
+    """One line of progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Look at the versions, print the summary, write drift.json and drift.html."""
+    started, options = monotonic(), parse(arguments)
+    try:
+        issues()
+        models = [registry()[key] for key in keys_of(options)]
+        sources = Sources(options.source, parse_directories(options.model_dir))
+        folders = prepare(models, sources, say)
+    except (AssetError, DataError) as error:
+        say(str(error))
+        return 2
+    package = canonicalize_name(options.package)
+    versions = look_at_all(package, options.versions, folders, say)
+    steps = compare_all(package, versions, folders, say)
+    data = report(package, versions, steps, folders, rows_of(folders))
+    name = "-".join([package, *options.versions])[:80]
+    out = options.out or cache_folder() / "drift" / "reports" / name
+    out.mkdir(parents=True, exist_ok=True)
+    write(data, out / "drift.json")
+    (out / "drift.html").write_text(page(data), encoding="utf-8")
+    print("\n".join(summary(data)))
+    say(f"{out / 'drift.html'} and drift.json written in {monotonic() - started:.0f} s")
+    return 1 if differs(data) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Differences of one upgrade step, grouped by what they have in common."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
+from .issues import Issue, Packages, issue_of
+from .observer import Observed
+from .outcomes import Outcomes
+
+# The parts of a pipeline that can move a kind of value.
+MOVERS = {
+    "ids": ("normalizer", "pre_tokenizer", "model", "post_processor", "chat_template"),
+    "offsets": ("normalizer", "pre_tokenizer", "model", "post_processor"),
+    "decode": ("decoder", "model", "clean_up_tokenization_spaces", "pre_tokenizer"),
+    "rendered text": ("chat_template",),
+}
+# The contracts that judge a kind of value; a value no contract judges is a change, no breakage.
+CONTRACTS = {
+    "ids": (
+        *("test_ids_are_the_files", "test_bos_is_as_declared", "test_ids_snapshot"),
+        *("test_prompts_snapshot", "test_direct_ids_are_those_of_the_text"),
+    ),
+    "rendered text": ("test_prompts_snapshot",),
+    "offsets": ("test_offsets_rebuild_the_text",),
+    "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_whole_text"),
+    "special tokens": ("test_special_id_is_the_declared_one", "test_loaded_added_tokens"),
+    "pipeline": ("test_loaded_pipeline_is_the_files", "test_setting_is_the_declared_one"),
+    ERRORS: ("test_",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two neighbours, older and newer: what is installed, was observed, and the tests said."""
+
+    packages: Packages
+    observed: tuple[dict[str, Observed], dict[str, Observed]]
+    outcomes: tuple[Outcomes, Outcomes]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Differences of one kind that have one explanation; `verdict` is what contracts say of it."""
+
+    kind: str
+    why: str
+    verdict: str
+    differences: tuple[Difference, ...]
+    issue: Issue | None
+
+    @property
+    def models(self) -> list[str]:
+        """The models concerned."""
+        return list(dict.fromkeys(it.model for it in self.differences))
+
+    @property
+    def calls(self) -> list[str]:
+        """The calls whose results differ."""
+        return list(dict.fromkeys(it.call for it in self.differences))
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases concerned; none where the whole model is."""
+        return list(dict.fromkeys(it.case for it in self.differences if it.case))
+
+
+def setting(observed: Observed, name: str) -> object:
+    """A part or setting of the loaded tokenizer."""
+    return observed.get("pipeline", {}).get(name, {}).get("", ABSENT)
+
+
+def follows(step: Step, difference: Difference) -> str:
+    """What a difference is a mere consequence of; empty if it stands for itself."""
+    old, new = (side[difference.model] for side in step.observed)
+
+    def moved(kind: str, call: str) -> bool:
+        sides = [it.get(kind, {}).get(call, {}).get(difference.case) for it in (old, new)]
+        return sides[0] != sides[1]
+
+    if difference.kind in ("offsets", "decode") and moved("ids", "encode"):
+        return "follows from the ids"
+    if difference.kind == "ids" and moved("rendered text", difference.call):
+        return "follows from the rendered text"
+    return ""
+
+
+def why(step: Step, difference: Difference) -> str:
+    """What explains a difference: parts that moved, else the change of the value itself."""
+    old, new = (side[difference.model] for side in step.observed)
+    if difference.kind in MOVERS:
+        if words := follows(step, difference):
+            return words
+        names = [it for it in MOVERS[difference.kind] if setting(old, it) != setting(new, it)]
+        if not names:
+            return "the loaded pipeline is the same: the library's own code changed"
+        return f"{setting(old, 'class')} -> {setting(new, 'class')}: other {', '.join(names)}"
+    if difference.left == ABSENT or difference.right == ABSENT:
+        return "new" if difference.left == ABSENT else "gone"
+    if difference.kind in ("return type", ERRORS, "load failure"):
+        values = difference.left, difference.right
+        failed = any(error_of(it) for it in values)
+        sides = [error_of(it) or ("works" if failed else show(it)) for it in values]
+        return f"{sides[0]:.200} -> {sides[1]:.200}"
+    return "changed"
+
+
+def group(step: Step, differences: list[Difference]) -> list[Cause]:
+    """The differences by kind and explanation, the most telling kind first."""
+    groups: dict[tuple[str, str, str, Issue | None], list[Difference]] = defaultdict(list)
+    for it in differences:
+        issue = issue_of(it, step.packages)
+        call = "" if it.kind in (*MOVERS, ERRORS) else it.call
+        groups[it.kind, call, why(step, it), issue].append(it)
+    found = [
+        Cause(kind, words, verdict(step, members), tuple(members), issue)
+        for (kind, _, words, issue), members in groups.items()
+    ]
+    return sorted(found, key=lambda it: (KINDS.index(it.kind), -len(it.differences)))
+
+
+def nodes(difference: Difference, bad: set[str]) -> set[str]:
+    """The failing tests that judge the value: of its case, or of its part of the model."""
+    names = CONTRACTS.get(difference.kind, ())
+    part = difference.case or difference.call.removesuffix("_token")
+    about = (f"[{difference.model}-{part}]", f"[{difference.model}-{part}-")
+    if difference.call == "added tokens":
+        about = (f"[{difference.model}]",) * 2
+    return {it for it in bad if it.startswith(names) and (it.endswith(about[0]) or about[1] in it)}
+
+
+def verdict(step: Step, members: list[Difference]) -> str:
+    """`breaks` or `mends` where contracts or the load fail on one side only, else `changes`."""
+    before, after = (
+        {node for it in members for node in nodes(it, side.bad())} for side in step.outcomes
+    )
+    loading = [it for it in members if it.kind == "load failure"]
+    if after - before or any(error_of(it.right) for it in loading):
+        return "breaks"
+    return "mends" if before - after or loading else "changes"

@@ -1,0 +1,98 @@
+"""What differs between two versions' observations, and where each difference begins."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..diagnosis import first_leaf
+from ..tokens import at, parting, quote
+from .observer import Observed
+
+ERRORS = "errors and warnings"
+KINDS = (
+    *("load failure", "ids", "rendered text", "offsets", "decode", "return type"),
+    *("special tokens", "pipeline", "files written", ERRORS),
+)
+ABSENT = {"absent": True}  # in the place of a value that one side does not have
+Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that two versions see differently; `case` is empty for one of the whole model."""
+
+    kind: str
+    call: str
+    model: str
+    case: str
+    left: Any
+    right: Any
+
+    @property
+    def place(self) -> str:
+        """Model and case."""
+        return f"{self.model} {self.case}".strip()
+
+
+def error_of(value: Any) -> str | None:
+    """The message of a value that is an error."""
+    return value.get("error") if isinstance(value, dict) else None
+
+
+def loads(observed: Observed) -> bool:
+    """Whether the model could be loaded at all."""
+    return error_of(observed["load"]["load"][""]) is None
+
+
+def kind_of(kind: str, left: Any, right: Any) -> str:
+    """An error on either side makes it a difference of errors, whatever was asked for."""
+    if kind == "load":
+        return "load failure" if error_of(left) is None or error_of(right) is None else ERRORS
+    return ERRORS if error_of(left) is not None or error_of(right) is not None else kind
+
+
+def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]:
+    """All differences for a model; of a model that one side cannot load, that alone."""
+    kinds = ["load"] if not (loads(left) and loads(right)) else [*left, *(right.keys() - left)]
+    for kind in kinds:
+        calls = left.get(kind, {}), right.get(kind, {})
+        for call in dict.fromkeys([*calls[0], *calls[1]]):
+            cases = calls[0].get(call, {}), calls[1].get(call, {})
+            for case in dict.fromkeys([*cases[0], *cases[1]]):
+                old, new = cases[0].get(case, ABSENT), cases[1].get(case, ABSENT)
+                if old != new:
+                    yield Difference(kind_of(kind, old, new), call, model, case, old, new)
+
+
+def show(value: Any) -> str:
+    """A value on one line, every character visible."""
+    if value == ABSENT:
+        return "(absent)"
+    if (error := error_of(value)) is not None:
+        return quote(error)
+    return quote(value) if isinstance(value, str) else quote(json.dumps(value))[1:-1]
+
+
+def is_ids(value: Any) -> bool:
+    """Whether the value is a list of token ids."""
+    return isinstance(value, list) and all(type(it) is int for it in value)
+
+
+def begins(difference: Difference, rows: Rows) -> str:
+    """Where the two sides part, what stands there on both, on one line."""
+    left, right = difference.left, difference.right
+    if difference.kind == "ids" and is_ids(left) and is_ids(right):
+        position = parting(left, right) or 0
+        sides = [at(rows(difference.model, ids), position) for ids in (left, right)]
+        return f"position {position}: {sides[0]} -> {sides[1]}"
+    if difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
+        position = parting(left, right) or 0
+        sides = [str(it[position]) if position < len(it) else "(end)" for it in (left, right)]
+        return f"position {position}: {sides[0]} -> {sides[1]}"
+    if difference.kind in ("decode", "rendered text") and isinstance(left, str):
+        position = parting(left, str(right)) or 0
+        sides = [quote(text[position : position + 24]) for text in (left, str(right))]
+        return f"character {position}: {sides[0]} -> {sides[1]}"
+    path, old, new = first_leaf(left, right)
+    return f"{path + ': ' if path else ''}{show(old):.200} -> {show(new):.200}"

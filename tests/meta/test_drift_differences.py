@@ -1,0 +1,287 @@
+"""Drift: every kind of difference is found, named and judged; equal observations give none."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.cases import texts
+from tests.harness.drift.causes import Cause, Step, group
+from tests.harness.drift.differences import KINDS, Difference, Rows, begins, compare
+from tests.harness.drift.exchange import judge
+from tests.harness.drift.issues import Issue, Packages, fits, issues
+from tests.harness.drift.observer import Observed
+from tests.harness.drift.outcomes import Outcomes, read_outcomes
+from tests.harness.drift.steps import rows_of
+
+CASE = "plain.task_sentence"
+IDS = [306, 626, 24173]
+OBSERVED: Observed = {
+    "load": {"load": {"": "loaded"}},
+    "errors and warnings": {"use": {"": []}},
+    "ids": {"encode": {CASE: IDS}, "apply_chat_template": {"task.joke": [32010, 13]}},
+    "rendered text": {"apply_chat_template": {"task.joke": "<|user|>\nHi"}},
+    "offsets": {"return_offsets_mapping=True": {CASE: [[0, 1], [1, 4], [4, 12]]}},
+    "decode": {"decode": {CASE: "x != y"}},
+    "return type": {"apply_chat_template(tokenize=True)": {"": "list[int]"}},
+    "special tokens": {"pad_token": {"": [32000, "<|endoftext|>"]}},
+    "pipeline": {"class": {"": "Old"}, "pre_tokenizer": {"": None}, "decoder": {"": None}},
+    "files written": {"tokenizer_config.json": {"legacy": False}},
+}
+# What is planted: (kind, call, case, new value), what must be found: kind, first divergence.
+PLANTED: dict[str, tuple[tuple[str, str, str, Any], str, str]] = {
+    "ids": (
+        ("ids", "encode", CASE, [306, 13, 24173]),
+        "ids",
+        "position 1: 626 ' am' -> 13 '\\x0a'",
+    ),
+    "ids_end_early": (
+        ("ids", "encode", CASE, [306, 626]),
+        "ids",
+        "position 2: 24173 ' excited' -> (end)",
+    ),
+    "rendered_text": (
+        ("rendered text", "apply_chat_template", "task.joke", "<|user|>\n\u202eHi"),
+        "rendered text",
+        "character 9: 'Hi' -> '\\u202eHi'",
+    ),
+    "offsets": (
+        ("offsets", "return_offsets_mapping=True", CASE, [[0, 1], [4, 4], [4, 12]]),
+        "offsets",
+        "position 1: [1, 4] -> [4, 4]",
+    ),
+    "decode": (("decode", "decode", CASE, "x!= y"), "decode", "character 1: ' != y' -> '!= y'"),
+    "return_type": (
+        ("return type", "apply_chat_template(tokenize=True)", "", "BatchEncoding"),
+        "return type",
+        "'list[int]' -> 'BatchEncoding'",
+    ),
+    "special_token": (
+        ("special tokens", "pad_token", "", [2, "</s>"]),
+        "special tokens",
+        "[0]: 32000 -> 2",
+    ),
+    "pipeline_part": (
+        ("pipeline", "pre_tokenizer", "", {"type": "ByteLevel"}),
+        "pipeline",
+        'null -> {"type": "ByteLevel"}',
+    ),
+    "key_of_a_file": (
+        ("files written", "tokenizer_config.json", "is_local", True),
+        "files written",
+        "(absent) -> true",
+    ),
+    "error": (
+        ("ids", "encode", CASE, {"error": "PanicException: no"}),
+        "errors and warnings",
+        "[306, 626, 24173] -> 'PanicException: no'",
+    ),
+    "warning": (
+        ("errors and warnings", "use", "", ["UserWarning: new"]),
+        "errors and warnings",
+        '[] -> ["UserWarning: new"]',
+    ),
+    "load_failure": (
+        ("load", "load", "", {"error": "the process died (signal 6): it said nothing"}),
+        "load failure",
+        "'loaded' -> 'the process died (signal 6): it said nothing'",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def rows(bundle: dict[str, Path]) -> Rows:
+    return rows_of({"phi3": bundle["phi3"]})
+
+
+def changed(kind: str, call: str, case: str, value: Any) -> Observed:
+    """The observations with one value changed or added, by way of a file as the real ones."""
+    observed = copy.deepcopy(OBSERVED)
+    observed[kind].setdefault(call, {})[case] = value
+    found: Observed = json.loads(json.dumps(observed))
+    return found
+
+
+def installed(older: str, newer: str, package: str = "transformers") -> Packages:
+    """What is installed on both sides of a step."""
+    return {package: older}, {package: newer}
+
+
+def step(new: Observed, before: Outcomes = Outcomes(), after: Outcomes = Outcomes()) -> Step:  # noqa: B008
+    """A step of phi3 alone."""
+    sides = {"phi3": OBSERVED}, {"phi3": new}
+    return Step(installed("4.57.6", "5.0.0"), sides, (before, after))
+
+
+def causes(new: Observed, before: set[str] = set(), after: set[str] = set()) -> list[Cause]:  # noqa: B006
+    """The causes of a step in which these tests fail before and after."""
+    outcomes = [Outcomes(known=dict.fromkeys(it, "")) for it in (before, after)]
+    return group(step(new, *outcomes), list(compare("phi3", OBSERVED, new)))
+
+
+def test_equal_observations_give_no_difference() -> None:
+    assert list(compare("phi3", OBSERVED, json.loads(json.dumps(OBSERVED)))) == []
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_difference_is_found_and_named(name: str, rows: Rows) -> None:
+    plant, kind, first = PLANTED[name]
+    (found,) = compare("phi3", OBSERVED, changed(*plant))
+    assert (found.kind, found.call, found.case) == (kind, plant[1], plant[2])
+    assert begins(found, rows) == first
+
+
+def test_every_kind_is_planted() -> None:
+    assert {kind for _, kind, _ in PLANTED.values()} == set(KINDS)
+
+
+def test_load_failure_hides_nothing_else_of_other_models() -> None:
+    dead = {"load": {"load": {"": {"error": "gone"}}}}
+    assert [it.kind for it in compare("phi3", OBSERVED, dead)] == ["load failure"]
+    assert [it.kind for it in compare("phi3", dead, OBSERVED)] == ["load failure"]
+    assert list(compare("phi3", dead, dead)) == []
+
+
+def test_differences_are_grouped_by_what_moved() -> None:
+    new = changed("ids", "encode", CASE, [306, 13, 24173])
+    new["offsets"]["return_offsets_mapping=True"][CASE] = [[0, 1]]
+    new["decode"]["decode"][CASE] = "x!= y"
+    new["pipeline"]["pre_tokenizer"][""] = {"type": "ByteLevel"}
+    new["pipeline"]["class"][""] = "New"
+    why = {it.kind: it.why for it in causes(new)}
+    assert why["ids"] == "Old -> New: other pre_tokenizer"
+    assert why["offsets"] == why["decode"] == "follows from the ids"
+    alone = causes(changed("decode", "decode", CASE, "x!= y"))
+    assert alone[0].why == "the loaded pipeline is the same: the library's own code changed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (set(), {f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, "breaks"),
+        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "mends"),
+        (set(), set(), "changes"),
+        (*({f"test_decoding_gives_the_text_back[phi3-{CASE}]"},) * 2, "changes"),
+        (set(), {f"test_decoding_gives_the_text_back[qwen2-{CASE}]"}, "changes"),
+        (set(), {f"test_offsets_rebuild_the_text[phi3-{CASE}]"}, "changes"),
+    ],
+    ids=["breaks", "mends", "changes", "stays_broken", "of_another_model", "of_another_contract"],
+)
+def test_contracts_decide_what_is_a_breakage(
+    before: set[str], after: set[str], expected: str
+) -> None:
+    (cause,) = causes(changed("decode", "decode", CASE, "x!= y"), before, after)
+    assert cause.verdict == expected
+
+
+def test_model_that_no_longer_loads_is_a_breakage() -> None:
+    dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
+    outcomes = Outcomes(), Outcomes()
+    sides = {"phi3": OBSERVED}, {"phi3": dead}
+    for order, expected in ((sides, "breaks"), (sides[::-1], "mends")):
+        step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
+        (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
+        assert (cause.kind, cause.verdict) == ("load failure", expected)
+
+
+def test_saved_files_are_judged_by_ids(rows: Rows) -> None:
+    names = ("5.0.0", "4.57.6")
+    there = {"load": OBSERVED["load"], "ids": {"encode": {CASE: [306, 13, 24173]}}}
+    same = judge(names, "phi3", OBSERVED, {**there, "ids": OBSERVED["ids"]}, OBSERVED, rows)
+    other = judge(names, "phi3", OBSERVED, there, OBSERVED, rows)
+    dead = {
+        "load": {
+            "load": {"": {"error": "ValueError: Tokenizer class TokenizersBackend does not exist"}}
+        }
+    }
+    lost = judge(names, "phi3", OBSERVED, dead, OBSERVED, rows)
+    assert (same.same, other.same, lost.same) == (True, False, False)
+    assert other.result == f"1 texts differ, {CASE}: position 1: 626 ' am' -> 13 '\\x0a'"
+    found = lost.issue(installed("4.57.6", "5.0.0"))
+    assert found and found.id == "saved_class_is_new"
+    assert other.issue(installed("4.57.6", "5.0.0")) is None
+    assert lost.issue(installed("4.51.3", "4.57.6")) is None
+
+
+def test_outcomes_are_read_exactly(tmp_path: Path) -> None:
+    report = tmp_path / "junit.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase name="a"/><testcase name="b">'
+        '<failure message="first&#10;second"/></testcase><testcase name="c">'
+        '<skipped type="pytest.xfail" message="known"/></testcase><testcase name="d">'
+        '<skipped type="pytest.skip" message="no GPU"/></testcase><testcase name="e">'
+        '<error message="setup"/></testcase></testsuite></testsuites>'
+    )
+    outcomes = read_outcomes(report)
+    assert (outcomes.passed, outcomes.known) == (1, {"c": "known"})
+    assert outcomes.red == {"b": "first", "d": "no GPU", "e": "setup"}
+
+
+# For each entry: what it is about (call, model, values), in the step that crosses its version.
+MATCHES: dict[str, tuple[str, str, Any, Any]] = {
+    "starcoder2_digit_splitting": ("encode", "starcoder2", [281, 54], [283, 244, 54]),
+    "smollm2_digit_splitting": ("encode", "smollm2", [281], [283]),
+    "tokenize_returns_batch_encoding": (
+        *("apply_chat_template(tokenize=True)", "qwen2"),
+        *("list[int]", "BatchEncoding"),
+    ),
+    "clean_up_is_left_out": ("decode", "llama3_1", "x!= y", "x != y"),
+    "continued_message_keeps_its_last_space": (
+        *("apply_chat_template", "qwen2"),
+        *("Price is $", "Price is $ "),
+    ),
+    "clean_up_is_ignored_aloud": (
+        *("use", "starcoder2", []),
+        ["Ignoring clean_up_tokenization_spaces=True for BPE tokenizer"],
+    ),
+    "regex_warning_is_false": ("load", "qwen2", [], ["with an incorrect regex pattern"]),
+    "none_content_is_left_out": ("apply_chat_template", "qwen2", "None", ""),
+    "decode_stream_is_new": ("DecodeStream", "phi3", {"error": "ImportError: cannot"}, "text"),
+    "offsets_where_merges_are_ignored": ("encode", "llama3_1", [[0, 0]], [[0, 4]]),
+    "saved_class_is_new": (
+        *("", "phi3", ""),
+        "'ValueError: Tokenizer class TokenizersBackend does not exist or is not'",
+    ),
+    "saved_special_tokens_are_a_list": (
+        *("", "starcoder2", ""),
+        "'AttributeError: \\'list\\' object has no attribute \\'keys\\''",
+    ),
+}
+OLDER = {"transformers": "4.46.3", "tokenizers": "0.19.1"}
+
+
+def about(issue: Issue) -> Difference:
+    """The difference the entry is about."""
+    call, model, left, right = MATCHES[issue.id]
+    return Difference(issue.kinds[0], call, model, "", left, right)
+
+
+def test_every_known_issue_has_its_example() -> None:
+    assert {it.id for it in issues()} == set(MATCHES)
+
+
+@pytest.mark.parametrize("issue", issues(), ids=lambda it: it.id)
+def test_known_issue_fits_its_difference_and_no_other(issue: Issue) -> None:
+    it, package = about(issue), issue.package
+    here = installed(OLDER[package], issue.since, package)
+    assert fits(issue, it, here)
+    assert not fits(issue, it, installed(OLDER[package], issue.since, "jinja2"))
+    assert not fits(issue, it, installed(issue.since, "9.0.0", package)), "a later step"
+    assert not fits(issue, it, installed("0.0.1", "0.0.2", package)), "an earlier step"
+    other = Difference("special tokens", it.call, it.model, "", it.left, it.right)
+    assert not fits(issue, other, here), "another kind"
+    if issue.models != ("*",):
+        stranger = Difference(it.kind, it.call, "no_such_model", "", it.left, it.right)
+        assert not fits(issue, stranger, here)
+    if issue.left or issue.right:
+        reversed_ = Difference(it.kind, it.call, it.model, "", it.right, it.left)
+        assert not fits(issue, reversed_, here)
+    if issue.call != "*":
+        elsewhere = Difference(it.kind, "other", it.model, "", it.left, it.right)
+        assert not fits(issue, elsewhere, here)
+
+
+def test_cases_named_here_exist() -> None:
+    assert CASE in texts()
