@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness.latency import latency_run, timed
-from tests.harness.latency_data import Benchmark, latency
+from tests.harness.latency_data import Benchmark, benchmark_of
 from tests.harness.loading import models_of
 from tests.harness.machine import synchronised
 from tests.harness.places import places, sort
@@ -32,7 +32,7 @@ def combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`model` is every chosen model that can what the test needs; `live_place` what is declared."""
-    spec = latency()[1][metafunc.definition.originalname.removeprefix("test_")]
+    spec = benchmark_of(metafunc.definition.originalname)
     if "live_place" in metafunc.fixturenames:
         pairs = combinations(metafunc, spec)
         metafunc.parametrize(("live_place", "batch"), pairs, indirect=["live_place"])

@@ -4,6 +4,7 @@ from functools import partial
 
 from tests.harness import device as devices
 from tests.harness import timed_calls
+from tests.harness.answer_verdicts import check_tokens
 from tests.harness.baseline import Keys
 from tests.harness.fixed_prompts import fixed_prompt
 from tests.harness.latency import Measure
@@ -41,6 +42,9 @@ def test_first_token(live: Live, batch: int, timed: Measure) -> None:
     about = keys(live, "first_token", batch)
     prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
     call = partial(timed_calls.first_token, live.model, live.tokenizer, prompt)
+    first = timed_calls.predict(live.model, live.tokenizer, prompt, 4)[:1]
+    cause = "the streamer was not given the first new token"
+    check_tokens(live, "first streamed token", call(), first, cause)
     timed(call, about, live)
 
 

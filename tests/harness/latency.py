@@ -9,7 +9,7 @@ from . import device as devices
 from . import latency_verdicts as verdicts
 from .baseline import Keys, Timed
 from .diagnosis import fail
-from .latency_data import latency
+from .latency_data import benchmark_of
 from .latency_processes import measure_apart
 from .latency_session import LATENCY_RUN, LatencyRun, refuse_losing
 from .live import Live
@@ -49,7 +49,7 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRu
     call and is not timed.
     """
     test = request.node
-    spec = latency()[1][test.originalname.removeprefix("test_")]
+    spec = benchmark_of(test.originalname)
     place = place_of(test)
     device: Device = place[1] if place else "cpu"
 

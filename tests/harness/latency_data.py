@@ -59,3 +59,11 @@ def read_latency(path: Path = LATENCY) -> tuple[Rule, dict[str, Benchmark]]:
 def latency() -> tuple[Rule, dict[str, Benchmark]]:
     """The project's own, read once."""
     return read_latency()
+
+
+def benchmark_of(test: str) -> Benchmark:
+    """The entry of a test by its function's name; DataError if there is none."""
+    name = test.removeprefix("test_")
+    if name not in latency()[1]:
+        raise DataError(f"fixtures/latency.toml: [{name}] is missing: {test} measures it")
+    return latency()[1][name]

@@ -1,6 +1,5 @@
 """The catalogue of planted faults: what `fixtures/faults/*.toml` says of each."""
 
-import tomllib
 from dataclasses import field
 from functools import cache
 from pathlib import Path
@@ -10,11 +9,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tests.harness.cases import Comment, Slug
-from tests.harness.models import FIXTURES, STRICT, DataError, parse
+from tests.harness.models import FIXTURES, STRICT, DataError, parse, read_tables
 
 FAULTS = FIXTURES / "faults"
 SNAPSHOTS, HASHES = "snapshots", "test_files_are_the_pinned_ones"
-MACHINERY = "machinery"  # the area whose faults are planted in a copy of the project
+MACHINERY = "machinery"
+APART = (MACHINERY, "latency")  # areas whose faults are planted in a copy of the project
 QUANTISED = ("generation", "quantised")  # areas whose faults only a loaded model shows
 Operation = Annotated[
     str, Field(pattern=r"^(set|null|delete|insert|swap|replace|write|append|remove)$")
@@ -42,10 +42,10 @@ class Edit:
 class Fault:
     """A planted fault and what must be said of it.
 
-    Planted are `edits` of a copy of the model's folder (in the area machinery: of the project),
+    Planted are `edits` of a copy of the model's folder (in an area of APART: of the project),
     or the function `patch` in the running libraries. The run must be red in `red`, a test of a
     contract, whose first line begins with the model and contains `says`, and in no area but
-    `areas`. In the area machinery `says` begins a line of the output, and `red` is left out.
+    `areas`. In an area of APART `says` begins a line of the output, and `red` is left out.
     """
 
     id: Slug
@@ -67,16 +67,10 @@ class Fault:
 
 def read_area(path: Path) -> list[Fault]:
     """The faults of one file, whose name is their area; DataError names file and table."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
-    faults = []
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise DataError(f"{path.parent.name}/{path.name}: [{name}] must be a table")
-        faults.append(parse(Fault, {**table, "id": name, "area": path.stem}, path, name))
-    return faults
+    return [
+        parse(Fault, {**table, "id": name, "area": path.stem}, path, name)
+        for name, table in read_tables(path).items()
+    ]
 
 
 def read_catalogue(folder: Path = FAULTS) -> dict[str, Fault]:

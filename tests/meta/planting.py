@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .catalogue import MACHINERY, QUANTISED, Fault
+from .catalogue import APART, MACHINERY, QUANTISED, Fault
 from .conftest import copy_project, run_pytest
 from .editing import make
 from .judging import Recorder, judge
@@ -36,12 +36,15 @@ QUICK = (
 )
 
 
-def run_machinery(fault: Fault, folder: Path) -> list[str]:
-    """Run a small copy of the project with the planted fault, as a process of its own."""
-    project = shrink(copy_project(folder / "project"))
+def run_apart(fault: Fault, folder: Path) -> list[str]:
+    """Run a copy of the project with the planted fault, as a process of its own."""
+    project = copy_project(folder / "project")
+    if fault.area == MACHINERY:
+        shrink(project)
     for edit in fault.edits:
         make(edit, project)
-    run = run_pytest("-q", *fault.options, cwd=project, CUDA_VISIBLE_DEVICES="")
+    options = ("-q", "--models", fault.model, *fault.options)
+    run = run_pytest(*options, cwd=project, CUDA_VISIBLE_DEVICES="")
     wrong = [] if run.code == fault.code else [f"exit code {run.code}, expected {fault.code}"]
     if not any(line.startswith(fault.says) for line in run.out.splitlines()):
         wrong += [f"no line begins with {fault.says!r}", *run.out.splitlines()[-12:]]
@@ -50,8 +53,8 @@ def run_machinery(fault: Fault, folder: Path) -> list[str]:
 
 def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
     """Run the real suite on the planted fault in this process; what is wrong with the kill."""
-    if fault.area == MACHINERY:
-        return run_machinery(fault, folder)
+    if fault.area in APART:
+        return run_apart(fault, folder)
     options = [*QUICK, "--models", ",".join((fault.model, *fault.beside)), *fault.options]
     if fault.edits:
         copy = folder / fault.model
