@@ -24,9 +24,13 @@ def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
     """The kill rate by area, as README has it."""
     planted = Counter(fault.area for fault in faults)
     dead = Counter(fault.area for fault in faults if fault.id in killed)
-    rows = [f"| {area} | {planted[area]} | {dead[area]} |" for area in planted]
-    total = f"| all | {planted.total()} | {dead.total()} |"
-    return ["| planted in | faults | killed |", "|---|---|---|", *rows, total]
+    cells = [
+        ["planted in", *planted, "all"],
+        ["---"] * (len(planted) + 2),
+        ["faults", *map(str, planted.values()), str(planted.total())],
+        ["killed", *(str(dead[area]) for area in planted), str(dead.total())],
+    ]
+    return [f"| {' | '.join(row)} |" for row in cells]
 
 
 def main(arguments: list[str] | None = None) -> int:

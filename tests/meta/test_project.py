@@ -23,7 +23,11 @@ def test_readme_has_two_commands_that_set_everything_up() -> None:
 
 def test_every_option_in_readme_exists_and_ours_are_all_there() -> None:
     text = run_pytest("--help").out
-    options = set(re.findall(r"`(--[a-z-]+)", README))
+    modules = dict.fromkeys(re.findall(r"-m (tests\.(?:harness|meta)\.[a-z_.]+)", README))
+    for module in modules:
+        command = [sys.executable, "-m", module, "--help"]
+        text += subprocess.run(command, cwd=PROJECT, capture_output=True, text=True).stdout
+    options = set(re.findall(r"`(?:DATA )?(--[a-z-]+)", README))
     assert options
     assert {option for option in options if option not in text} == set()
     group = text.partition("model conformance:")[2].partition("\n\n")[0]
