@@ -5,6 +5,7 @@ import pytest
 from tests.harness.cases import conversations, published, texts
 from tests.harness.loading import Loaded, models_of
 from tests.harness.models import Model, registry
+from tests.harness.prompts import can_be_framed
 
 from .test_keywords import KEYWORDS
 
@@ -25,6 +26,7 @@ def rows(argument: str, model: Model, models: dict[str, Loaded]) -> list[tuple[o
     choices: dict[str, list[tuple[object, str]]] = {
         "text": [(case, case.name) for case in texts().values()],
         "chat": [(case, case.name) for case in chats if model.key not in case.raises],
+        "framed": [(case, case.name) for case in chats if can_be_framed(case, model.key)],
         "refused": [(case, case.name) for case in chats if model.key in case.raises],
         "output": [(it, it.id) for it in published() if it.model == model.key],
         "other": [(models[key], key) for key in foreign],
@@ -41,7 +43,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     loaded = models_of(metafunc.config)
     models = [it for it in loaded.values() if it.model.can(*needs)]
     models = [it for it in models if not lacks or not it.model.can(*lacks)]
-    second = {"text", "chat", "refused", "output", "other", "keyword"} & set(metafunc.fixturenames)
+    second = {"text", "chat", "framed", "refused", "output", "other", "keyword"} & set(
+        metafunc.fixturenames
+    )
     if not second:
         metafunc.parametrize("model", models, ids=[it.key for it in models])
         return

@@ -44,7 +44,28 @@ def test_padding_keeps_the_ids(model: Loaded, side: str) -> None:
     expected = pads + ids if side == "left" else ids + pads
     check_ids(model, SENTENCE, f"padded on the {side}", padded["input_ids"], expected)
     mask = [0] * 3 + [1] * len(ids) if side == "left" else [1] * len(ids) + [0] * 3
-    check_value(model, f"attention mask padded on the {side}", list(padded["attention_mask"]), mask)
+    check_value(
+        model, f"attention mask padded on the {side}", list(padded.get("attention_mask", [])), mask
+    )
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_batch_is_the_singles(model: Loaded, side: str) -> None:
+    """Of a short and a long text, each keeps its ids, and the mask hides what was added."""
+    cases = [texts()[name] for name in ("plain.single_letter", SENTENCE)]
+    pad_token = model.auto.pad_token or model.auto.eos_token
+    with settings(model, pad_token=pad_token, padding_side=side):
+        batch = model.auto([case.full_text for case in cases], padding=True)
+        pad = model.auto.pad_token_id
+    for text, ids, mask in zip(cases, batch["input_ids"], batch["attention_mask"], strict=True):
+        own = model.ids(text)
+        pads = [pad] * (len(model.ids(cases[1])) - len(own))
+        zeros, ones = [0] * len(pads), [1] * len(own)
+        expected, hidden = (
+            (pads + own, zeros + ones) if side == "left" else (own + pads, ones + zeros)
+        )
+        check_ids(model, text.name, f"in a batch padded on the {side}", ids, expected)
+        check_value(model, f"attention mask of a batch padded on the {side}", list(mask), hidden)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

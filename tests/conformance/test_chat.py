@@ -6,6 +6,7 @@ import time_machine
 from tests.harness.cases import ChatCase
 from tests.harness.diagnosis import check_ids, check_text, fail
 from tests.harness.loading import Loaded
+from tests.harness.prompts import framed as framed_text
 from tests.harness.prompts import options, render, render_case, render_ids
 from tests.harness.tokens import quote
 
@@ -16,6 +17,19 @@ def test_direct_ids_are_those_of_the_text(model: Loaded, chat: ChatCase) -> None
     expected = model.auto.encode(render_case(model, chat), add_special_tokens=False)
     what = "tokenize=True gives other ids than the rendered text"
     check_ids(model, chat.name, what, render_ids(model, chat), expected)
+
+
+@pytest.mark.needs("chat")
+def test_tokenized_prompt_is_a_batch_encoding(model: Loaded) -> None:
+    """With one list of ids, asked for by name: the default moved in transformers 5."""
+    got = model.auto.apply_chat_template(list(HELLO), tokenize=True, return_dict=True)
+    ids = got["input_ids"] if hasattr(got, "keys") else None
+    if ids is None or not all(isinstance(it, int) for it in ids):
+        fail(
+            f"{model.key}: apply_chat_template(tokenize=True, return_dict=True) gave "
+            f"{type(got).__name__} of {ids!r:.40}, expected one list of ids under input_ids; likely "
+            "cause: transformers changed what it returns"
+        )
 
 
 @pytest.mark.needs("bos")
@@ -29,6 +43,11 @@ def test_prompt_has_one_bos(model: Loaded, chat: ChatCase) -> None:
             f"{model.key} {chat.name}: BOS {bos} stands {ids.count(bos)} times, expected once in "
             f"front and {typed} times typed; likely cause: template or post-processor changed"
         )
+
+
+def test_every_turn_is_framed_as_declared(model: Loaded, framed: ChatCase) -> None:
+    got = render_case(model, framed, add_generation_prompt=False)
+    check_text(model, framed.name, "prompt", got, framed_text(model.model, framed.messages))
 
 
 def test_generation_prompt_adds_only_its_suffix(model: Loaded, chat: ChatCase) -> None:

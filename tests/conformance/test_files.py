@@ -8,7 +8,6 @@ import pytest
 from tests.harness.cache import sha256, sha256_text
 from tests.harness.diagnosis import check_value, fail, pinned_file
 from tests.harness.loading import Loaded
-from tests.harness.models import registry
 from tests.harness.recipes import FLAGS, read_recipe
 from tests.harness.tokenizer_file import PARTS, file_pipeline, pipeline
 from tests.harness.tokens import parting, quote
@@ -68,13 +67,12 @@ def test_merges_are_the_declared_ones(model: Loaded) -> None:
     fail(f"{headline}; likely cause: tokenizer.json is not the pinned file")
 
 
-@pytest.mark.parametrize("part", PIPELINE)
+@pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])
 def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
     content = read_recipe(model.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
-    declared = file_pipeline(content)[part]
-    got = file_pipeline(model.file.content)[part]
-    check_value(model, f"{part} in tokenizer.json", got, declared)
+    got, declared = (it | file_pipeline(it) for it in (model.file.content, content))
+    check_value(model, f"{part} in tokenizer.json", got.get(part), declared.get(part))
 
 
 @pytest.mark.parametrize("part", PIPELINE)
@@ -120,6 +118,7 @@ def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
         ("vocab size", "vocabulary_size"),
         ("model_max_length", "model_max_length"),
         ("padding_side", "padding_side"),
+        ("truncation_side", "truncation_side"),
         ("clean_up_tokenization_spaces", "clean_up"),
     ],
 )
@@ -128,20 +127,46 @@ def test_setting_is_the_declared_one(model: Loaded, name: str, fact: str) -> Non
     check_value(model, name, got, getattr(model.model.tokenizer, fact))
 
 
+def content_of(model: Loaded, name: str) -> dict[str, Any]:
+    """A JSON file of the model's folder; fails the test if it is not there."""
+    path = model.folder / name
+    if not path.is_file():
+        fail(f"{model.key}: {name} is missing; likely cause: a copy of the folder left it out")
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
 def test_tokenizer_class_is_the_declared_one(model: Loaded) -> None:
-    config = json.loads((model.folder / "tokenizer_config.json").read_bytes())
-    check_value(
-        model, "tokenizer_class", config["tokenizer_class"], model.model.tokenizer.json_class
-    )
+    got = content_of(model, "tokenizer_config.json").get("tokenizer_class")
+    check_value(model, "tokenizer_class", got, model.model.tokenizer.json_class)
 
 
 def test_config_is_the_declared_one(model: Loaded) -> None:
-    config = json.loads((model.folder / "config.json").read_bytes())
-    for name, value in registry()[model.key].architecture.items():
-        check_value(model, f"config.json: {name}", config.get(name), value)
+    """Of a file whose hash was not published, the hub's may hold further keys."""
+    got, declared = content_of(model, "config.json"), model.model.architecture
+    names = got | declared if model.model.files["config.json"].published else declared
+    for name in names:
+        check_value(model, f"config.json: {name}", got.get(name), declared.get(name))
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "special_tokens_map.json"])
+def test_small_file_is_the_declared_one(model: Loaded, name: str) -> None:
+    """Where the registry declares it: a model may have none."""
+    if name in model.model.files:
+        declared = read_recipe(model.key).files[name].content
+        check_value(model, name, content_of(model, name), declared)
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])
+def test_no_file_overrides_the_template(model: Loaded, name: str) -> None:
+    if (model.folder / name).exists():
+        fail(
+            f"{model.key}: {name} stands in the folder and overrides tokenizer_config.json's "
+            "template; likely cause: the folder was saved by another version of transformers"
+        )
 
 
 @pytest.mark.needs("chat")
 def test_template_is_the_declared_one(model: Loaded) -> None:
-    digest = sha256_text(model.auto.chat_template)
+    digest = sha256_text(model.auto.chat_template or "")
     check_value(model, "chat template's sha256", digest, model.model.tokenizer.template_sha256)

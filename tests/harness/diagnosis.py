@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from .bundle import folder_of, is_intact
+from .errors import Broken
 from .loading import Loaded
 from .options import versions
 from .tokenizer_file import file_pipeline, pipeline
@@ -20,8 +21,13 @@ def rerun() -> str:
 
 
 def fail(headline: str, *details: str, next_step: str = "") -> NoReturn:
-    """Fail the running test; the first line can be used alone, the last is what to type next."""
-    pytest.fail("\n".join([headline, *details, next_step or rerun()]), pytrace=False)
+    """Judge the running test broken; the first line can be used alone, the last is what to type."""
+    raise Broken("\n".join([headline, *details, next_step or rerun()]), pytrace=False)
+
+
+def fail_unjudged(headline: str, next_step: str = "") -> NoReturn:
+    """Fail the running test for want of evidence: no known failure excuses that."""
+    pytest.fail("\n".join([headline, next_step or rerun()]), pytrace=False)
 
 
 def replaced_parts(loaded: Loaded) -> list[str]:

@@ -1,5 +1,14 @@
-"""The one error that users of the harness see when files are missing."""
+"""What users of the harness see: missing files, and a broken contract."""
+
+import pytest
 
 
 class AssetError(RuntimeError):
     """A model's files cannot be had; the message is one sentence with the mend."""
+
+
+class Broken(pytest.fail.Exception):
+    """A judgement: a contract or a snapshot does not hold.
+
+    Only this can be a known failure; a plain `pytest.fail` says that nothing could be judged.
+    """

@@ -2,21 +2,20 @@
 
 import re
 import tomllib
-from collections.abc import Generator
 from dataclasses import dataclass as plain
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import pytest
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from .loading import Loaded
+from .errors import Broken
 from .models import FIXTURES, STRICT, DataError, parse
 from .reporting import RESULTS
-from .selection import distributed, is_complete
+from .selection import SUITES, distributed, is_complete
 
 KNOWN_FAILURES = FIXTURES / "known_failures.toml"
 Node = Annotated[str, Field(pattern=r"^test_")]
@@ -33,6 +32,7 @@ class KnownFailure:
     versions: Annotated[str, Field(min_length=1)]
     reason: str
     link: Link
+    suite: Literal["conformance", "quantized"] = "conformance"  # the folder the tests are in
 
     def in_force(self) -> bool:
         """Whether the installed package is of the named versions."""
@@ -82,13 +82,15 @@ def patterns(entries: list[KnownFailure]) -> list[Pattern]:
     ]
 
 
-def dead_lines(known: list[Pattern], names: set[str]) -> list[str]:
-    """A line for each node that matches no test."""
+def dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
+    """A line for each node that matches no test, of the folders that the run covers completely."""
+    suites = [suite.name for suite in SUITES if is_complete(config, suite)]
     return [
         f"fixtures/known_failures.toml: [{pattern.entry.id}] nodes: {pattern.node!r} matches no "
         "test; remove it or mend its spelling"
-        for pattern in known
-        if not any(pattern.regex.fullmatch(name) for name in names)
+        for pattern in config.stash[KNOWN]
+        if pattern.entry.suite in suites
+        and not any(pattern.regex.fullmatch(name) for name in names)
     ]
 
 
@@ -113,10 +115,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 entry = pattern.entry
                 reason = f"{entry.id}: {entry.reason} ({entry.link})"
                 # Only a judgement of ours is the known failure; any other exception is news.
-                mark = pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason=reason)
+                mark = pytest.mark.xfail(strict=True, raises=Broken, reason=reason)
                 item.add_marker(mark)
-    lines = dead_lines(config.stash[KNOWN], {item.name for item in items})
-    if lines and is_complete(config) and not distributed(config):
+    lines = dead_lines(config, {item.name for item in items})
+    if lines and not distributed(config):
         raise pytest.UsageError(lines[0])
 
 
@@ -125,23 +127,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Look for dead entries of a distributed run, whose tests are known by their reports alone."""
     config, results = session.config, session.config.stash[RESULTS]
     controller = distributed(config) and not hasattr(config, "workerinput")
-    if controller and is_complete(config) and results.whole() and session.exitstatus in (0, 1):
+    if controller and results.whole() and session.exitstatus in (0, 1):
         names = {node.partition("::")[2] for node in results.outcomes}
-        results.problems += dead_lines(config.stash[KNOWN], names)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Ask for the model's files while it is plain that nothing is judged yet."""
-    model = item.callspec.params.get("model") if hasattr(item, "callspec") else None
-    if isinstance(model, Loaded) and item.get_closest_marker("xfail"):
-        assert model.folder
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-    """A test that could not start, say for want of the model's files, is no known failure."""
-    report = yield
-    if call.when == "setup" and hasattr(report, "wasxfail") and call.excinfo:
-        report.outcome = "failed"
-        del report.wasxfail
-    return report
+        results.problems += dead_lines(config, names)

@@ -52,6 +52,7 @@ class TokenizerFacts:
     model_max_length: int
     padding_side: Literal["left", "right"]
     clean_up: bool  # clean_up_tokenization_spaces
+    truncation_side: Literal["left", "right"] = "right"
     bos: int | None = None
     eos: int | None = None
     pad: int | None = None
@@ -74,6 +75,9 @@ class Model:
     files: dict[str, PinnedFile]
     revision: Revision | None = None  # None: the model comes from a package, not from the hub
     default_system: str | None = None  # the system message a template adds by itself
+    turn: str | None = None  # how a template frames a message: its {role} and {content}
+    opening: str = ""  # what stands before the turns, with the system's message as {system}
+    trims_content: bool = False  # whether the template trims every message
     generation_prompt: str | None = None  # what add_generation_prompt appends
     conversation_end: str = ""  # what stands in its place without add_generation_prompt
     single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"

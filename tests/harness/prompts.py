@@ -5,6 +5,7 @@ from typing import Any
 
 from .cases import ChatCase
 from .loading import Loaded
+from .models import Model
 from .tokens import quote, rows
 
 Messages = Sequence[dict[str, Any]]
@@ -38,6 +39,30 @@ def render_ids(model: Loaded, chat: ChatCase) -> list[int]:
         [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **options(chat)
     )
     return list(batch["input_ids"])
+
+
+def can_be_framed(chat: ChatCase, key: str) -> bool:
+    """Whether the conversation is nothing but turns of text, which the model does not refuse."""
+    roles = ("system", "user", "assistant")
+    plain = all(
+        set(it) == {"role", "content"} and it["role"] in roles and isinstance(it["content"], str)
+        for it in chat.messages
+    )
+    asked = chat.tools or chat.template_kwargs or chat.continue_final_message
+    return plain and not asked and key not in chat.raises
+
+
+def framed(model: Model, messages: Messages) -> str:
+    """The prompt that the registry's facts make of turns of text, without a generation prompt."""
+    assert model.turn is not None, f"{model.key}: the registry declares no turn"
+    turns = [(it["role"], it["content"]) for it in messages]
+    if model.trims_content:
+        turns = [(role, content.strip()) for role, content in turns]
+    if model.default_system is not None and turns[0][0] != "system":
+        turns.insert(0, ("system", model.default_system))
+    system = turns.pop(0)[1] if model.opening and turns[0][0] == "system" else ""
+    written = [model.turn.format(role=role, content=content) for role, content in turns]
+    return "".join([model.opening.format(system=system), *written, model.conversation_end])
 
 
 def prompt_rows(model: Loaded, chat: ChatCase) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from syrupy.data import SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
-from .diagnosis import fail, likely_cause, unchanged
+from .diagnosis import fail, fail_unjudged, likely_cause, unchanged
 from .loading import Loaded
 from .models import DataError
 from .tokens import at, parting, side_by_side
@@ -138,10 +138,10 @@ def check_snapshot(
         return
     result = snapshot.executions[snapshot.num_executions - 1]
     if result.exception:
-        fail(f"{loaded.key} {case}: snapshot cannot be read: {result.exception}")
+        fail_unjudged(f"{loaded.key} {case}: snapshot cannot be read: {result.exception}")
     update = f"if intended: {update_command(Path(result.snapshot_location))}"
     if result.recalled_data is None:
-        fail(f"{loaded.key} {case}: no {kind} snapshot is recorded", next_step=update)
+        fail_unjudged(f"{loaded.key} {case}: no {kind} snapshot is recorded", update)
     old = str(result.recalled_data).split("\n")
     recorded = cached(Path(result.snapshot_location)).recorded
     position = parting(list(rows), old)

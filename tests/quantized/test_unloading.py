@@ -14,8 +14,11 @@ from tests.harness.quantized import Models
 def test_model_is_gone_once_unloaded(live: Live, models: Models) -> None:
     models.slot.unload()
     gc.collect()
-    with pytest.raises(RuntimeError, match="was unloaded"):
-        _ = live.model
+    if live.reference() is not None:
+        fail(
+            f"{live.title}: the unloaded model is still held, expected nothing to hold it; likely "
+            "cause: a cache of the library, or a test that kept it"
+        )
 
 
 @pytest.mark.devices("cuda")
