@@ -27,8 +27,8 @@ def test_tokenized_prompt_is_a_batch_encoding(model: Loaded) -> None:
     if ids is None or not all(isinstance(it, int) for it in ids):
         fail(
             f"{model.key}: apply_chat_template(tokenize=True, return_dict=True) gave "
-            f"{type(got).__name__} of {ids!r:.40}, expected one list of ids under input_ids; likely "
-            "cause: transformers changed what it returns"
+            f"{type(got).__name__} of {ids!r:.40}, expected one list of ids under input_ids; "
+            "likely cause: transformers changed what it returns"
         )
 
 

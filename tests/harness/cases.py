@@ -140,6 +140,8 @@ def read_topics(folder: Path, kind: type[Any]) -> dict[str, Any]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise DataError(f"{folder.name}/: there is no topic file")
+    if others := sorted(path.name for path in folder.iterdir() if path not in paths):
+        raise DataError(f"{folder.name}/{others[0]}: no topic file, which is named TOPIC.json")
     return {case.name: case for path in paths for case in read_topic(path, kind)}
 
 

@@ -124,6 +124,8 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
         raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
     if loose := [key for key, table in tables.items() if not isinstance(table, dict)]:
         raise DataError(f"{path.parent.name}/{path.name}: [{loose[0]}] must be a table")
+    if not tables:
+        raise DataError(f"{path.parent.name}/{path.name}: there is no model")
     return {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
 
 

@@ -1,9 +1,10 @@
 """The catalogue of planted faults: what `fixtures/faults/*.toml` says of each."""
 
 import tomllib
+from dataclasses import field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -13,8 +14,11 @@ from tests.harness.models import FIXTURES, STRICT, DataError, parse
 
 FAULTS = FIXTURES / "faults"
 SNAPSHOTS, HASHES = "snapshots", "test_files_are_the_pinned_ones"
+MACHINERY = "machinery"  # the area whose faults are planted in a copy of the project
 QUANTISED = ("generation", "quantised")  # areas whose faults only a loaded model shows
-Operation = Literal["set", "null", "delete", "insert", "swap", "replace", "write", "remove"]
+Operation = Annotated[
+    str, Field(pattern=r"^(set|null|delete|insert|swap|replace|write|append|remove)$")
+]
 Link = Annotated[str, Field(pattern=r"^(own|https://github\.com/[\w./-]+/(issues|pull)/\d+)$")]
 Test = Annotated[str, Field(pattern=r"^test_[a-z0-9_]+$")]
 
@@ -23,9 +27,9 @@ Test = Annotated[str, Field(pattern=r"^test_[a-z0-9_]+$")]
 class Edit:
     """One change of a file: of the JSON value at `path`, or of its whole text without a path.
 
-    set, insert (before a list's place) and write (a new file) take a value; replace [old, new]
-    text; swap two keys or places of what stands at the path; null, delete and remove (the file)
-    none.
+    set, insert (before a list's place), write (the file) and append (to it) take a value;
+    replace [old, new] text; swap two keys or places of what stands at the path; null, delete and
+    remove (the file) none.
     """
 
     file: str
@@ -54,6 +58,8 @@ class Fault:
     link: Link = "own"
     edits: tuple[Edit, ...] = ()
     patch: str | None = None
+    given: dict[str, Any] = field(default_factory=dict)  # its arguments
+    trained: bool = False  # whether a model is loaded as it is, and not a small one
     beside: tuple[str, ...] = ()  # further models of the run
     options: tuple[str, ...] = ()  # of pytest
     code: int = 1  # how the run must end

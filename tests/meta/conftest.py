@@ -48,6 +48,18 @@ def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
     return Run(done.returncode, done.stdout)
 
 
+def copy_project(copy: Path) -> Path:
+    """Copy what a run needs."""
+    for part in PARTS:
+        source = PROJECT / part
+        if source.is_dir():
+            shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            copy.mkdir(exist_ok=True)
+            shutil.copy(source, copy / part)
+    return copy
+
+
 @pytest.fixture(scope="session")
 def bundle() -> dict[str, Path]:
     """The folder of every model's files by key, built if need be."""
@@ -57,15 +69,7 @@ def bundle() -> dict[str, Path]:
 @pytest.fixture
 def project(tmp_path: Path, bundle: dict[str, Path]) -> Path:
     """A copy of the project to do harm to; the bundle is warm."""
-    copy = tmp_path / "project"
-    for part in PARTS:
-        source = PROJECT / part
-        if source.is_dir():
-            shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            copy.mkdir(exist_ok=True)
-            shutil.copy(source, copy / part)
-    return copy
+    return copy_project(tmp_path / "project")
 
 
 @pytest.fixture

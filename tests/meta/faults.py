@@ -22,20 +22,31 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 from tests.harness.bundle import bundle
 from tests.harness.models import DataError, registry
 from tests.harness.tokenizer_file import file_of
 
-from .catalogue import Fault, catalogue
+from .catalogue import QUANTISED, Fault, catalogue
 from .planting import Verdict, run_suite
 
+# What loading a quantised model imports.
+HEAVY = (
+    "bitsandbytes",
+    "transformers.integrations.bitsandbytes",
+    "transformers.models.llama.modeling_llama",
+    "transformers.quantizers.auto",
+)
 LIMIT = 300  # seconds a fault's run may take
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def warm(keys: Iterable[str]) -> dict[str, Path]:
-    """The models' folders, each loaded once, so that children inherit what loading imports."""
+def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
+    """The models' folders, each loaded once, so that children inherit what that imports.
+
+    `loading` says that models will be loaded, too; nothing is computed, which would start threads.
+    """
     from transformers import AutoTokenizer
 
     folders = bundle(
@@ -44,9 +55,12 @@ def warm(keys: Iterable[str]) -> dict[str, Path]:
     for folder in folders.values():
         AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         file = file_of(folder / "tokenizer.json")
-        assert file.tokenizer and file.content and file.vocabulary_sha256
-    for path in sorted((PROJECT / "tests" / "conformance").glob("*.py")):
-        import_module(f"tests.conformance.{path.stem}")
+        assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
+    suites = ["conformance", *(["quantized"] if loading else [])]
+    for path in [it for suite in suites for it in (PROJECT / "tests" / suite).glob("*.py")]:
+        import_module(f"tests.{path.parent.name}.{path.stem}")
+    for name in HEAVY if loading else ():
+        import_module(name)
     gc.freeze()  # no collection shall touch, and so copy, what all children share
     return folders
 
@@ -84,7 +98,8 @@ def collected(fault: Fault, folder: Path, status: int) -> Verdict:
 def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
     """Plant the faults in processes of their own, `jobs` at a time, as they finish."""
     waiting = list(faults)
-    sources = warm(key for fault in waiting for key in (fault.model, *fault.beside))
+    keys = [key for fault in waiting for key in (fault.model, *fault.beside)]
+    sources = warm(keys, any(fault.area in QUANTISED for fault in waiting))
     running: dict[int, tuple[Fault, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
         while waiting or running:
@@ -112,6 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--area", action="append", help="only the faults planted there")
     parser.add_argument("--only", action="append", metavar="ID", help="only this fault")
     parser.add_argument("--json", type=Path, help="write the verdicts there")
+    parser.add_argument("--readme", action="store_true", help="print the table, plant nothing")
     options = parser.parse_args(arguments)
     try:
         known = catalogue()
@@ -123,6 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
         if (not options.area or fault.area in options.area)
         and (not options.only or fault.id in options.only)
     ]
+    if options.readme:
+        print("\n".join(table(faults, {fault.id for fault in faults})))
+        return 0
     os.chdir(PROJECT)
     start, verdicts = time.monotonic(), []
     for verdict in plant_all(faults):
@@ -130,6 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
         for line in verdict.wrong:
             print(f"{verdict.id}: {line}")
         print(f"  [{len(verdicts)}/{len(faults)}] {verdict.id} {verdict.seconds} s", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(verdict) for verdict in verdicts]))
     killed = {verdict.id for verdict in verdicts if not verdict.wrong}
     print("\n".join(table(faults, killed)))
     print(f"{len(killed)} of {len(faults)} killed in {time.monotonic() - start:.0f} s")

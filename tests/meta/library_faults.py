@@ -31,20 +31,32 @@ def after_loading(change: Callable[[Any], None]) -> None:
     AutoTokenizer.from_pretrained = faulty
 
 
-def with_default(kind: type, name: str, **defaults: Any) -> None:
-    """Move defaults of a method; arguments that are given still count."""
-    wrap(kind, name, lambda method: lambda *args, **given: method(*args, **defaults | given))
+def kind_of(method: str) -> type:
+    """The class that defines a method of tokenizers."""
+    return Base if method == "apply_chat_template" else Fast
 
 
-def without(kind: type, name: str, *keywords: str) -> None:
-    """Swallow keyword arguments of a method."""
+def swallowed(method: str, keyword: str) -> None:
+    """A keyword argument without effect."""
 
-    def wrapper(method: Wrapped) -> Wrapped:
-        return lambda *args, **given: method(
-            *args, **{word: value for word, value in given.items() if word not in keywords}
+    def wrapper(right: Wrapped) -> Wrapped:
+        return lambda *args, **given: right(
+            *args, **{word: value for word, value in given.items() if word != keyword}
         )
 
-    wrap(kind, name, wrapper)
+    wrap(kind_of(method), method, wrapper)
+
+
+def overruled(method: str, **values: Any) -> None:
+    """Values that win over what is asked for, as a moved default does over nothing."""
+    wrap(
+        kind_of(method), method, lambda right: lambda *args, **given: right(*args, **given | values)
+    )
+
+
+def setting_moved(name: str, value: Any) -> None:
+    """A default of the library that wins over the file."""
+    after_loading(lambda it: setattr(it, name, value))
 
 
 def changing(kind: type, name: str, change: Callable[[Any], Any]) -> None:
@@ -102,38 +114,6 @@ def flags_lost_while_loading() -> None:
     )
 
 
-def padding_side_moved() -> None:
-    """Another default of the library wins over the file."""
-    after_loading(lambda it: setattr(it, "padding_side", "right"))
-
-
-def truncation_side_moved() -> None:
-    """Another default of the library."""
-    after_loading(lambda it: setattr(it, "truncation_side", "left"))
-
-
-def clean_up_moved() -> None:
-    """The default of older versions, where the file says nothing else."""
-    after_loading(lambda it: setattr(it, "clean_up_tokenization_spaces", True))
-
-
-def max_length_moved() -> None:
-    """A limit that is derived otherwise."""
-    after_loading(lambda it: setattr(it, "model_max_length", 512))
-
-
-def template_replaced_while_loading() -> None:
-    """A default template wins over the file's."""
-    template = "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"
-    after_loading(lambda it: setattr(it, "chat_template", template))
-
-
-def special_tokens_left_out() -> None:
-    """A moved default: encode without special tokens."""
-    with_default(Fast, "_encode_plus", add_special_tokens=False)
-    without(Fast, "_encode_plus", "add_special_tokens")
-
-
 def decode_cleans_up() -> None:
     """As decode did where the file says clean_up_tokenization_spaces = true."""
     changing(Fast, "_decode", lambda text: text.replace(" !=", "!=").replace(" .", "."))
@@ -142,17 +122,6 @@ def decode_cleans_up() -> None:
 def decode_strips() -> None:
     """A decode that trims the text."""
     changing(Fast, "_decode", lambda text: text.strip())
-
-
-def decode_skips_special_tokens() -> None:
-    """A moved default of decode."""
-    with_default(Fast, "_decode", skip_special_tokens=True)
-    without(Fast, "_decode", "skip_special_tokens")
-
-
-def skip_special_tokens_swallowed() -> None:
-    """decode no longer leaves special tokens out."""
-    without(Fast, "_decode", "skip_special_tokens")
 
 
 def encoding_edited(change: Callable[[Any], None]) -> None:
@@ -238,40 +207,6 @@ def truncation_cuts_the_other_end() -> None:
     wrap(Fast, "_encode_plus", wrapper)
 
 
-def truncation_swallowed() -> None:
-    """truncation=True without effect."""
-    from transformers.tokenization_utils_base import TruncationStrategy
-
-    wrap(
-        Fast,
-        "_encode_plus",
-        lambda method: (
-            lambda *args, **given: method(
-                *args, **given | {"truncation_strategy": TruncationStrategy.DO_NOT_TRUNCATE}
-            )
-        ),
-    )
-
-
-def padding_side_swallowed() -> None:
-    """Pads always on the right."""
-    wrap(
-        Fast,
-        "_encode_plus",
-        lambda method: lambda *args, **given: method(*args, **given | {"padding_side": "right"}),
-    )
-
-
-def offsets_argument_swallowed() -> None:
-    """return_offsets_mapping without effect."""
-    without(Fast, "_encode_plus", "return_offsets_mapping")
-
-
-def mask_argument_swallowed() -> None:
-    """return_attention_mask without effect."""
-    without(Fast, "_encode_plus", "return_attention_mask")
-
-
 def chat_returns_bare_ids() -> None:
     """As before 5.0: a list where a BatchEncoding is asked for."""
     changing(Base, "apply_chat_template", lambda it: it if isinstance(it, str) else it["input_ids"])
@@ -297,41 +232,6 @@ def chat_adds_special_tokens() -> None:
         return result
 
     changing(Base, "apply_chat_template", double)
-
-
-def generation_prompt_swallowed() -> None:
-    """add_generation_prompt without effect."""
-    without(Base, "apply_chat_template", "add_generation_prompt")
-
-
-def continue_final_message_swallowed() -> None:
-    """As in 4.44: taken for a variable of the template."""
-    without(Base, "apply_chat_template", "continue_final_message")
-
-
-def template_argument_swallowed() -> None:
-    """chat_template without effect."""
-    without(Base, "apply_chat_template", "chat_template")
-
-
-def tools_swallowed() -> None:
-    """tools without effect."""
-    without(Base, "apply_chat_template", "tools")
-
-
-def date_string_swallowed() -> None:
-    """Variables of the template that are not handed on."""
-    without(Base, "apply_chat_template", "date_string")
-
-
-def sanitizing_swallowed() -> None:
-    """sanitize_control_tokens without effect: text of a user becomes a control token."""
-    without(Base, "apply_chat_template", "sanitize_control_tokens")
-
-
-def sanitizing_always() -> None:
-    """A moved default: what somebody typed is always made harmless."""
-    with_default(Base, "apply_chat_template", sanitize_control_tokens=True)
 
 
 def rendered_text_trimmed() -> None:
@@ -368,3 +268,25 @@ def stream_cleans_up() -> None:
 
     assert stream is not Faulty
     decoders.DecodeStream = Faulty
+
+
+def chat_loses_the_last_id() -> None:
+    """One id less than the text has."""
+
+    def cut(result: Any) -> Any:
+        if not isinstance(result, str):
+            result["input_ids"] = result["input_ids"][:-1]
+        return result
+
+    changing(Base, "apply_chat_template", cut)
+
+
+def first_tokenizer_again() -> None:
+    """A cache of the library that does not look at the folder."""
+    load, kept = AutoTokenizer.from_pretrained, []
+
+    def faulty(*args: Any, **given: Any) -> Any:
+        kept.append(load(*args, **given))
+        return kept[0]
+
+    AutoTokenizer.from_pretrained = faulty

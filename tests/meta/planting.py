@@ -13,7 +13,9 @@ from tests.harness.errors import Broken
 from tests.harness.reporting import place_of
 
 from . import library_faults, quantised_faults
-from .catalogue import HASHES, QUANTISED, SNAPSHOTS, Edit, Fault
+from .catalogue import HASHES, MACHINERY, QUANTISED, SNAPSHOTS, Edit, Fault
+from .conftest import copy_project, run_pytest
+from .test_snapshot_safety import shrink
 
 # Half of this test is another process, in which nothing is planted.
 NEW_PROCESS = "tests/quantized/test_generation.py::test_greedy_answers_repeat_in_a_new_process"
@@ -23,6 +25,7 @@ PLUGINS = (
     "logging",
     "anyio",
     "terminal",
+    "faulthandler",
     "xdist",
     "xdist.looponfail",
     "benchmark",
@@ -61,6 +64,10 @@ class Recorder:
 
     lines: dict[str, str] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Let tracebacks be short: pytest's own show every argument, vocabularies and all."""
+        config.option.tbstyle = "native"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the first line of a failed test, setup or teardown."""
@@ -119,8 +126,8 @@ def make(edit: Edit, folder: Path) -> None:
     """Make one edit in a folder; a file may be a link, so it is written anew."""
     path = folder / edit.file
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if edit.op == "write":
-        new = edit.value
+    if edit.op in ("write", "append"):
+        new = (text if edit.op == "append" else "") + edit.value
     elif edit.path:
         content = json.loads(text)
         before = json.dumps(content, ensure_ascii=False)
@@ -157,8 +164,22 @@ def judge(fault: Fault, code: int, red: list[Red]) -> list[str]:
     return wrong
 
 
+def run_machinery(fault: Fault, folder: Path) -> list[str]:
+    """Run a small copy of the project with the planted fault, as a process of its own."""
+    project = shrink(copy_project(folder / "project"))
+    for edit in fault.edits:
+        make(edit, project)
+    run = run_pytest("-q", *fault.options, cwd=project, CUDA_VISIBLE_DEVICES="")
+    wrong = [] if run.code == fault.code else [f"exit code {run.code}, expected {fault.code}"]
+    if not any(line.startswith(fault.says) for line in run.out.splitlines()):
+        wrong += [f"no line begins with {fault.says!r}", *run.out.splitlines()[-12:]]
+    return wrong
+
+
 def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
     """Run the real suite on the planted fault in this process; what is wrong with the kill."""
+    if fault.area == MACHINERY:
+        return run_machinery(fault, folder)
     options = [*QUICK, "--models", ",".join((fault.model, *fault.beside)), *fault.options]
     if fault.edits:
         copy = folder / fault.model
@@ -170,10 +191,14 @@ def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
     tests = "tests/conformance"
     if fault.area in QUANTISED:
         module, tests = quantised_faults, "tests/quantized"
-        quantised_faults.shrink_model()
-        options += ["-m", "not gpu", "--weights", f"{fault.model}=dummy", "--deselect", NEW_PROCESS]
+        options += ["-m", "not gpu"]
+        if not fault.trained:
+            quantised_faults.shrink_model()
+            options += ["--weights", f"{fault.model}=dummy"]
+        if not NEW_PROCESS.endswith(f"::{fault.red}"):
+            options += ["--deselect", NEW_PROCESS]
     if fault.patch:
-        getattr(module, fault.patch)()
+        getattr(module, fault.patch)(**fault.given)
     recorder = Recorder()
     code = pytest.main([tests, *options], plugins=[recorder])
     return judge(fault, int(code), recorder.red())

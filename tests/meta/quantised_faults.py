@@ -5,9 +5,13 @@ on SmolLM2 with two narrow layers, random values and a head of its own, so that 
 seconds; what needs trained values is left to the full model.
 """
 
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tests.harness.models import registry
@@ -42,33 +46,8 @@ def task_changed(**changes: Any) -> None:
     BitsAndBytesConfig.__init__ = faulty
 
 
-def double_quantisation_off() -> None:
-    task_changed(bnb_4bit_use_double_quant=False)
-
-
-def fp4() -> None:
-    task_changed(bnb_4bit_quant_type="fp4")
-
-
-def compute_dtype() -> None:
-    task_changed(bnb_4bit_compute_dtype="float16")
-
-
-def k_proj_left_out() -> None:
-    task_changed(llm_int8_skip_modules=["lm_head", "model.layers.1.self_attn.k_proj"])
-
-
-def head_quantised() -> None:
-    task_changed(llm_int8_skip_modules=["no such layer"])
-
-
-def eight_bits() -> None:
-    """load_in_4bit is read as load_in_8bit."""
-    task_changed(load_in_4bit=False, load_in_8bit=True)
-
-
 def blocks_of_128() -> None:
-    """bitsandbytes' own default of other devices."""
+    """Blocks as bitsandbytes has them on other devices."""
     from bitsandbytes import functional
 
     right = functional.quantize_4bit
@@ -136,46 +115,26 @@ def load_says_something() -> None:
     after_model_load(lambda model: say("this way of loading is deprecated"))
 
 
-def checkpoint_changed(change: Callable[[dict[str, Any]], None]) -> None:
-    """Load a checkpoint whose tensors were changed on disk."""
+def checkpoint_changed(drop: str = "", add: str = "") -> None:
+    """Load a checkpoint in which a tensor is missing, or one too many."""
+    import torch
+
     from tests.harness import weights
 
     made = weights.dummy
 
     def faulty(model: Any, device: str, folder: Path, progress: Any) -> Path:
-        import shutil
-        import tempfile
-
         from safetensors.torch import load_file, save_file
 
-        harmed = Path(
-            shutil.copytree(
-                made(model, device, folder, progress), tempfile.mkdtemp(), dirs_exist_ok=True
-            )
-        )
-        path = harmed / "model.safetensors"
-        tensors = load_file(path)
-        change(tensors)
-        save_file(tensors, path, metadata={"format": "pt"})
+        source = made(model, device, folder, progress)
+        harmed = Path(shutil.copytree(source, tempfile.mkdtemp(), dirs_exist_ok=True))
+        tensors = load_file(harmed / "model.safetensors")
+        tensors.pop(drop, None)
+        tensors |= {add: torch.zeros(4)} if add else {}
+        save_file(tensors, harmed / "model.safetensors", metadata={"format": "pt"})
         return harmed
 
     weights.dummy = faulty
-
-
-def norm_missing() -> None:
-    checkpoint_changed(lambda tensors: tensors.pop("model.norm.weight"))
-
-
-def tensor_too_many() -> None:
-    import torch
-
-    checkpoint_changed(lambda it: it.update({"model.layers.0.extra.weight": torch.zeros(4)}))
-
-
-def tensor_of_another_shape() -> None:
-    import torch
-
-    checkpoint_changed(lambda it: it.update({"model.norm.weight": torch.ones(64)}))
 
 
 def quantising_is_random() -> None:
@@ -193,7 +152,7 @@ def quantising_is_random() -> None:
 
 
 def saved_otherwise() -> None:
-    """A saved checkpoint whose last byte is another."""
+    """A saved checkpoint with one bit changed, in the middle of its weights."""
     from transformers import PreTrainedModel
 
     save = PreTrainedModel.save_pretrained
@@ -202,12 +161,15 @@ def saved_otherwise() -> None:
         save(self, folder, *args, **given)
         for path in Path(folder).glob("*.safetensors"):
             content = path.read_bytes()
-            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            middle = len(content) // 2
+            path.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
 
     PreTrainedModel.save_pretrained = faulty
 
 
-def forward_changed(change: Callable[[dict[str, Any]], None], noise: float = 0.0) -> None:
+def forward_changed(noise: float = 0.0, unset: str = "") -> None:
     """Change what the model's forward is given, or add noise to its logits."""
     import torch
     from transformers import LlamaForCausalLM
@@ -215,8 +177,7 @@ def forward_changed(change: Callable[[dict[str, Any]], None], noise: float = 0.0
     forward = LlamaForCausalLM.forward
 
     def faulty(self: Any, *args: Any, **given: Any) -> Any:
-        change(given)
-        output = forward(self, *args, **given)
+        output = forward(self, *args, **given | ({unset: None} if unset else {}))
         if noise:
             output.logits += noise * torch.rand_like(output.logits)
         return output
@@ -224,24 +185,14 @@ def forward_changed(change: Callable[[dict[str, Any]], None], noise: float = 0.0
     LlamaForCausalLM.forward = faulty
 
 
-def logits_are_random() -> None:
-    """A kernel that is not repeatable."""
-    forward_changed(lambda given: None, noise=0.01)
-
-
-def mask_not_honoured() -> None:
-    """The attention mask does not reach the layers: pads are read."""
-    forward_changed(lambda given: given.update(attention_mask=None))
-
-
-def generate_changed(**changes: Any) -> None:
-    """generate with arguments that nobody gave."""
+def generate_changed(unset: str = "", **changes: Any) -> None:
+    """A call of generate with arguments that nobody gave."""
     from transformers import GenerationMixin
 
     right = GenerationMixin.generate
 
     def faulty(self: Any, *args: Any, **given: Any) -> Any:
-        return right(self, *args, **given | changes)
+        return right(self, *args, **given | changes | ({unset: None} if unset else {}))
 
     GenerationMixin.generate = faulty
 
@@ -258,51 +209,13 @@ def answer_changed(change: Callable[[Any], Any]) -> None:
     GenerationMixin.generate = faulty
 
 
-def sampling_switched_on() -> None:
-    generate_changed(do_sample=True)
-
-
-def penalty_by_default() -> None:
-    generate_changed(repetition_penalty=1.3)
-
-
-def five_tokens() -> None:
-    generate_changed(max_new_tokens=5)
-
-
-def limit_of_time() -> None:
-    generate_changed(max_time=60.0)
-
-
-def limit_of_length() -> None:
-    """An implicit max_length beside the budget."""
-    generate_changed(max_length=400)
-
-
-def pad_of_another_token() -> None:
-    generate_changed(pad_token_id=0)
-
-
-def two_rows() -> None:
-    generate_changed(num_return_sequences=2, do_sample=True)
-
-
-def eos_never() -> None:
-    generate_changed(eos_token_id=None)
-
-
 def prompt_cut_off() -> None:
     """Only the new tokens come back, as pipelines do."""
     answer_changed(lambda output: output[:, 1:])
 
 
-def mask_dropped() -> None:
-    """generate makes a mask of its own, of ones."""
-    generate_changed(attention_mask=None)
-
-
 def seed_inside() -> None:
-    """generate seeds itself: every seed gives the same answer."""
+    """A generate that seeds itself: every seed gives the same answer."""
     from transformers import GenerationMixin, set_seed
 
     right = GenerationMixin.generate
@@ -315,7 +228,7 @@ def seed_inside() -> None:
 
 
 def seed_lost() -> None:
-    """generate draws from a source that no seed reaches."""
+    """A generate that draws from a source that no seed reaches."""
     from transformers import GenerationMixin
 
     right = GenerationMixin.generate
@@ -354,3 +267,19 @@ def rows_of_a_greedy_call_not_checked() -> None:
         return right(self, *args, **given)
 
     GenerationMixin.generate = faulty
+
+
+def prompt_echoed() -> None:
+    """The reply is decoded with the question in front."""
+    from tests.harness import generation
+
+    decoded = generation.decoded
+    question = "How much does this cost to the nearest dollar?"
+    generation.decoded = lambda *args: question + decoded(*args)
+
+
+def code_from_the_hub() -> None:
+    """A module of a repository was imported while loading."""
+    after_model_load(
+        lambda _: sys.modules.update({"transformers_modules.planted": ModuleType("planted")})
+    )

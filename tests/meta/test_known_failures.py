@@ -23,9 +23,10 @@ GOOD = {
 }
 # Test name -> (body, versions it is declared to fail under, outcome).
 PLANTED = {
-    "fails": ("pytest.fail('as declared')", ">=1", "XFAIL"),
-    "fails_in_older_versions": ("pytest.fail('new')", "<1", "FAILED"),
-    "fails_in_newer_versions": ("pytest.fail('new')", ">=9999", "FAILED"),
+    "fails": ("fail('as declared')", ">=1", "XFAIL"),
+    "fails_unjudged": ("pytest.fail('no judgement of ours')", ">=1", "FAILED"),
+    "fails_in_older_versions": ("fail('new')", "<1", "FAILED"),
+    "fails_in_newer_versions": ("fail('new')", ">=9999", "FAILED"),
     "passes": ("pass", ">=1", "FAILED"),
     "passes_in_other_versions": ("pass", "<1", "PASSED"),
     "breaks": ("raise RuntimeError('no judgement of ours')", ">=1", "FAILED"),
@@ -36,6 +37,8 @@ PLANTED = {
 }
 FIXTURES = """
 import pytest
+
+from tests.harness.diagnosis import fail
 
 @pytest.fixture
 def fixture_fails():
@@ -107,14 +110,14 @@ def test_missing_files_are_no_known_failure(project: Path) -> None:
     node = "tests/conformance/test_tokens.py::test_ids_are_the_files[phi3-plain.empty]"
     run = run_pytest(node, cwd=project, MODEL_CONFORMANCE_CACHE=os.devnull + "/no_folder")
     assert run.code == 1
-    assert "the bundle cannot be built" in run.line("ERROR tests")
+    assert "the bundle cannot be built" in run.line("FAILED tests")
 
 
 def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> None:
     (project / PLANT).write_text(
-        "import pytest\n"
+        "import pytest\nfrom tests.harness.diagnosis import fail\n"
         "@pytest.mark.parametrize('case', ['a.b', 'a-b', 'ab'])\n"
-        "def test_plant(case): pytest.fail('planted')\n"
+        "def test_plant(case): fail('planted')\n"
     )
     add(project, entry(nodes='["test_*[a.b]"]'))
     run = run_pytest("-v", PLANT, cwd=project)
@@ -134,6 +137,14 @@ def test_node_without_a_test_is_an_error_of_a_complete_run(project: Path) -> Non
     run = run_pytest("-n", "2", cwd=project)
     assert run.code == 1
     assert run.line(DATA).startswith(said)
+
+
+def test_entry_of_a_folder_that_does_not_run_is_not_dead(project: Path) -> None:
+    add(project, entry(nodes='["test_*[smollm2-gone]"]', suite='"quantized"'))
+    assert run_pytest("tests/conformance", "--collect-only", cwd=project).code == 0
+    run = run_pytest("--collect-only", cwd=project)
+    assert run.code == 4
+    assert "'test_*[smollm2-gone]' matches no test" in run.line(DATA)
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "distributed"])
