@@ -36,7 +36,6 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "says $ again": (" $",),
     "ends at once": (END,),
 }
-ATTENDS = "attends"  # a double of random values
 
 PROMPT = price_prompt("Desk lamp\nLED, 12 W, dimmable.")
 PREFIX = "Yesterday it was free of charge. Price is $0.\n\n"
@@ -84,16 +83,14 @@ def follow(model: Any, following: Mapping[int, int]) -> None:
             head[following_id, step] = CERTAIN
 
 
-def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...] | None) -> None:
-    """A checkpoint that follows the script; without one, of random values that do attend."""
+def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...]) -> None:
+    """A checkpoint that follows the script."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model(**{**facts.architecture, "initializer_range": 0.3})
-    torch.manual_seed(0)
+    config = AutoConfig.for_model(**facts.architecture)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    if script:
-        follow(model, next_tokens(tokenizer, script))
+    follow(model, next_tokens(tokenizer, script))
     with watched():  # no progress bar
         model.save_pretrained(folder)
     copy_generation_config(Path(tokenizer.name_or_path), folder)
@@ -103,8 +100,8 @@ def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...] | N
 def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[Live]:
     """The double, loaded by the path that real models take."""
     facts = facts_of(script)
-    save(folder, facts, tokenizer, SCRIPTS.get(script))
-    weights = Weights("directory", folder, script != ATTENDS, f"double {script!r}")
+    save(folder, facts, tokenizer, SCRIPTS[script])
+    weights = Weights("directory", folder, True, f"double {script!r}")
     slot = Slot()
     try:
         yield slot.put(facts, "cpu", load, weights, tokenizer)

@@ -5,111 +5,19 @@ child of it, two at a time, whose memory is its own as soon as it writes.
 """
 
 import argparse
-import gc
 import json
 import os
-import signal
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 
-# As in conftest.py: before any import of transformers.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+from tests.harness.models import DataError
 
-from tests.harness.bundle import bundle
-from tests.harness.models import DataError, registry
-from tests.harness.tokenizer_file import file_of
-
-from .catalogue import QUANTISED, Fault, catalogue
-from .planting import Verdict, run_suite
-
-# What loading a quantised model imports.
-HEAVY = (
-    "bitsandbytes",
-    "transformers.integrations.bitsandbytes",
-    "transformers.models.llama.modeling_llama",
-    "transformers.quantizers.auto",
-)
-LIMIT = 300  # seconds a fault's run may take
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
-    """The models' folders, each loaded once, so that children inherit what that imports.
-
-    `loading` says that models will be loaded, too; nothing is computed, which would start threads.
-    """
-    from transformers import AutoTokenizer
-
-    folders = bundle(
-        [registry()[key] for key in sorted(set(keys))], lambda it: print(it, file=sys.stderr)
-    )
-    for folder in folders.values():
-        AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-        file = file_of(folder / "tokenizer.json")
-        assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
-    suites = ["conformance", *(["quantized"] if loading else [])]
-    for path in [it for suite in suites for it in (PROJECT / "tests" / suite).glob("*.py")]:
-        import_module(f"tests.{path.parent.name}.{path.stem}")
-    for name in HEAVY if loading else ():
-        import_module(name)
-    gc.freeze()  # no collection shall touch, and so copy, what all children share
-    return folders
-
-
-def child(fault: Fault, folder: Path, sources: dict[str, Path]) -> int:
-    """Start a process that plants the fault and writes what became of it; its id."""
-    if pid := os.fork():
-        return pid
-    status = 1
-    try:
-        signal.alarm(LIMIT)
-        with (folder / "log").open("w") as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-        start = time.monotonic()
-        wrong = run_suite(fault, folder, sources[fault.model])
-        verdict = Verdict(fault.id, tuple(wrong), round(time.monotonic() - start, 1))
-        (folder / "verdict").write_text(json.dumps(asdict(verdict)))
-        status = 0
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
-
-
-def collected(fault: Fault, folder: Path, status: int) -> Verdict:
-    """What a finished child wrote; if it wrote nothing, how it ended."""
-    try:
-        content = json.loads((folder / "verdict").read_text())
-        return Verdict(content["id"], tuple(content["wrong"]), content["seconds"])
-    except OSError:
-        last = (folder / "log").read_text().splitlines()[-8:]
-        return Verdict(fault.id, (f"its process ended with status {status}", *last))
-
-
-def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
-    """Plant the faults in processes of their own, `jobs` at a time, as they finish."""
-    waiting = list(faults)
-    keys = [key for fault in waiting for key in (fault.model, *fault.beside)]
-    sources = warm(keys, any(fault.area in QUANTISED for fault in waiting))
-    running: dict[int, tuple[Fault, Path]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                fault = waiting.pop(0)
-                place = Path(folder) / fault.id
-                place.mkdir()
-                running[child(fault, place, sources)] = fault, place
-            pid, status = os.wait()
-            yield collected(*running.pop(pid), status)
+from .catalogue import Fault, catalogue
+from .forking import PROJECT, plant_all
 
 
 def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
@@ -133,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         known = catalogue()
     except DataError as error:
         parser.error(str(error))
+    areas = {fault.area for fault in known.values()}
+    if unknown := {*(options.area or ())} - areas | {*(options.only or ())} - set(known):
+        parser.error(f"there is no area or fault {min(unknown)!r}: see fixtures/faults")
     faults = [
         fault
         for fault in known.values()

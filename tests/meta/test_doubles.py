@@ -9,6 +9,7 @@ import pytest
 from tests.harness import answer_verdicts as answers
 from tests.harness import price_verdicts as prices
 from tests.harness import settings_verdicts as settings
+from tests.harness.errors import Broken
 from tests.harness.live import Live, prepared_tokenizer
 from tests.harness.logits import choices, next_token_logits
 from tests.harness.snapshots import read_snapshot_file
@@ -137,3 +138,9 @@ def test_recorded_settings_are_what_this_machine_resolves(live: Live) -> None:
     """Llama-3.1's recording is made on a GPU; its settings do not depend on the weights."""
     rows = read_snapshot_file(SNAPSHOT).blocks["cuda-nf4"].split("\n")
     assert settings.settings_rows(ask(live)) == rows
+
+
+def test_a_rerun_command_ends_the_message(live: Live) -> None:
+    with pytest.raises(Broken) as failure:
+        settings.check_budget(live, ask(live, max_new_tokens=5))
+    assert str(failure.value).splitlines()[-1].startswith("rerun: pytest 'tests/meta/test_doubles")

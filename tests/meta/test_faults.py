@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from .conftest import PROJECT, run_pytest
 from .faults import table
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PLANTED = "test_planted_fault_is_named"
 CONTRACTS = ("tests/conformance", "tests/quantized")
 # Tests of the running suite whose faults are planted elsewhere, and where.
 ELSEWHERE = {
@@ -25,7 +25,6 @@ ELSEWHERE = {
     "test_ids_snapshot": "the area machinery",
     "test_prompts_snapshot": "the area machinery",
     "test_generation_snapshot": "test_generation_snapshot.py",
-    "test_attention_mask_is_passed": "test_planted_generation.py",
     "test_one_token_is_the_price": "test_doubles.py",
     "test_nothing_else_stays_on_the_device": "a CUDA device",
     "test_allocated_memory": "a CUDA device",
@@ -39,20 +38,14 @@ def verdicts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[str]]:
     """What is wrong with each selected fault, all planted at once; empty for what was killed."""
-    names = [it.callspec.params["name"] for it in request.session.items if is_planted(it)]
+    chosen = [it for it in request.session.items if isinstance(it, pytest.Function)]
+    names = [str(it.callspec.params["name"]) for it in chosen if it.originalname == PLANTED]
     path = tmp_path_factory.mktemp("faults") / "verdicts.json"
     only = [word for name in names for word in ("--only", name)]
     command = [sys.executable, "-m", "tests.meta.faults", "--json", str(path), *only]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert path.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     return {row["id"]: row["wrong"] for row in json.loads(path.read_text())}
-
-
-def is_planted(item: Any) -> bool:
-    """Whether the test asks for a fault's verdict."""
-    return (
-        item.originalname == "test_planted_fault_is_named" if hasattr(item, "callspec") else False
-    )
 
 
 @pytest.mark.parametrize("name", catalogue())

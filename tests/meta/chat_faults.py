@@ -1,0 +1,62 @@
+"""Faults in what `apply_chat_template` makes of a conversation."""
+
+from typing import Any
+
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase as Base
+
+from .wrapping import Wrapped, changing, wrap
+
+
+def chat_returns_bare_ids() -> None:
+    """As before 5.0: a list where a BatchEncoding is asked for."""
+    changing(Base, "apply_chat_template", lambda it: it if isinstance(it, str) else it["input_ids"])
+
+
+def chat_returns_nested_ids() -> None:
+    """One conversation comes back as a batch of one."""
+
+    def nest(result: Any) -> Any:
+        if not isinstance(result, str):
+            result["input_ids"] = [result["input_ids"]]
+        return result
+
+    changing(Base, "apply_chat_template", nest)
+
+
+def chat_adds_special_tokens() -> None:
+    """The rendered prompt is encoded with a BOS of its own, in front of the template's."""
+
+    def double(result: Any) -> Any:
+        if not isinstance(result, str):
+            result["input_ids"] = [result["input_ids"][0], *result["input_ids"]]
+        return result
+
+    changing(Base, "apply_chat_template", double)
+
+
+def rendered_text_trimmed() -> None:
+    """A rendering that trims the prompt."""
+    changing(Base, "apply_chat_template", lambda it: it.strip() if isinstance(it, str) else it)
+
+
+def first_turn_lost() -> None:
+    """A rendering that drops the first of several messages."""
+
+    def wrapper(method: Wrapped) -> Wrapped:
+        def faulty(self: Any, conversation: Any, *args: Any, **given: Any) -> Any:
+            return method(self, conversation[-3:], *args, **given)
+
+        return faulty
+
+    wrap(Base, "apply_chat_template", wrapper)
+
+
+def chat_loses_the_last_id() -> None:
+    """One id less than the text has."""
+
+    def cut(result: Any) -> Any:
+        if not isinstance(result, str):
+            result["input_ids"] = result["input_ids"][:-1]
+        return result
+
+    changing(Base, "apply_chat_template", cut)
