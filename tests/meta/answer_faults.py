@@ -11,12 +11,13 @@ def forward_changed(noise: float = 0.0, unset: str = "") -> None:
     import torch
     from transformers import LlamaForCausalLM
 
-    forward = LlamaForCausalLM.forward
+    forward, source = LlamaForCausalLM.forward, torch.Generator()
+    source.seed()  # which the task's own seed does not reach
 
     def faulty(self: Any, *args: Any, **given: Any) -> Any:
         output = forward(self, *args, **given | ({unset: None} if unset else {}))
         if noise:
-            output.logits += noise * torch.rand_like(output.logits)
+            output.logits += noise * torch.rand(output.logits.shape, generator=source)
         return output
 
     LlamaForCausalLM.forward = faulty

@@ -68,3 +68,12 @@ def code_from_the_hub() -> None:
     after_model_load(
         lambda _: sys.modules.update({"transformers_modules.planted": ModuleType("planted")})
     )
+
+
+def head_rolled() -> None:
+    """A head whose rows stand for other tokens."""
+
+    def roll(model: Any) -> None:
+        model.lm_head.weight.data = model.lm_head.weight.data.roll(100, 0)
+
+    after_model_load(roll)
