@@ -19,7 +19,7 @@ pytest_plugins = (
     "tests.harness.loading",
     "tests.harness.known_failures",
     "tests.harness.snapshot_session",
-    "tests.harness.latency_session",
-    "tests.harness.latency_report",
+    "tests.harness.latency.session",
+    "tests.harness.latency.report",
     "tests.harness.reporting",
 )

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks.price_texts import texts, write
-from tests.harness.budget_report import Report
+from tests.harness.budget.counts import BATCH, count_rows, open_tokenizer
+from tests.harness.budget.findings import findings, findings_file
+from tests.harness.budget.report import Report
 from tests.harness.bundle import bundle
 from tests.harness.data_sets import DataSet
-from tests.harness.findings import findings, findings_file
 from tests.harness.models import registry
 from tests.harness.price_rows import read_rows
-from tests.harness.token_counts import BATCH, count_rows, open_tokenizer
 
 PROJECT = Path(__file__).resolve().parents[2]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.latency import latency_run, timed
-from tests.harness.latency_data import Benchmark, benchmark_of
+from tests.harness.latency.data import Benchmark, benchmark_of
+from tests.harness.latency.machine import synchronised
+from tests.harness.latency.timing import latency_run, timed
 from tests.harness.loading import models_of
-from tests.harness.machine import synchronised
 from tests.harness.places import places, sort
 from tests.harness.quantized import live, live_place, models
 

@@ -11,9 +11,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.harness.baseline import Processes, read_recording
-from tests.harness.latency_data import Rule, latency
-from tests.harness.latency_rule import judge
+from tests.harness.latency.baseline import Processes, read_recording
+from tests.harness.latency.data import Rule, latency
+from tests.harness.latency.rule import judge
 
 COMPARISONS = 200
 SLOWER = 1.10

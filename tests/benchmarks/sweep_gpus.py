@@ -7,11 +7,11 @@ Prints both rates and how many answers are the same.
 
 from contextlib import ExitStack
 
-from tests.harness.fusing import fused_norms
-from tests.harness.scoring import Room, answers, asker
-from tests.harness.sweep_batches import Batch, batches
-from tests.harness.sweep_place import place
-from tests.harness.sweep_room import batch_tokens
+from tests.harness.sweep.batches import Batch, batches
+from tests.harness.sweep.fusing import fused_norms
+from tests.harness.sweep.place import place
+from tests.harness.sweep.room import batch_tokens
+from tests.harness.sweep.scoring import Room, answers, asker
 
 from .sweep_setting import Setting, parser, seconds, setting
 

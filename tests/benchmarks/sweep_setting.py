@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 from tests.harness import device as devices
 from tests.harness.assets import SOURCES, Sources, prepare
+from tests.harness.latency.machine import synchronised
 from tests.harness.live import Slot, prepared_tokenizer
-from tests.harness.machine import synchronised
 from tests.harness.memory import LOADS
 from tests.harness.models import Device, Model, registry
 from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.sweep_job import device_name
+from tests.harness.sweep.job import device_name
 from tests.harness.weights import parse_weights, prepare_weights
 
 

@@ -12,14 +12,14 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
-from tests.harness.fusing import compiled, fused_norms
 from tests.harness.generation import NEW_TOKENS, decoded
+from tests.harness.latency.roofline import forward_flops
 from tests.harness.models import Device, Model
 from tests.harness.prices import extract_price
-from tests.harness.roofline import forward_flops
-from tests.harness.scoring import Ask, Room, answers, asker
-from tests.harness.sweep_batches import Batch, batches
-from tests.harness.sweep_room import batch_tokens
+from tests.harness.sweep.batches import Batch, batches
+from tests.harness.sweep.fusing import compiled, fused_norms
+from tests.harness.sweep.room import batch_tokens
+from tests.harness.sweep.scoring import Ask, Room, answers, asker
 
 from .sweep_setting import Setting, parser, seconds, setting
 

@@ -3,12 +3,12 @@
 from functools import partial
 
 from tests.harness import device as devices
-from tests.harness import timed_calls
 from tests.harness.answer_verdicts import check_tokens
-from tests.harness.baseline import Keys
-from tests.harness.fixed_prompts import fixed_prompt
-from tests.harness.latency import Measure
-from tests.harness.latency_data import latency
+from tests.harness.latency import timed_calls
+from tests.harness.latency.baseline import Keys
+from tests.harness.latency.data import latency
+from tests.harness.latency.fixed_prompts import fixed_prompt
+from tests.harness.latency.timing import Measure
 from tests.harness.live import Live, from_pretrained, quantization_config
 from tests.harness.places import Place
 from tests.harness.quantized import Models

@@ -13,14 +13,14 @@ import pytest
 from pyarrow import parquet
 from transformers import AutoTokenizer
 
-from tests.harness.budget import main
-from tests.harness.budget_report import Report
+from tests.harness.budget.__main__ import main
+from tests.harness.budget.counts import Counted, count_rows, count_tokens, open_tokenizer
+from tests.harness.budget.findings import findings, findings_file
+from tests.harness.budget.report import Report
 from tests.harness.cases import texts
 from tests.harness.data_sets import DataSet
-from tests.harness.findings import findings, findings_file
 from tests.harness.price_prompts import price_prompt, read_products, training_text
 from tests.harness.price_rows import BadRow, Row, row_of
-from tests.harness.token_counts import Counted, count_rows, count_tokens, open_tokenizer
 from tests.meta.conftest import PROJECT, Run
 
 ANY = DataSet("any.jsonl")

@@ -39,7 +39,7 @@ def pytest_collection_finish(session):
 """
 SHORT = """
 def pytest_collection_finish(session):
-    from tests.harness import timed_calls
+    from tests.harness.latency import timed_calls
 
     predict = timed_calls.predict
     timed_calls.predict = lambda *args: predict(*args[:3], new=3)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.baseline import FORMAT, Recording
-from tests.harness.fixed_prompts import fixed_prompt
-from tests.harness.latency_data import LATENCY, Rule, latency, read_latency
-from tests.harness.latency_report import shown
-from tests.harness.latency_rule import judge, orderings, quartile, trimmed
-from tests.harness.latency_session import LatencyRun
-from tests.harness.latency_verdicts import machine_moved
+from tests.harness.latency.baseline import FORMAT, Recording
+from tests.harness.latency.data import LATENCY, Rule, latency, read_latency
+from tests.harness.latency.fixed_prompts import fixed_prompt
+from tests.harness.latency.report import shown
+from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
+from tests.harness.latency.rule import judge, orderings, quartile, trimmed
+from tests.harness.latency.session import LatencyRun
+from tests.harness.latency.verdicts import machine_moved
 from tests.harness.loading import models_of
 from tests.harness.models import DataError, registry
-from tests.harness.roofline import forward_flops, least_seconds, weight_bytes_read
 
 RULE, _ = latency()
 SIX = [[1.00], [1.01], [1.02], [1.03], [1.04], [1.05]]

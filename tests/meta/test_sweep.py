@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.harness import sweep_steps
 from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
-from tests.harness.scoring import asker
-from tests.harness.sweep import main
-from tests.harness.sweep_place import place
-from tests.harness.sweep_store import read_lines
+from tests.harness.sweep import steps
+from tests.harness.sweep.__main__ import main
+from tests.harness.sweep.place import place
+from tests.harness.sweep.scoring import asker
+from tests.harness.sweep.store import read_lines
 
 from .conftest import PROJECT
 
@@ -143,7 +143,7 @@ def test_interrupted_and_resumed_every_row_is_there_once(
 
     options = [str(data), "--out", str(tmp_path / "out"), *OPTIONS, *SCORE, "--window", "4"]
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_steps, "read_rows", interrupted)
+        patch.setattr(steps, "read_rows", interrupted)
         assert main(options) == 130
     assert "run the same command to go on" in capfd.readouterr().err
     kept = {path: path.read_bytes() for path in tmp_path.glob("out/parts/[0-9]*.jsonl")}
@@ -206,7 +206,7 @@ def test_check_that_fails_is_told_and_is_status_1(
         ask = asker(*arguments)
         return lambda batch: ask(batch) + 1000
 
-    monkeypatch.setattr(sweep_steps, "asker", shifted)
+    monkeypatch.setattr(steps, "asker", shifted)
     out = tmp_path / "out"
     assert main([str(data), "--out", str(out), *OPTIONS, *SCORE, "--check", "2"]) == 1
     told = capfd.readouterr().err.splitlines()

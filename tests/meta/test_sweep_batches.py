@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.harness.live import prepared_tokenizer
-from tests.harness.prefetch import ahead
 from tests.harness.price_rows import BadRow, Row
-from tests.harness.sweep_batches import PADS_WORTH, batches, grouped, halves, padded, windows
-from tests.harness.sweep_room import LEAST_TOKENS, MOST_TOKENS, fitting
-from tests.harness.sweep_run import Cut, Sweep, reader
-from tests.harness.sweep_store import Store
+from tests.harness.sweep.batches import PADS_WORTH, batches, grouped, halves, padded, windows
+from tests.harness.sweep.prefetch import ahead
+from tests.harness.sweep.room import LEAST_TOKENS, MOST_TOKENS, fitting
+from tests.harness.sweep.run import Cut, Sweep, reader
+from tests.harness.sweep.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.harness.fusing import fused_norms, norms
 from tests.harness.live import Slot, prepared_tokenizer
 from tests.harness.logits import logit_bound
 from tests.harness.models import registry
 from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.scoring import Room, SweepError, answers, asker, forward
-from tests.harness.sweep_batches import Batch, batches
-from tests.harness.sweep_check import compare, verdict
+from tests.harness.sweep.batches import Batch, batches
+from tests.harness.sweep.check import compare, verdict
+from tests.harness.sweep.fusing import fused_norms, norms
+from tests.harness.sweep.scoring import Room, SweepError, answers, asker, forward
 from tests.harness.weights import prepare_weights
 
 FACTS = registry()["smollm2"]

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.harness import sweep_summary as summaries
-from tests.harness.sweep_check import Compared
-from tests.harness.sweep_finish import goes_on
-from tests.harness.sweep_picture import MOST_POINTS, chosen, draw
+from tests.harness.sweep import summary as summaries
+from tests.harness.sweep.check import Compared
+from tests.harness.sweep.finish import goes_on
+from tests.harness.sweep.picture import MOST_POINTS, chosen, draw
 
 
 @pytest.mark.parametrize(

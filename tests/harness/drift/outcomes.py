@@ -9,7 +9,7 @@ from .observations import Subject, apart, digest_of
 
 # What decides an outcome.
 SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/conformance/**/*.*"),
+    *("conftest.py", "pytest.ini", "tests/harness/**/*.py", "tests/conformance/**/*.*"),
     *("fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
 )
 

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ..loading import KEYS, say_past_capture
 from .baseline import Recording, read_recording
-from .loading import KEYS, say_past_capture
 
 
 def options_of(config: pytest.Config) -> list[str]:

@@ -5,18 +5,18 @@ from typing import Any, cast
 
 import pytest
 
-from . import device as devices
-from . import latency_verdicts as verdicts
+from .. import device as devices
+from ..diagnosis import fail
+from ..live import Live
+from ..models import DataError, Device
+from ..options import versions
+from ..places import place_of
+from . import verdicts
 from .baseline import Keys, Timed
-from .diagnosis import fail
-from .latency_data import benchmark_of
-from .latency_processes import measure_apart
-from .latency_session import LATENCY_RUN, LatencyRun, refuse_losing
-from .live import Live
+from .data import benchmark_of
 from .machine import clocks, identity, run_controls
-from .models import DataError, Device
-from .options import versions
-from .places import place_of
+from .processes import measure_apart
+from .session import LATENCY_RUN, LatencyRun, refuse_losing
 
 Measure = Callable[..., None]
 

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from .assets import SOURCES
-from .generation import NEW_TOKENS
-from .memory import LOADS
-from .models import Device, registry
-from .price_rows import add_options
+from ..assets import SOURCES
+from ..generation import NEW_TOKENS
+from ..memory import LOADS
+from ..models import Device, registry
+from ..price_rows import add_options
 
 LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
 WINDOW = 8192  # rows

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from .baseline import Timed
-from .latency_rule import quartile
-from .latency_session import LATENCY_RUN
+from .rule import quartile
+from .session import LATENCY_RUN
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

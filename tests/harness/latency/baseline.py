@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from .models import STRICT, DataError, parse
+from ..models import STRICT, DataError, parse
 
 FORMAT = 1
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

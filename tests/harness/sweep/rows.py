@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .price_rows import DataSet
+from ..price_rows import DataSet
 
 
 def row_count(data: DataSet) -> int | None:

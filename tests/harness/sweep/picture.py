@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .generation import SEED
-from .sweep_summary import RULE, colour
+from ..generation import SEED
+from .summary import RULE, colour
 
 MOST_POINTS = 20_000  # more cannot be told apart
 COLOURS = {"green": "tab:green", "orange": "tab:orange", "red": "tab:red"}

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from ..live import Slot
+from ..price_rows import read_rows
+from .finish import SUMMARY, conclude, picture
 from .fusing import compiled, fused_norms
-from .live import Slot
-from .price_rows import read_rows
+from .job import Job, identity
+from .room import batch_tokens
+from .rows import row_count
+from .run import Cut, Sweep, gathered, reader, sweep
 from .scoring import asker
-from .sweep_finish import SUMMARY, conclude, picture
-from .sweep_job import Job, identity
-from .sweep_room import batch_tokens
-from .sweep_rows import row_count
-from .sweep_run import Cut, Sweep, gathered, reader, sweep
-from .sweep_store import ROOM, Store
+from .store import ROOM, Store
 
 Say = Callable[[str], None]
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .assets import Sources, parse_directories, prepare
-from .budget_report import Report
-from .data_sets import rows_in
-from .errors import AssetError
+from ..assets import Sources, parse_directories, prepare
+from ..data_sets import rows_in
+from ..errors import AssetError
+from ..models import DataError, registry
+from ..price_rows import add_options, data_of, read_rows
+from .counts import count_rows, open_tokenizer
 from .findings import findings, findings_file
-from .models import DataError, registry
-from .price_rows import add_options, data_of, read_rows
-from .token_counts import count_rows, open_tokenizer
+from .report import Report
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:

@@ -14,7 +14,7 @@ from functools import cache
 from statistics import median, quantiles
 from typing import Literal
 
-from .latency_data import Rule
+from .data import Rule
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Processes = Sequence[Sequence[float]]  # seconds of each round, by process

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .generation import NEW_TOKENS, predict
-from .logits import logit_bound
-from .models import Model
-from .prices import extract_price
-from .tokens import parting, quote
+from ..generation import NEW_TOKENS, predict
+from ..logits import logit_bound
+from ..models import Model
+from ..prices import extract_price
+from ..tokens import parting, quote
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .errors import AssetError
-from .price_rows import BadRow, Row
+from ..errors import AssetError
+from ..price_rows import BadRow, Row
 
 BATCH = 4000  # rows; fewer leave cores idle at a batch's end, more only take memory
 

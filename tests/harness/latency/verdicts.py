@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
+from ..diagnosis import fail, rerun
+from ..live import Live
+from ..models import Device
+from ..options import versions
 from .baseline import Keys, Recording, Timed, differing
-from .diagnosis import fail, rerun
-from .latency_data import Benchmark
-from .latency_report import figure, figures, shown
-from .latency_rule import Verdict, judge, quartile
-from .latency_session import LatencyRun
-from .live import Live
+from .data import Benchmark
 from .machine import rates, waits
-from .models import Device
-from .options import versions
+from .report import figure, figures, shown
 from .roofline import least_seconds
+from .rule import Verdict, judge, quartile
+from .session import LatencyRun
 
 
 def title(node: str, spec: Benchmark, keys: Keys) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from .memory import Load
-from .models import FIXTURES, STRICT, DataError, Device, parse, read_tables
+from ..memory import Load
+from ..models import FIXTURES, STRICT, DataError, Device, parse, read_tables
 
 LATENCY = FIXTURES / "latency.toml"
 Count = Annotated[int, Field(ge=1)]
@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, config=STRICT)
 class Rule:
-    """When two recordings differ; see `latency_rule`."""
+    """When two recordings differ; see `rule.py`."""
 
     processes: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

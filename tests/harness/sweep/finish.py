@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from . import sweep_summary as summaries
-from .price_rows import Row, read_rows
-from .sweep_check import Compared, compare, verdict
-from .sweep_job import Job, identity
-from .sweep_picture import draw
-from .sweep_run import write_predictions
-from .sweep_store import Store, write_atomically, write_lines
+from ..price_rows import Row, read_rows
+from . import summary as summaries
+from .check import Compared, compare, verdict
+from .job import Job, identity
+from .picture import draw
+from .run import write_predictions
+from .store import Store, write_atomically, write_lines
 
 SUMMARY = "summary.json"
 

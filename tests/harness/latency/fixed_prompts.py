@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .price_prompts import price_prompt, read_products
+from ..price_prompts import price_prompt, read_products
 
 FILLER = " a"  # one token more, wherever it is added between words
 

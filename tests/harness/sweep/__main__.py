@@ -11,18 +11,18 @@ import logging
 import os
 import sys
 
-from . import device as devices
-from .assets import Sources, parse_directories, prepare
-from .errors import AssetError
-from .live import LoadError, Slot, prepared_tokenizer
-from .models import DataError, Device, Model, registry
-from .price_rows import data_of
+from .. import device as devices
+from ..assets import Sources, parse_directories, prepare
+from ..errors import AssetError
+from ..live import LoadError, Slot, prepared_tokenizer
+from ..models import DataError, Device, Model, registry
+from ..price_rows import data_of
+from ..weights import parse_weights, prepare_weights
+from .job import Job
+from .options import parser
+from .place import place
 from .scoring import SweepError
-from .sweep_job import Job
-from .sweep_options import parser
-from .sweep_place import place
-from .sweep_steps import execute
-from .weights import parse_weights, prepare_weights
+from .steps import execute
 
 
 def say(message: str) -> None:

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .cache import sha256
-from .memory import Load
-from .models import Device, Model
-from .options import versions
-from .price_rows import DataSet
-from .weights import Weights
+from ..cache import sha256
+from ..memory import Load
+from ..models import Device, Model
+from ..options import versions
+from ..price_rows import DataSet
+from ..weights import Weights
 
 
 @dataclass(frozen=True)

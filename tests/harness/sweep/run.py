@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .generation import decoded
-from .models import Device
+from ..generation import decoded
+from ..models import Device
+from ..price_rows import BadRow, Row
+from ..prices import extract_price, price_token_ids
+from .batches import Batch, windows
 from .prefetch import ahead
-from .price_rows import BadRow, Row
-from .prices import extract_price, price_token_ids
 from .scoring import Ask, Room, SweepError, answers
-from .sweep_batches import Batch, windows
-from .sweep_store import Store, write_atomically, write_lines
+from .store import Store, write_atomically, write_lines
 
 Read = Callable[[Sequence[int]], float | None]
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .models import DataError
-from .token_counts import Counted
+from ..models import DataError
+from .counts import Counted
 
 Finding = dict[str, Any]
 Write = Callable[[list[Finding]], None]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .generation import SEED, decoded
+from ..generation import SEED, decoded
 
 
 class FirstTokenError(Exception):

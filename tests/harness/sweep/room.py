@@ -1,9 +1,9 @@
 """How many positions fit into memory at once: measured with two small batches, not guessed."""
 
-from . import device as devices
-from .models import Device
+from .. import device as devices
+from ..models import Device
+from .batches import Batch
 from .scoring import Ask
-from .sweep_batches import Batch
 
 SHARE = 0.8  # of the free memory that a batch may take
 MOST_TOKENS = 32_768  # past this nothing is won: the kernels are as fast as they get

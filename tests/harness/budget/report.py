@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from .token_counts import Counted
+from .counts import Counted
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS, BAR, SHOWN = 12, 40, 10

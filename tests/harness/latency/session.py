@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ..device import has_cuda
+from ..models import DataError
+from ..options import versions
+from ..reporting import RESULTS
+from ..selection import TESTS, distributed
 from .baseline import (
     FORMAT,
     Recording,
@@ -15,13 +20,8 @@ from .baseline import (
     read_recording,
     write_recording,
 )
-from .device import has_cuda
-from .latency_data import Rule, latency
+from .data import Rule, latency
 from .machine import identity
-from .models import DataError
-from .options import versions
-from .reporting import RESULTS
-from .selection import TESTS, distributed
 
 BENCHMARKS = TESTS / "benchmarks"
 

@@ -1,0 +1,1 @@
+"""Measures, compares and judges latency; what `tests/benchmarks` is made of."""
