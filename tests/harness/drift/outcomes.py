@@ -9,8 +9,8 @@ from .observations import Subject, apart, digest_of
 
 # What decides an outcome.
 SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/**/*.py", "tests/conformance/**/*.*"),
-    *("fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
+    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/latency/*.py"),
+    *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
 )
 
 
