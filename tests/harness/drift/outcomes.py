@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 from .environments import Environment
 from .observations import Subject, apart, digest_of
 
-# What decides an outcome.
+# What decides an outcome; of the fixtures all but drift_issues.toml, which tests do not read.
 SUITE = (
     *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/latency/*.py"),
-    *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),  # all but drift_issues.toml, which tests do not read
+    *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),
 )
 
 
