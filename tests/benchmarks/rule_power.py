@@ -1,7 +1,7 @@
 """How often the rule errs and finds, on recorded samples: `python -m` this module FILE.
 
 FILE is a recording of unchanged code with many processes, made by
-`pytest tests/benchmarks --latency-save FILE --latency-processes 24`. Over and over, two sets of
+`pytest tests/benchmarks --latency-save FILE --latency-processes 40`. Over and over, two sets of
 processes are drawn from it without overlap. As they are, they must not be called different; with
 one set's seconds made 10 % longer, they must.
 """
@@ -35,10 +35,11 @@ def main() -> None:
     recording, (rule, _) = read_recording(Path(sys.argv[1])), latency()
     sums: dict[float, Counter[str]] = {1.0: Counter(), SLOWER: Counter()}
     for name, timed in recording.benchmarks.items():
-        if len(timed.seconds) < 2 * rule.processes:
-            sys.exit(f"{name}: {len(timed.seconds)} processes, {2 * rule.processes} are needed")
+        processes = timed.relative()
+        if len(processes) < 2 * rule.processes:
+            sys.exit(f"{name}: {len(processes)} processes, {2 * rule.processes} are needed")
         for factor, total in sums.items():
-            counts = words(timed.seconds, rule, factor, random.Random(42))
+            counts = words(processes, rule, factor, random.Random(42))
             total.update(counts)
             print(f"{name:<44} x {factor:.2f}  {dict(counts)}")
     for factor, total in sums.items():

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.latency.baseline import FORMAT, Recording
+from tests.harness.latency.baseline import FORMAT, Recording, Timed
 from tests.harness.latency.data import LATENCY, Rule, latency, read_latency
 from tests.harness.latency.fixed_prompts import fixed_prompt
+from tests.harness.latency.pace import Paced
 from tests.harness.latency.report import shown
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
 from tests.harness.latency.rule import judge, orderings, quartile, trimmed
 from tests.harness.latency.session import LatencyRun
-from tests.harness.latency.verdicts import machine_moved
+from tests.harness.latency.verdicts import machine_moved, paces
 from tests.harness.loading import models_of
 from tests.harness.models import DataError, registry
 
@@ -73,20 +74,47 @@ def test_one_disturbed_process_does_not_make_a_regression() -> None:
     [
         (2.0, 1.0, ""),
         (2.0, 0.5, ""),
-        (2.0, 1.5, "; the machine itself is slower: cpu: copy +50 %, interval +44..+56"),
+        (2.0, 1.5, "; the machine itself is slower: cuda: copy +50 %, interval +44..+56"),
         (1.0, 1.5, ""),
-        (1.0, 0.5, "; the machine itself is faster: cpu: copy -50 %, interval -52..-48"),
+        (1.0, 0.5, "; the machine itself is faster: cuda: copy -50 %, interval -52..-48"),
     ],
 )
 def test_machine_that_moved_makes_a_verdict_worthless(
     slow_down: float, machine: float, excuse: str
 ) -> None:
     def recording(factor: float) -> Recording:
-        return Recording(FORMAT, {}, {}, {"cpu: copy": tuple(map(tuple, times(factor)))})
+        return Recording(FORMAT, {}, {}, {"cuda: copy": tuple(map(tuple, times(factor)))})
 
     run = LatencyRun(RULE, False, 1, None, None, None, controls=recording(machine).controls)
     verdict = judge(SIX, times(slow_down), RULE)
-    assert machine_moved(run, recording(1.0), "cpu", verdict) == excuse
+    assert machine_moved(run, recording(1.0), "cuda", verdict) == excuse
+    assert machine_moved(run, recording(1.0), "cpu", verdict) == ""
+
+
+def test_pace_is_left_out() -> None:
+    """A machine of half the speed: rounds and the work beside them take twice as long."""
+    rounds, pace = ((0.2, 0.3, 0.4),) * 6, ((0.1, 0.1, 0.2),) * 6
+    once = Timed({}, rounds, pace)
+    slow = Timed({}, tuple((0.4, 0.6, 0.8) for _ in rounds), tuple((0.2, 0.2, 0.4) for _ in pace))
+    assert once.relative()[0] == pytest.approx((2.0, 3.0, 2.0))
+    assert judge(once.relative(), slow.relative(), RULE).change == pytest.approx(0)
+    assert judge(once.seconds, slow.seconds, RULE).word == "FAIL"
+    assert paces(once, slow) == ", the machine's own pace +100 % left out"
+    assert Timed({}, rounds).relative() == rounds
+
+
+def test_every_round_has_the_pace_beside_it() -> None:
+    """Of three warm-ups and two rounds: before the fourth, between, and after the fifth."""
+    paced, ready = Paced(lambda: [7], lambda: ready.append(1)), list[int]()
+    for _ in range(5):
+        paced.before()
+        assert paced() == [7]
+    before, between = paced.found[3:5]
+    first, second = paced.paces(2)
+    assert len(ready) == 5
+    assert first == (before + between) / 2
+    assert second == (between + paced.found[5]) / 2
+    assert min(paced.found) > 0
 
 
 def noise(generator: random.Random, factor: float) -> list[list[float]]:
@@ -144,8 +172,8 @@ def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> Non
     [
         ("[rule]\n", "[rules]\n", "[rule] is missing"),
         ("margin = 0.05", "margin = 5", "[rule] margin:"),
-        ("rounds = { cpu = 60 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
-        ("rounds = { cpu = 60 }", "round = { cpu = 60 }", "[encode_prompt] rounds"),
+        ("rounds = { cpu = 300 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
+        ("rounds = { cpu = 300 }", "round = { cpu = 300 }", "[encode_prompt] rounds"),
         ("rounds = { cpu = 2, cuda = 3 }", "rounds = { cpu = 2 }", "no number for cuda"),
         ("[rule]", "[rule", "fixtures"),
     ],

@@ -21,10 +21,24 @@ Processes = Annotated[tuple[Rounds, ...], Field(min_length=1)]  # seconds by pro
 
 @dataclass(frozen=True, config=STRICT)
 class Timed:
-    """One benchmark's seconds by process and round."""
+    """One benchmark's seconds by process and round.
+
+    `pace` is the seconds of fixed work beside each round; there is none on CUDA, where the host's
+    pace says little.
+    """
 
     keys: Keys
     seconds: Processes
+    pace: tuple[Rounds, ...] = ()
+
+    def relative(self) -> Processes:
+        """What is compared: the rounds over their pace, or as they are if there is none."""
+        pairs = zip(self.seconds, self.pace, strict=True) if self.pace else ()
+        divided = tuple(
+            tuple(it / pace for it, pace in zip(rounds, paces, strict=True))
+            for rounds, paces in pairs
+        )
+        return divided or self.seconds
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -71,7 +85,11 @@ def merged(recordings: Sequence[Recording]) -> Recording:
     first = recordings[0]
     controls = {name: sum((it.controls[name] for it in recordings), ()) for name in first.controls}
     benchmarks = {
-        name: Timed(timed.keys, sum((it.benchmarks[name].seconds for it in recordings), ()))
+        name: Timed(
+            timed.keys,
+            sum((it.benchmarks[name].seconds for it in recordings), ()),
+            sum((it.benchmarks[name].pace for it in recordings), ()),
+        )
         for name, timed in first.benchmarks.items()
     }
     return replace(first, controls=controls, benchmarks=benchmarks)

@@ -32,7 +32,6 @@ class Benchmark:
     title: str
     rounds: dict[Device, Count]
     warmup: Count
-    iterations: Count = 1  # calls of one round
     loads: dict[Device, tuple[Load, ...]] = field(default_factory=dict)
     batches: tuple[Count, ...] = (1,)
     prompt_tokens: dict[Device, Count] = field(default_factory=dict)

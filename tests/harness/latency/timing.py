@@ -15,6 +15,7 @@ from . import verdicts
 from .baseline import Keys, Timed
 from .data import benchmark_of
 from .machine import clocks, identity, run_controls
+from .pace import Paced
 from .processes import measure_apart
 from .session import LATENCY_RUN, LatencyRun, refuse_losing
 
@@ -66,14 +67,12 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRu
             verdicts.check_clock(what, test.get_closest_marker("benchmark").kwargs["timer"])
         devices.collect(device)
         devices.peak(device, reset=True)
+        rounds, paced = spec.rounds[device], Paced(call, setup)
         answer = benchmark.pedantic(
-            call,
-            setup=setup,
-            rounds=spec.rounds[device],
-            warmup_rounds=spec.warmup,
-            iterations=spec.iterations,
+            paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup
         )
-        own = Timed(keys, (tuple(benchmark.stats.stats.data),))
+        pace = (paced.paces(rounds),) if device == "cpu" else ()
+        own = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
         latency_run.own[test.name] = own
         benchmark.extra_info |= described(latency_run, device) | keys
         if live is not None:

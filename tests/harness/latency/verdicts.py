@@ -1,6 +1,7 @@
 """Judges a measured latency: that it is possible, comparable with the baseline, and no slower."""
 
 from collections.abc import Callable
+from statistics import median
 
 from ..diagnosis import fail, rerun
 from ..live import Live
@@ -70,30 +71,39 @@ def compare(run: LatencyRun, name: str, what: str, device: Device) -> None:
             f"{what}: not comparable with {run.baseline_file}: {'; '.join(lines)}",
             next_step=f"{rerun()} --latency-save FILE",
         )
-    verdict = judge(there.seconds, here.seconds, run.rule)
+    verdict = judge(there.relative(), here.relative(), run.rule)
     moved = machine_moved(run, run.baseline, device, verdict)
     word = "INCONCLUSIVE" if moved else verdict.word
     run.verdicts[name] = f"{word} ({verdict}){moved}"
     if word == "FAIL" or (word == "INCONCLUSIVE" and run.gate):
         unsure = "" if word == "FAIL" else f"; INCONCLUSIVE{moved}"
         fail(
-            f"{what}: {figure(there)} -> {figure(here)} ({verdict}), "
+            f"{what}: {figure(there)} -> {figure(here)} ({verdict}{paces(there, here)}), "
             f"{run.machine[device]['device']}{unsure}; "
             f"likely cause: {moved_versions(run.baseline.versions)}",
-            f"lower quartiles of the processes, baseline: {figures(there)}",
-            f"lower quartiles of the processes, now:      {figures(here)}",
+            f"lower quartiles of the processes' rounds, baseline: {figures(there)}",
+            f"lower quartiles of the processes' rounds, now:      {figures(here)}",
             next_step=f"{rerun()} --latency-baseline {run.baseline_file}",
         )
 
 
+def paces(there: Timed, here: Timed) -> str:
+    """How much slower fixed work was beside the rounds: the change leaves that out."""
+    if not (there.pace and here.pace):
+        return ""
+    old, new = (median(map(median, it.pace)) for it in (there, here))
+    return f", the machine's own pace {100 * (new / old - 1):+.0f} % left out"
+
+
 def machine_moved(run: LatencyRun, there: Recording, device: Device, verdict: Verdict) -> str:
-    """Why the machine makes a verdict worthless; empty if it does not.
+    """Why a CUDA machine makes a verdict worthless; empty if it does not.
 
     A regression on a machine that itself became slower is none yet, and one may hide behind a
-    machine that became faster. Its speed is that of fixed work, judged by the same rule.
+    machine that became faster. Its speed is that of fixed work, judged by the same rule. (On the
+    CPU every round has its pace.)
     """
-    for name, now in run.recording().controls.items():
-        if name not in there.controls or not name.startswith((device, "cpu: interp")):
+    for name, now in run.recording().controls.items() if device == "cuda" else ():
+        if name not in there.controls or not name.startswith(("cuda", "cpu: interpreter")):
             continue
         slower = judge(there.controls[name], now, run.rule)
         faster = judge(now, there.controls[name], run.rule)

@@ -1,0 +1,66 @@
+"""The machine's own pace beside each round, so that a CPU that slows down is no slower library.
+
+Other users of a processor's cores make it slower and faster by half within seconds, and a library's
+code with it. So between the rounds fixed work of the standard library is timed: what is compared
+is a round over the mean of the work before and after it.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+SHARE = 0.1  # of the last round's time, spent before the next one
+TEXT = json.dumps({"rows": [{"number": number, "text": "x" * number} for number in range(60)]})
+PIECES = re.compile(r"\w+|\s+|[^\w\s]+")
+
+
+def work() -> None:
+    """Less than a millisecond of parsing, writing, matching and sorting; none of it ours."""
+    text = json.dumps(json.loads(TEXT))
+    PIECES.findall(text[:3000])
+    sorted(text[:2000])
+
+
+def seconds_of_work(least: float) -> float:
+    """Mean seconds of the work, done once and then for at least so long."""
+    started, done = time.perf_counter(), 0
+    while True:
+        work()
+        done += 1
+        passed = time.perf_counter() - started
+        if passed >= least:
+            return passed / done
+
+
+class Paced:
+    """A call, and the pace before each of its rounds.
+
+    Give `before` as the setup of every round; `paces` then has the pace of the last rounds.
+    """
+
+    def __init__(self, call: Callable[[], Any], setup: Callable[[], None] | None) -> None:
+        """Nothing was called yet; `setup` runs before the pace is taken."""
+        self.call, self.setup = call, setup
+        self.last, self.found = 0.0, list[float]()
+
+    def before(self) -> None:
+        """Get ready for a round, and take the pace."""
+        if self.setup:
+            self.setup()
+        self.found.append(seconds_of_work(SHARE * self.last))
+
+    def __call__(self) -> Any:
+        """The call itself."""
+        started = time.perf_counter()
+        answer = self.call()
+        self.last = time.perf_counter() - started
+        return answer
+
+    def paces(self, rounds: int) -> tuple[float, ...]:
+        """Of each of the last rounds: the mean of the work before and after it."""
+        self.found.append(seconds_of_work(SHARE * self.last))
+        ends = self.found[-rounds - 1 :]
+        return tuple((before + after) / 2 for before, after in pairwise(ends))
