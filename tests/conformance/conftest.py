@@ -7,7 +7,11 @@ from tests.harness.loading import Loaded, models_of
 from tests.harness.models import Model, registry
 from tests.harness.prompts import can_be_framed
 
+from .test_files import declared_small_files
 from .test_keywords import KEYWORDS
+
+# What a test can be combined with beside the model.
+SECOND = {"text", "chat", "framed", "refused", "output", "other", "keyword", "small_file"}
 
 
 def marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
@@ -30,6 +34,7 @@ def rows(argument: str, model: Model, models: dict[str, Loaded]) -> list[tuple[o
         "refused": [(case, case.name) for case in chats if model.key in case.raises],
         "output": [(it, it.id) for it in published() if it.model == model.key],
         "other": [(models[key], key) for key in foreign],
+        "small_file": [(name, name) for name in declared_small_files(models[model.key])],
         "keyword": [(word, word) for word in KEYWORDS if model.can(*KEYWORDS[word][2])],
     }
     return choices[argument]
@@ -43,9 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     loaded = models_of(metafunc.config)
     models = [it for it in loaded.values() if it.model.can(*needs)]
     models = [it for it in models if not lacks or not it.model.can(*lacks)]
-    second = {"text", "chat", "framed", "refused", "output", "other", "keyword"} & set(
-        metafunc.fixturenames
-    )
+    second = SECOND & set(metafunc.fixturenames)
     if not second:
         metafunc.parametrize("model", models, ids=[it.key for it in models])
         return
