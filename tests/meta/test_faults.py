@@ -38,8 +38,8 @@ def verdicts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[str]]:
     """What is wrong with each selected fault, all planted at once; empty for what was killed."""
-    chosen = [it for it in request.session.items if isinstance(it, pytest.Function)]
-    names = [str(it.callspec.params["name"]) for it in chosen if it.originalname == PLANTED]
+    tests = [item.name.rstrip("]").partition("[") for item in request.session.items]
+    names = [name for test, _, name in tests if test == PLANTED]
     path = tmp_path_factory.mktemp("faults") / "verdicts.json"
     only = [word for name in names for word in ("--only", name)]
     command = [sys.executable, "-m", "tests.meta.faults", "--json", str(path), *only]
