@@ -1,9 +1,9 @@
-"""How often the rule errs and finds, on recorded samples: `python -m` this module FILE.
+"""How often the rule errs and finds, on recorded samples: `python -m` this module FILE [NUMBER].
 
-FILE is a recording of unchanged code with many processes, made by
-`pytest tests/benchmarks --latency-save FILE --latency-processes 40`. Over and over, two sets of
-processes are drawn from it without overlap. As they are, they must not be called different; with
-one set's seconds made 10 % longer, they must.
+FILE is a recording of unchanged code, made by
+`pytest tests/benchmarks --latency-save FILE --latency-processes 24`. Over and over, two sets of
+NUMBER processes (those of the rule) are drawn from it, each process as often as chance has it. As
+they are, they must not be called different; with one set's seconds made 10 % longer, they must.
 """
 
 import random
@@ -19,27 +19,25 @@ COMPARISONS = 200
 SLOWER = 1.10
 
 
-def words(seconds: Processes, rule: Rule, factor: float, generator: random.Random) -> Counter[str]:
+def words(seconds: Processes, number: int, rule: Rule, factor: float) -> Counter[str]:
     """How often each verdict was given for a slow-down by `factor`."""
+    generator = random.Random(42)
     found: Counter[str] = Counter()
     for _ in range(COMPARISONS):
-        drawn = generator.sample(range(len(seconds)), 2 * rule.processes)
-        old, new = drawn[: rule.processes], drawn[rule.processes :]
-        later = [[factor * it for it in seconds[index]] for index in new]
-        found[judge([seconds[index] for index in old], later, rule).word] += 1
+        old, new = (generator.choices(seconds, k=number) for _ in range(2))
+        later = [[factor * it for it in rounds] for rounds in new]
+        found[judge(old, later, rule).word] += 1
     return found
 
 
 def main() -> None:
     """Print a line a benchmark, and the sums."""
     recording, (rule, _) = read_recording(Path(sys.argv[1])), latency()
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else rule.processes
     sums: dict[float, Counter[str]] = {1.0: Counter(), SLOWER: Counter()}
     for name, timed in recording.benchmarks.items():
-        processes = timed.relative()
-        if len(processes) < 2 * rule.processes:
-            sys.exit(f"{name}: {len(processes)} processes, {2 * rule.processes} are needed")
         for factor, total in sums.items():
-            counts = words(processes, rule, factor, random.Random(42))
+            counts = words(timed.relative(), number, rule, factor)
             total.update(counts)
             print(f"{name:<44} x {factor:.2f}  {dict(counts)}")
     for factor, total in sums.items():
