@@ -18,6 +18,8 @@ from tests.harness.latency.verdicts import machine_moved, paces
 from tests.harness.loading import models_of
 from tests.harness.models import DataError, registry
 
+from .conftest import PROJECT
+
 RULE, _ = latency()
 SIX = [[1.00], [1.01], [1.02], [1.03], [1.04], [1.05]]
 
@@ -189,6 +191,13 @@ def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> 
         read_latency(path)
     assert message in str(caught.value)
     assert str(caught.value).startswith("fixtures/latency.toml: ")
+
+
+def test_readme_says_the_rule() -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert f"({RULE.processes} for the two above, else 1)" in readme
+    assert f"slower by {100 * RULE.margin:.0f} %" in readme
+    assert f"the {100 * RULE.confidence:.0f} % interval" in readme
 
 
 def test_rule_wants_enough_processes_for_its_confidence() -> None:
