@@ -80,7 +80,6 @@ def say(message: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Count, print the report and say by the exit status whether all is well."""
     options = parse_options(arguments)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     started = time.monotonic()
     try:
         report = count(options)
@@ -100,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # `datasets` would import it, for 2 s and 190 MB, only to see that no tensor is asked for.
     os.environ.setdefault("USE_TORCH", "0")
     sys.exit(main())

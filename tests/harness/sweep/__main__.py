@@ -70,9 +70,6 @@ def job_of(options: argparse.Namespace) -> Job:
 def main(arguments: list[str] | None = None) -> int:
     """Run a sweep, or go on with one; the exit code."""
     options = parser(__doc__ or "").parse_args(arguments)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
     slot = Slot()
     try:
         return execute(job_of(options), slot, say)
@@ -90,4 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
     sys.exit(main())
