@@ -10,7 +10,7 @@ from pathlib import Path
 from .bundle import bundle
 from .errors import AssetError
 from .models import DataError, Model, registry
-from .packages import Progress
+from .progress import Progress, say
 
 SOURCES = ("bundle", "hub")
 OFFLINE = "HF_HUB_OFFLINE"
@@ -96,9 +96,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", action="store_true", help="checkpoints, of the hub")
     options = parser.parse_args(arguments)
 
-    def progress(message: str) -> None:
-        print(message, file=sys.stderr, flush=True)
-
     try:
         if unknown := set(options.keys) - set(registry()):
             raise AssetError(f"unknown model {min(unknown)}: allowed are {', '.join(registry())}")
@@ -110,12 +107,12 @@ def main(arguments: list[str] | None = None) -> int:
             from .hub import fetch
 
             # smollm2 is not on the hub for us: it comes from its package under every source.
-            folders = {m.key: fetch(m, progress) for m in models if m.revision}
-            folders |= bundle([m for m in models if not m.revision], progress)
+            folders = {m.key: fetch(m, say) for m in models if m.revision}
+            folders |= bundle([m for m in models if not m.revision], say)
         else:
-            folders = bundle(models, progress)
+            folders = bundle(models, say)
     except (AssetError, DataError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 1
     for model in models:
         print(f"{model.key}\t{folders[model.key]}")

@@ -14,7 +14,8 @@ from filelock import FileLock
 from .cache import cache_folder, sha256, storage_sentence
 from .errors import AssetError
 from .models import Model
-from .packages import Progress, download, extract, member
+from .packages import download, extract, member
+from .progress import Progress
 from .recipes import Origin, Recipe, build_files, read_recipe
 from .vocabularies import read_gguf
 

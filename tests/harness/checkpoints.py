@@ -15,7 +15,8 @@ from .dequantising import dequantised, save
 from .errors import AssetError
 from .memory import footprint
 from .models import Model
-from .packages import Progress, download, extract
+from .packages import download, extract
+from .progress import Progress
 from .recipes import read_recipe
 from .shards import INDEX, digests, shard_names, tensor_files
 

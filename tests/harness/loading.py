@@ -14,7 +14,7 @@ from .cache import sha256
 from .cases import TextCase
 from .errors import AssetError
 from .models import Model, registry
-from .packages import Progress
+from .progress import Progress
 from .tokenizer_file import File, file_of
 
 

@@ -6,15 +6,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from .cache import storage_sentence
 from .errors import AssetError
 from .models import FIXTURES
+from .progress import Progress
 
 REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
-Progress = Callable[[str], None]
 
 
 def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str, Path]:

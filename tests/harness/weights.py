@@ -9,7 +9,7 @@ from .assets import fetch_apart
 from .checkpoints import DUMMY, dummy, from_package
 from .errors import AssetError
 from .models import Model, PinnedFile, registry
-from .packages import Progress
+from .progress import Progress
 from .shards import digests, tensor_files
 
 Kind = Literal["package", "hub", "directory", "dummy"]

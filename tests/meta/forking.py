@@ -21,6 +21,7 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 from tests.harness.bundle import bundle
 from tests.harness.models import registry
+from tests.harness.progress import say
 from tests.harness.tokenizer_file import file_of
 
 from .catalogue import QUANTISED, Fault
@@ -45,9 +46,7 @@ def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
     """
     from transformers import AutoTokenizer
 
-    folders = bundle(
-        [registry()[key] for key in sorted(set(keys))], lambda it: print(it, file=sys.stderr)
-    )
+    folders = bundle([registry()[key] for key in sorted(set(keys))], say)
     for folder in folders.values():
         AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         file = file_of(folder / "tokenizer.json")

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.harness.atomic import write_atomically
 from tests.harness.sweep.run import gathered, write_predictions
 from tests.harness.sweep.scoring import SweepError
-from tests.harness.sweep.store import PARTS, Store, read_lines, write_atomically
+from tests.harness.sweep.store import PARTS, Store, read_lines
 
 LINE = {"number": 0, "price": 1.5, "prediction": None, "error": None, "tokens": [7], "reply": "x"}
 

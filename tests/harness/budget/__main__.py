@@ -20,6 +20,7 @@ from ..data_sets import rows_in
 from ..errors import AssetError
 from ..models import DataError, registry
 from ..price_rows import add_options, data_of, read_rows
+from ..progress import say
 from .counts import count_rows, open_tokenizer
 from .findings import findings, findings_file
 from .report import Report
@@ -72,11 +73,6 @@ def count(options: argparse.Namespace) -> Report:
     return report
 
 
-def say(message: str) -> None:
-    """Progress, on stderr."""
-    print(message, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Count, print the report and say by the exit status whether all is well."""
     options = parse_options(arguments)
@@ -84,10 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = count(options)
     except (AssetError, DataError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 2
     except KeyboardInterrupt:
-        print("interrupted: nothing is written; run it again", file=sys.stderr)
+        say("interrupted: nothing is written; run it again")
         return 130
     seconds = round(time.monotonic() - started, 3)
     if options.json:

@@ -16,6 +16,7 @@ from ..assets import SOURCES, Sources, parse_directories, prepare
 from ..cache import cache_folder
 from ..errors import AssetError
 from ..models import DataError, registry
+from ..progress import say
 from .environments import CURRENT, NAME
 from .issues import issues
 from .page import page
@@ -66,11 +67,6 @@ def wrong(options: argparse.Namespace) -> str:
 def keys_of(options: argparse.Namespace) -> list[str]:
     """The chosen models."""
     return list(filter(None, options.models.split(","))) or list(registry())
-
-
-def say(message: str) -> None:
-    """One line of progress."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from packaging.version import Version
 from ..errors import AssetError
 from ..loading import Loaded
 from ..models import registry
-from ..packages import Progress
+from ..progress import Progress
 from ..tokens import rows
 from .causes import Cause, Step, group
 from .differences import Difference, Rows, compare

@@ -1,7 +1,6 @@
 """Recorded latencies: the file `--latency-save` writes and `--latency-baseline` compares with."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from ..atomic import write_atomically
 from ..models import STRICT, DataError, parse
 
 FORMAT = 1
@@ -71,12 +71,10 @@ def read_recording(path: Path) -> Recording:
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(asdict(recording), indent=1) + "\n"
     try:
-        scratch.write_text(json.dumps(asdict(recording), indent=1) + "\n", encoding="utf-8")
-        scratch.replace(path)
+        write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
 

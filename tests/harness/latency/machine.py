@@ -107,8 +107,9 @@ def run_controls(device: Device) -> dict[str, list[float]]:
     return found
 
 
+@cache
 def waits(clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds of work on a CUDA device by a clock, and by the device's own events."""
+    """Seconds of work on a CUDA device by a clock, and by the device's own events; asked once."""
     import torch
 
     work, events = controls("cuda")[MATRIX], [torch.cuda.Event(enable_timing=True) for _ in "ab"]

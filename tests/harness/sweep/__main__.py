@@ -17,17 +17,13 @@ from ..errors import AssetError
 from ..live import LoadError, Slot, prepared_tokenizer
 from ..models import DataError, Device, Model, registry
 from ..price_rows import data_of
+from ..progress import say
 from ..weights import parse_weights, prepare_weights
 from .job import Job
 from .options import parser
 from .place import place
 from .scoring import SweepError
 from .steps import execute
-
-
-def say(message: str) -> None:
-    """A line to the user; results go to files, so stdout is free for it."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def job_of(options: argparse.Namespace) -> Job:

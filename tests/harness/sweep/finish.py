@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from ..atomic import write_atomically
 from ..price_rows import Row, read_rows
 from . import summary as summaries
 from .check import Compared, compare, verdict
 from .job import Job, identity
 from .picture import draw
 from .run import write_predictions
-from .store import Store, write_atomically, write_lines
+from .store import Store, write_lines
 
 SUMMARY = "summary.json"
 

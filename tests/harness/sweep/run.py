@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..atomic import write_atomically
 from ..generation import decoded
 from ..models import Device
 from ..price_rows import BadRow, Row
@@ -12,7 +13,7 @@ from ..prices import extract_price, price_token_ids
 from .batches import Batch, windows
 from .prefetch import ahead
 from .scoring import Ask, Room, SweepError, answers
-from .store import Store, write_atomically, write_lines
+from .store import Store, write_lines
 
 Read = Callable[[Sequence[int]], float | None]
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from ..data_sets import rows_in
 from ..live import Slot
 from ..price_rows import read_rows
 from .finish import SUMMARY, conclude, picture
 from .fusing import compiled, fused_norms
 from .job import Job, identity
 from .room import batch_tokens
-from .rows import row_count
 from .run import Cut, Sweep, gathered, reader, sweep
 from .scoring import asker
 from .store import ROOM, Store
@@ -61,6 +61,6 @@ def progress_bar(job: Job, done: int) -> Any:
     """Rows of this process, the rate and the time left."""
     from tqdm import tqdm
 
-    rows = row_count(job.data)
+    rows = rows_in(job.data)
     total = None if rows is None else rows // job.world
     return tqdm(unit=" rows", disable=job.quiet, total=total, initial=done // job.world)

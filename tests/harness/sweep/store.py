@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +11,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..atomic import write_atomically
 from .scoring import SweepError
 
 MANIFEST, ROOM, PARTS = "manifest.json", "batch_tokens.json", "parts"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path` and put it in its place: all of it or nothing."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(scratch)
-        with scratch.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
