@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest.register_assert_rewrite("tests.harness")
 pytest_plugins = (
     "tests.harness.options",
+    "tests.harness.results",
     "tests.harness.loading",
     "tests.harness.known_failures",
     "tests.harness.snapshot_session",

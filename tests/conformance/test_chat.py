@@ -8,7 +8,7 @@ from tests.harness.diagnosis import check_ids, check_text, fail
 from tests.harness.loading import Loaded
 from tests.harness.prompts import framed as framed_text
 from tests.harness.prompts import options, render, render_case, render_ids
-from tests.harness.tokens import quote
+from tests.harness.visible import quote
 
 HELLO = ({"role": "user", "content": "Hi"},)
 

@@ -10,7 +10,8 @@ from tests.harness.diagnosis import check_value, fail, pinned_file
 from tests.harness.loading import Loaded
 from tests.harness.recipes import FLAGS, read_recipe
 from tests.harness.tokenizer_file import PARTS, file_pipeline, pipeline
-from tests.harness.tokens import parting, quote
+from tests.harness.tokens import parting
+from tests.harness.visible import quote
 
 PIPELINE = (*PARTS, "model")
 SMALL = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")

@@ -7,7 +7,8 @@ from .diagnosis import fail
 from .generation import Answer, decoded
 from .live import Live
 from .logits import lead, logit_bound
-from .tokens import at, parting, quote, side_by_side
+from .tokens import at, parting, side_by_side
+from .visible import quote
 
 
 def shown(live: Live, ids: Sequence[int]) -> list[str]:

@@ -11,6 +11,7 @@ GIVEN_UP: dict[str, str] = {}  # device to the reason, once it cannot be trusted
 
 # What torch says when a device's memory or state is lost; 2.11 has no class of its own for all.
 FATAL = ("out of memory", "CUDA error", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_CUDA = "no CUDA device"  # the reason of every skip for want of one
 
 
 def has_cuda() -> bool:

@@ -8,10 +8,12 @@ import pytest
 
 from .bundle import folder_of, is_intact
 from .errors import Broken
+from .evidence import Evidence, compared, compared_texts
 from .loading import Loaded
 from .options import versions
 from .tokenizer_file import file_pipeline, pipeline
-from .tokens import at, parting, quote, rows, side_by_side
+from .tokens import at, parting, rows, side_by_side
+from .visible import quote
 
 
 def rerun() -> str:
@@ -20,9 +22,11 @@ def rerun() -> str:
     return f"rerun: pytest {quote(node)}"
 
 
-def fail(headline: str, *details: str, next_step: str = "") -> NoReturn:
+def fail(
+    headline: str, *details: str, next_step: str = "", evidence: Evidence | None = None
+) -> NoReturn:
     """Judge the running test broken; the first line can be used alone, the last is what to type."""
-    raise Broken("\n".join([headline, *details, next_step or rerun()]), pytrace=False)
+    raise Broken("\n".join([headline, *details, next_step or rerun()]), evidence)
 
 
 def fail_unjudged(headline: str, next_step: str = "") -> NoReturn:
@@ -77,6 +81,7 @@ def check_ids(
         f"expected {at(right, position)}; likely cause: {likely_cause(loaded)}",
         *side_by_side(left, right, position),
         unchanged(loaded),
+        evidence=compared("tokens", left, right, position),
     )
 
 
@@ -93,6 +98,7 @@ def check_text(loaded: Loaded, case: str, what: str, got: str, expected: str) ->
         f"  got      ...{quote(got[start : position + 40])}",
         f"  expected ...{quote(expected[start : position + 40])}",
         unchanged(loaded),
+        evidence=compared_texts(got, expected),
     )
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from .evidence import Evidence
+
 
 class AssetError(RuntimeError):
     """A model's files cannot be had; the message is one sentence with the mend."""
@@ -12,3 +14,8 @@ class Broken(pytest.fail.Exception):  # type: ignore[misc, name-defined]
 
     Only this can be a known failure; a plain `pytest.fail` says that nothing could be judged.
     """
+
+    def __init__(self, message: str, evidence: Evidence | None = None) -> None:
+        """A message that teaches, and both sides for the report; no traceback is shown."""
+        super().__init__(message, pytrace=False)
+        self.evidence = evidence

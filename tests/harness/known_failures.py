@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from .errors import Broken
 from .models import FIXTURES, STRICT, DataError, parse
-from .reporting import RESULTS
+from .results import RESULTS
 from .selection import SUITES, distributed, is_complete
 
 KNOWN_FAILURES = FIXTURES / "known_failures.toml"

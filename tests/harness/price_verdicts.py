@@ -9,7 +9,7 @@ from .diagnosis import fail
 from .generation import Answer, decoded
 from .live import Live
 from .prices import MARKER, extract_price, price_token_ids
-from .tokens import quote
+from .visible import quote
 
 Read = Callable[[str], float | None]
 

@@ -6,7 +6,8 @@ from typing import Any
 from .cases import ChatCase
 from .loading import Loaded
 from .models import Model
-from .tokens import quote, rows
+from .tokens import rows
+from .visible import quote
 
 Messages = Sequence[dict[str, Any]]
 

@@ -14,7 +14,6 @@ from .loading import WEIGHTS, models_of, say_past_capture
 from .models import Device, Model, registry
 from .nf4 import quantised_layers
 from .places import Place
-from .reporting import NO_CUDA
 from .verdicts import figures
 from .weights import Weights, prepare_weights
 
@@ -95,7 +94,7 @@ class Models:
     def check_device(self, device: Device) -> None:
         """Skip without the device or once it is given up; fail once if it does not work."""
         if device == "cuda" and not devices.has_cuda():
-            pytest.skip(NO_CUDA)
+            pytest.skip(devices.NO_CUDA)
         if reason := devices.GIVEN_UP.get(device):
             pytest.skip(f"{device} was given up: {reason}")
         if device not in self.told:

@@ -10,7 +10,7 @@ import pytest
 from . import snapshots
 from .models import DataError
 from .options import versions
-from .reporting import RESULTS, Results, model_of
+from .results import RESULTS, Results, model_of
 from .selection import SUITES, covers, distributed, is_complete, suite_of
 from .snapshots import SnapshotFile, format_snapshot_file, read_snapshot_file, update_command
 

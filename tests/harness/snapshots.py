@@ -12,6 +12,7 @@ from syrupy.data import SnapshotCollection, SnapshotCollections
 from syrupy.extensions.base import AbstractSyrupyExtension
 
 from .diagnosis import fail, fail_unjudged, likely_cause, unchanged
+from .evidence import compared
 from .loading import Loaded
 from .models import DataError
 from .tokens import at, parting, side_by_side
@@ -153,4 +154,5 @@ def check_snapshot(
         f"recorded with {', '.join(f'{name} {number}' for name, number in recorded.items())}",
         unchanged(loaded),
         next_step=update,
+        evidence=compared("tokens" if kind == "ids" else "lines", rows, old, position),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
 
-from .tokens import escape_character
+from .visible import escape_character
 
 SPACE = "\u2423"  # the open box; one in a text is escaped, so the two are not mixed up
 NOTHING = "\u2205"  # in the place of an empty text

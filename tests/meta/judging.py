@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness.errors import Broken
-from tests.harness.reporting import place_of
+from tests.harness.results import place_of
 
 from .catalogue import HASHES, SNAPSHOTS, Fault
 

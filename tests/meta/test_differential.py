@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.tokens import at, parting, quote, side_by_side
+from tests.harness.tokens import at, parting, side_by_side
+from tests.harness.visible import quote
 
 from .references import REFERENCES
 from .strings import COUNT, random_strings

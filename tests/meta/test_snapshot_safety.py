@@ -20,7 +20,7 @@ from tests.harness.snapshots import (
     format_snapshot_file,
     read_snapshot_file,
 )
-from tests.harness.tokens import quote
+from tests.harness.visible import quote
 
 from .conftest import Run, run_pytest
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from tests.harness.tokens import at, parting, quote, side_by_side
+from tests.harness.tokens import at, parting, side_by_side
+from tests.harness.visible import quote
 
 from .vendored import FILES, open_file, pieces, vendored
 

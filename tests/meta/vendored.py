@@ -11,7 +11,7 @@ from filelock import FileLock
 from tokenizers import Tokenizer
 
 from tests.harness.packages import download
-from tests.harness.tokens import quote
+from tests.harness.visible import quote
 
 PACKAGE = "llama_cpp_python"
 MODELS = "vendor/llama.cpp/models"

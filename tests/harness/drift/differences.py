@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diagnosis import first_leaf
-from ..tokens import at, parting, quote
+from ..tokens import at, parting
+from ..visible import quote
 from .observer import Observed
 
 ERRORS = "errors and warnings"

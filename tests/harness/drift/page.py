@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..strips import STYLE, Cell, Column, strip_html
-from ..tokens import escape_character
+from ..visible import escape_character
 from .differences import KINDS
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")

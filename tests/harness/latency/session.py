@@ -9,7 +9,7 @@ import pytest
 from ..device import has_cuda
 from ..models import DataError
 from ..options import versions
-from ..reporting import RESULTS
+from ..results import RESULTS
 from ..selection import TESTS, distributed
 from .baseline import (
     FORMAT,

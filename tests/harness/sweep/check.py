@@ -9,7 +9,8 @@ from ..generation import NEW_TOKENS, predict
 from ..logits import logit_bound
 from ..models import Model
 from ..prices import extract_price
-from ..tokens import parting, quote
+from ..tokens import parting
+from ..visible import quote
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,35 @@
+"""Text with every character visible and exact."""
+
+# Shown as they are; everything else is escaped. Fixed ranges, because what counts as printable
+# changes with Python's Unicode tables, and combining or reordering scripts mislead the eye.
+VISIBLE = (
+    range(0x20, 0x7F),
+    range(0xA1, 0xAD),
+    range(0xAE, 0x250),
+    range(0x370, 0x483),
+    range(0x48A, 0x530),
+    range(0x3041, 0x3097),
+    range(0x30A1, 0x3100),
+    range(0x4E00, 0xA000),
+    range(0xAC00, 0xD7A4),
+)
+SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape_character(character: str) -> str:
+    r"""One character, visible and exact; a lone byte (surrogate-escaped) as `\xNN`."""
+    code = ord(character)
+    if character in SHORT:
+        return SHORT[character]
+    if any(code in span for span in VISIBLE):
+        return character
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def quote(text: str) -> str:
+    """The text between single quotes, every character visible and exact."""
+    if text.isascii() and text.isprintable() and "'" not in text and "\\" not in text:
+        return f"'{text}'"
+    return "'" + "".join(map(escape_character, text)) + "'"
