@@ -66,6 +66,7 @@ def adopt(variables: Mapping[str, str]) -> None:
     """Know what another process withdrew, and hide it."""
     withdrawn.update(variables)
     known.cache_clear()
+    all_cores.cache_clear()
 
 
 def login() -> dict[str, str]:
@@ -103,6 +104,7 @@ def known() -> tuple[str, ...]:
 def forms(secret: str) -> set[str]:
     """The secret as it is, escaped as by repr, JSON, HTML and URLs, and in base64."""
     escaped = {repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret)}
+    escaped |= {xml := html.escape(secret, quote=False), xml.replace('"', "&quot;")}
     escaped |= {json.dumps(secret, ensure_ascii=it)[1:-1] for it in (True, False)}
     found = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} | escaped
     raw = secret.encode(errors="surrogatepass")
@@ -114,12 +116,23 @@ def forms(secret: str) -> set[str]:
     return {form for form in found if len(form) >= SHORTEST}
 
 
+def cores(secret: str) -> dict[int, str]:
+    """Parts of a secret by place: every piece of PIECE characters holds one of them whole."""
+    size = (min(PIECE, len(secret)) + 1) // 2
+    return {it: secret[it : it + size] for it in range(0, len(secret) - size + 1, size)}
+
+
+@cache
+def all_cores() -> frozenset[str]:
+    """What a text must hold if there is anything to hide in it; this alone is looked for often."""
+    return frozenset(core for secret in known() for core in cores(secret).values())
+
+
 def without_pieces(text: str, secret: str) -> str:
     """The text without longer pieces of the secret."""
     least = min(PIECE, len(secret))
-    size = (least + 1) // 2  # every piece of `least` characters holds one of these whole
-    for start in range(0, len(secret) - size + 1, size):
-        at = text.find(core := secret[start : start + size])
+    for start, core in cores(secret).items():
+        at = text.find(core)
         while at >= 0:
             first = at - alike(text[max(0, at - start) : at][::-1], secret[:start][::-1])
             last = at + alike(text[at : at + len(secret) - start], secret[start:])
@@ -137,8 +150,9 @@ def alike(one: str, other: str) -> int:
 
 def scrub(text: str) -> str:
     """The text with every secret, and every longer piece of one, replaced."""
-    for secret in known():  # whole ones first: forms of one secret have pieces in common
-        text = text.replace(secret, HIDDEN)
-    for secret in known():
-        text = without_pieces(text, secret)
+    if any(map(text.__contains__, all_cores())):
+        for secret in known():  # whole ones first: forms of one secret have pieces in common
+            text = text.replace(secret, HIDDEN)
+        for secret in known():
+            text = without_pieces(text, secret)
     return PATTERNS.sub(HIDDEN, text)
