@@ -52,8 +52,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Hide secrets in the id of a test, which pytest keeps in its cache, too."""
-    node: Any = item  # an id cannot be set by the interface
-    node.name, node._nodeid = scrub(item.name), scrub(item.nodeid)
+    if (clear := scrub(item.nodeid)) != item.nodeid:
+        node: Any = item  # pytest's interface can read an id, not set it
+        node.name, node._id = scrub(item.name), type(node.id).parse(clear)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -110,13 +111,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     if not (ON_GITHUB and reporter):
         return (yield)
     word = random.token_hex(16)
-    reporter.ensure_newline()
     reporter.write_line(f"::stop-commands::{word}")
     try:
         return (yield)
     finally:
-        reporter.ensure_newline()
-        reporter.write_line(f"::{word}::")
+        reporter.write_line(f"\n::{word}::")  # only at the beginning of a line is it heard
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
