@@ -11,6 +11,8 @@ a crash of Python itself write past pytest.
 
 import os
 import secrets as random
+import sys
+import traceback
 import warnings
 from collections.abc import Generator
 from pathlib import Path
@@ -34,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.has_plugin("terminalreporter"):
         writer: Any = config.get_terminal_writer()
         writer._file = Cleaning(writer._file, clean_for_terminal)
+    sys.excepthook = print_cleanly
+
+
+def print_cleanly(*error: Any) -> None:
+    """Print an exception that nobody caught, pytest included."""
+    print(clean("".join(traceback.format_exception(*error))), file=sys.stderr, end="")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -121,13 +129,14 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Look once more at the JUnit file: properties of the whole run come by no report."""
-    result = yield
-    junit = session.config.getoption("xmlpath", None)
-    if junit and Path(junit).is_file():
-        text = Path(junit).read_text(encoding="utf-8")
-        if (clear := scrub(text)) != text:
-            Path(junit).write_text(clear, encoding="utf-8")
-    return result
+    try:
+        return (yield)
+    finally:
+        junit = session.config.getoption("xmlpath", None)
+        if junit and Path(junit).is_file():
+            text = Path(junit).read_text(encoding="utf-8")
+            if (clear := scrub(text)) != text:
+                Path(junit).write_text(clear, encoding="utf-8")
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)

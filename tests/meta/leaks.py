@@ -7,7 +7,6 @@ In front of a secret stands the name of the way, so that a way which said nothin
 import base64
 import json
 import logging
-import os
 import sys
 import urllib.parse
 import warnings
@@ -35,9 +34,6 @@ WAYS = (
     *("warning", "id", "property", "setup", "teardown", "skip", "reason", "broken"),
     *("url", "json", "base64"),
 )
-
-if os.environ.get("LEAK") == "import":
-    raise RuntimeError(f"import={ALL}")
 
 
 def test_prints() -> None:
