@@ -8,11 +8,12 @@ import pytest
 from tests.harness.models import registry
 from tests.harness.secrets import HIDDEN
 
-from .conftest import run_pytest
+from .conftest import run_anew, run_pytest
 from .hub_attempts import asked
 from .hub_server import Seen, serve
 from .leaks import HUB, SAVED
 from .test_secrets import MODES, logins, planted
+from .test_snapshot_safety import change, shrink, state, update
 
 PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
@@ -26,6 +27,12 @@ def pytest_sessionstart():
 
     os.environ.update(withdrawn)
 """
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    """A small copy to do harm to."""
+    return shrink(project)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -95,3 +102,39 @@ def pytest_sessionstart():
     assert run.code == 0, run.out
     # What this process was started with, nobody can take back; it started the other without.
     assert notes.read_text().split("\n")[:2] == ["0 2", "0 0"]
+
+
+COMMANDS = {
+    "budget": (f"{HUB}.jsonl",),
+    "sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
+    "drift": (HUB, HUB, "--models", HUB),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_do_not_repeat_a_login(command: str, tmp_path: Path) -> None:
+    """Each repeats what it cannot read."""
+    run = run_anew(f"tests.harness.{command}", *COMMANDS[command], **logins(tmp_path / "home"))
+    assert run.code == 2
+    assert HUB not in run.out and HIDDEN in run.out, run.out.replace(HUB, HUB[::-1])
+
+
+def test_a_recording_that_would_hold_a_login_is_not_saved(small: Path) -> None:
+    """A version string is the one text in it that nobody splits into tokens."""
+    login = "20.8.4711-of-the-hub"
+    plugin = f"""
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart():
+    from tests.harness import snapshot_session
+
+    snapshot_session.versions = lambda: {{"transformers": "{login}"}}
+"""
+    before = state(small)
+    change(small)
+    changed = state(small)
+    run = update(small, **planted(small, plugin), HF_TOKEN=login)
+    assert run.code == 1
+    assert "NOT saved, the old file is kept: it would hold a secret" in run.out
+    assert state(small) == changed != before

@@ -169,7 +169,8 @@ def test_nothing_hostile_in_any_output(outputs: Outputs) -> None:
     assert word
     obeyed = re.findall(r"^\s*::.*", outputs.run.out, re.MULTILINE)
     assert [it.strip() for it in obeyed] == [word[0], f"::{word[1]}::"]
-    assert "\x1b[31m" in outputs.run.out, "pytest's own colours"
+    assert "\x1b[31m" in outputs.run.out, "pytest's own colours stay"
+    assert r"\u001b[0m" not in outputs.run.out, "and are no one's text"
     assert r"\u001b[31mred\u0007 \u0000 \u202egnp.exe\r" in outputs.run.out
 
 
