@@ -51,11 +51,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Filter the log file, if there is one."""
+    """Filter the log file, and keep pytest's colours out of what is captured of the log."""
     logging: Any = session.config.pluginmanager.get_plugin("logging-plugin")
     if logging:
         handler = logging.log_file_handler
         handler.setStream(Cleaning(handler.stream, clean))
+        logging.report_handler.setFormatter(handler.formatter)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -109,7 +109,7 @@ def views(text: str) -> Iterator[str]:
 def found(text: str, pieces: bool = False) -> set[str]:
     """The canaries that are in the text, whole or in longer pieces."""
     seen = "\n".join(views(text))
-    size = {it: PIECE if pieces else len(it) for it in CANARIES}
+    size = {it: 12 if pieces else len(it) for it in CANARIES}
     return {
         it
         for it in CANARIES
