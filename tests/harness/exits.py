@@ -105,12 +105,6 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_internalerror(excrepr: Any) -> None:
-    """Clean a defect's traceback."""
-    cleaned(excrepr)
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
     """Clean a warning before it is shown or sent; its class stands beside the message."""
     warning_message.message = clean(str(warning_message.message))
