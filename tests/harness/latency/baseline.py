@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from ..atomic import write_atomically
 from ..models import STRICT, DataError, parse
+from ..secrets import scrub
 from .rule import quartile
 
 FORMAT = 2  # another one wherever times of before and after cannot be compared
@@ -76,7 +77,7 @@ def read_recording(path: Path) -> Recording:
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
-    text = json.dumps(asdict(recording), indent=1) + "\n"
+    text = scrub(json.dumps(asdict(recording), indent=1)) + "\n"
     try:
         write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     except OSError as error:
