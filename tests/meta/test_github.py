@@ -156,7 +156,7 @@ def test_summary_is_appended_once(told: dict[str, Told], mode: str) -> None:
     assert it.summary.count("## Model conformance") == 1
     totals = re.search(r"(\d+ failed), (\d+ passed), .*(\d+ error)", it.run.out)
     assert totals and all(count in it.summary.partition("\n|")[0] for count in totals.groups())
-    assert [row.content for row in tokens(it.summary) if row.type == "inline"][2:5] == [
+    assert [row.content for row in tokens(it.summary) if row.type == "inline"][3:6] == [
         "",
         "` batches `",
         "` chat `",

@@ -12,7 +12,8 @@ from .markdown import block, span, table
 MOST_BYTES = 1024 * 1024  # of all that a step appends; GitHub drops what is longer, all of it
 SHOWN = 20  # failures, and reasons of a kind
 LINES = 40  # of one failure
-OUTCOMES = ("failed", "error", "passed", "known", "skipped")
+OUTCOMES = {"failed": "failed", "error": "with an error", "passed": "passed"}
+OUTCOMES |= {"known": "known to fail", "skipped": "skipped"}
 ENDS = {
     0: "Green",
     1: "Red",
@@ -28,7 +29,7 @@ def verdict(code: int, results: Results) -> str:
     """How the run ended, in a sentence."""
     counts = Counter(results.outcomes.values())
     counts["error"] += sum(it.node not in results.outcomes for it in results.red())  # modules
-    said = [f"{counts[it]} {it}" for it in OUTCOMES if counts[it]]
+    said = [f"{counts[it]} {word}" for it, word in OUTCOMES.items() if counts[it]]
     said += [f"problems of the run: {len(results.problems)}"] if results.problems else []
     return f"## Model conformance: {ENDS.get(code, f'Red, exit code {code}')}\n\n" + (
         f"{', '.join(said) or 'No check ran'}."
