@@ -9,10 +9,18 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..strips import STYLE, Cell, Column, strip_html
-from ..visible import readable
+from ..visible import escape_character
 from .differences import KINDS
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
+
+
+def readable(value: Any) -> str:
+    """Any text with control, bidi and other misleading characters made visible.
+
+    Backslashes and quotes stay: most texts that come here are escaped already.
+    """
+    return "".join(it if it in "\\'" else escape_character(it) for it in str(value))
 
 
 def strip(columns: list[dict[str, Any]]) -> Markup:
@@ -32,7 +40,7 @@ def page(data: dict[str, Any]) -> str:
     jinja = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    jinja.filters |= {"readable": lambda value: readable(str(value)), "strip": strip}
+    jinja.filters |= {"readable": readable, "strip": strip}
     template = jinja.from_string(source)
     causes = [(step, cause) for step in data["steps"] for cause in step["causes"]]
     answer: dict[str, Any] = {
