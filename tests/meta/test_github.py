@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,8 +11,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.harness.github.annotations import command
 from tests.harness.github.markdown import block, span, table
-from tests.harness.github.step_summary import MOST_BYTES
+from tests.harness.visible import readable
 
 from .conftest import Run, copy_project, run_pytest
 from .test_snapshot_safety import FIRST, LAST, plant, shrink
@@ -55,16 +55,15 @@ class Told:
 
     def errors(self) -> list[tuple[dict[str, str], str]]:
         """Properties and message of each annotation, as GitHub reads them."""
-        lines = [line for line in self.run.out.splitlines() if line.startswith("::error")]
-        found = [re.fullmatch(r"::error (.*?)::(.*)", line) for line in lines]
-        return [
-            (
-                {name: unquote(it) for name, _, it in (p.partition("=") for p in m[1].split(","))},
-                unquote(m[2]),
-            )
-            for m in found
-            if m
-        ]
+        return [parsed(it) for it in self.run.out.splitlines() if it.startswith("::error")]
+
+
+def parsed(line: str) -> tuple[dict[str, str], str]:
+    """Properties and message of an error, as GitHub reads it."""
+    found = re.fullmatch(r"::error (.*?)::(.*)", line)
+    assert found is not None, line
+    pairs = [it.partition("=") for it in found[1].split(",")]
+    return {name: unquote(value) for name, _, value in pairs}, unquote(found[2])
 
 
 def swap_ids(folder: Path) -> Path:
@@ -217,78 +216,8 @@ def test_no_text_leaves_its_code(text: str) -> None:
     assert [it.content.strip() for it in cells] == ["t", line.strip(), "1"]
 
 
-@pytest.fixture
-def small(project: Path) -> Path:
-    """A small copy with one passing test, to plant in."""
-    small = shrink(project)
-    shutil.rmtree(small / "tests" / "conformance")
-    (small / "tests" / "conformance").mkdir()
-    (small / "fixtures" / "known_failures.toml").write_text("")
-    plant(small, FIRST, "def test_nothing(): pass\n")
-    return small
-
-
-def test_mistake_in_the_data_is_told_at_its_line(small: Path, tmp_path: Path) -> None:
-    models = small / "fixtures" / "models.toml"
-    content = models.read_text(encoding="utf-8")
-    models.write_text(f"{content}\nno equals sign\n", encoding="utf-8")
-    summary = tmp_path / "summary.md"
-    run = run_pytest(cwd=small, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
-    assert run.code == 4
-    line = content.count("\n") + 2
-    assert run.line("::error ").startswith(
-        f"::error file=fixtures/models.toml,line={line},title=model conformance::fixtures/models"
-    )
-    assert "Red, nothing ran\n\nproblems of the run: 1.\n" in summary.read_text()
-    assert run.line("ERROR: fixtures/").removeprefix("ERROR: ") in summary.read_text()
-
-
-def test_gate_is_told(small: Path, tmp_path: Path) -> None:
-    plant(small, FIRST, "import pytest\ndef test_skip(): pytest.skip('planted')\n")
-    summary = tmp_path / "summary.md"
-    step = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
-    assert run_pytest(cwd=small, **step).code == 0
-    assert "Green\n\n1 passed, 1 skipped.\n" in summary.read_text()
-    run = run_pytest("--gate", cwd=small, **step)
-    assert run.code == 1
-    assert "::error title=model conformance::gate: 1 skipped: planted" in run.out
-    last = summary.read_text().rpartition("## ")[2]
-    assert "Red\n\n1 passed, 1 skipped, problems of the run: 1.\n" in last
-    assert "- 1 skipped: ` planted `" in last
-
-
-@pytest.mark.parametrize("option", ["--help", "--collect-only"])
-def test_nothing_is_told_where_nothing_ran(small: Path, tmp_path: Path, option: str) -> None:
-    summary = tmp_path / "summary.md"
-    assert run_pytest(option, cwd=small, GITHUB_STEP_SUMMARY=str(summary)).code == 0
-    assert not summary.exists()
-
-
-@pytest.mark.parametrize("before", [0, 600_000])
-def test_summary_stays_under_the_limit(small: Path, tmp_path: Path, before: int) -> None:
-    """The first failure alone is larger than a whole summary may be; the others would fit once."""
-    many = "import pytest\n@pytest.mark.parametrize('n', range(16))\ndef test_long(n):\n"
-    fail = "    pytest.fail('`' * (40_000 if n else 2_000_000), pytrace=False)\n"
-    plant(small, FIRST, many + fail)
-    summary = tmp_path / "summary.md"
-    summary.write_text("x" * before)
-    assert run_pytest("-q", cwd=small, GITHUB_STEP_SUMMARY=str(summary)).code == 1
-    text = summary.read_text()
-    assert before + 300_000 < summary.stat().st_size <= MOST_BYTES
-    assert re.search(r"^Left out, for a step's summary has 1 MiB: \d+ parts", text, re.MULTILINE)
-    assert text.startswith("x" * before)
-    assert "Red\n\n16 failed, 1 passed." in text
-    assert "conformance: models phi3" in text
-
-
-@pytest.mark.parametrize("place", ["/dev/full", "folder", "full"])
-def test_summary_that_cannot_be_written_is_one_line(
-    small: Path, tmp_path: Path, place: str
-) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "full").write_bytes(b"x" * (MOST_BYTES - 10))
-    run = run_pytest(cwd=small, GITHUB_STEP_SUMMARY=str(tmp_path / place))
-    assert run.code == 0
-    assert run.out.splitlines()[-1].startswith("GITHUB_STEP_SUMMARY: no summary written: ")
-    assert "Traceback" not in run.out
-    assert (tmp_path / "full").stat().st_size == MOST_BYTES - 10
+@pytest.mark.parametrize("text", ["50%0A", "a,b=c:d::e", "x\r::error::y", "%25", "x\n::error::y"])
+def test_error_gives_its_text_back(text: str) -> None:
+    line = command([text], file=text, line=3, title=text)
+    assert len(line.splitlines()) == 1
+    assert parsed(line) == ({"file": text, "line": "3", "title": text}, readable(text))

@@ -81,6 +81,9 @@ def test_step_runs_as_it_stands(checkout: Path, tmp_path: Path, name: str) -> No
     run = run_step(STEPS[name], checkout, tmp_path, {"MODELS": "phi3", **expected.given})
     assert run.code == expected.code, run.out[-3000:]
     run.line(expected.says)
+    if name.endswith(": Test"):
+        ends = "Red" if expected.code else "Green"
+        assert (tmp_path / "summary.md").read_text().startswith(f"## Model conformance: {ends}\n")
     for file in expected.leaves:
         assert (checkout / file).stat().st_size > 0, file
         (checkout / file).unlink()

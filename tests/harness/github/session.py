@@ -40,7 +40,8 @@ def tell(config: pytest.Config, step: dict[str, str], code: int, results: Result
     """What the step's variables ask for; without them nothing."""
     if path := step.get(SUMMARY):
         ended = code == pytest.ExitCode.USAGE_ERROR
-        environment = [str(versions())] if ended else pytest_report_header(config)
+        known = ", ".join(f"{name} {number}" for name, number in versions().items())
+        environment = [known] if ended else pytest_report_header(config)
         try:
             append(Path(path), [scrub(it) for it in parts(code, results, environment)])
         except OSError as error:
