@@ -53,8 +53,8 @@ def annotations(
     findings: Iterable[Finding], problems: Iterable[str], folder: PurePosixPath
 ) -> list[str]:
     """All there is to say, in as many commands as GitHub takes."""
-    told = [of_problem(it, folder) for it in problems]
-    told += [of_finding(it, folder) for it in findings]
+    told = [of_finding(it, folder) for it in findings]
+    told += [of_problem(it, folder) for it in problems]
     if len(told) > MOST:
         more = len(told) - (MOST - 1)
         said = f"{more} more errors: see the step's summary and its log"

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from ..loading import SOURCES
 from ..options import pytest_report_header, versions
 from ..results import RESULTS, Results
 from ..secrets import scrub
@@ -39,9 +40,9 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Code, Code]:
 def tell(config: pytest.Config, step: dict[str, str], code: int, results: Results) -> None:
     """What the step's variables ask for; without them nothing."""
     if path := step.get(SUMMARY):
-        ended = code == pytest.ExitCode.USAGE_ERROR
-        known = ", ".join(f"{name} {number}" for name, number in versions().items())
-        environment = [known] if ended else pytest_report_header(config)
+        environment = [", ".join(f"{name} {number}" for name, number in versions().items())]
+        if SOURCES in config.stash:  # options and data were sound
+            environment = pytest_report_header(config)
         try:
             append(Path(path), [scrub(it) for it in parts(code, results, environment)])
         except OSError as error:
