@@ -55,7 +55,7 @@ class Told:
 
     def errors(self) -> list[tuple[dict[str, str], str]]:
         """Properties and message of each annotation, as GitHub reads them."""
-        return [parsed(it) for it in self.run.out.splitlines() if it.startswith("::error")]
+        return [parsed(it) for it in self.run.out.splitlines() if it.startswith("::error ")]
 
 
 def parsed(line: str) -> tuple[dict[str, str], str]:
