@@ -11,7 +11,8 @@ import yaml
 
 from .conftest import PROJECT, Run
 
-WORKFLOWS = PROJECT / ".github" / "workflows"
+GITHUB = PROJECT / ".github"
+WORKFLOWS = GITHUB / "workflows"
 # What GitHub sets anew for a step, and what this run set for itself.
 OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "MODEL_CONFORMANCE_OFFLINE")
 
@@ -46,6 +47,11 @@ def steps() -> dict[str, Step]:
                         {name: value for part in declared for name, value in part.items()},
                     )
     return found
+
+
+STEPS = steps()
+FETCH = "gpu.yml quantised: Fetch from the hub, the one step that has the token"
+COMPARE = "drift.yml newest: Compare the pinned version with the newest"
 
 
 def run_step(step: Step, project: Path, files: Path, given: dict[str, str]) -> Run:
