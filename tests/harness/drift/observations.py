@@ -23,7 +23,7 @@ CODE = (
     *("tests/harness/tokenizer_file.py", "tests/harness/drift/observe*.py"),
     *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
 )
-OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
+OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
 
 
 @dataclass(frozen=True)
