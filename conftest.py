@@ -29,4 +29,6 @@ pytest_plugins = (
     "tests.harness.latency.session",
     "tests.harness.latency.report",
     "tests.harness.reporting",
+    "tests.harness.junit",
+    "tests.harness.github.session",
 )
