@@ -84,11 +84,22 @@ def test_longest_words_by_hand(answers: dict[str, dict[str, Any]]) -> None:
         {"text": "disproportionately", "id": 73152},
         {"text": "interdisciplinary", "id": 88419},
     ]
+    lower = {"text": "responsibilities", "id": 28423}  # the one with a capital is 74112
+    assert lower in answers["llama3_1"]["longest"]
     assert first["phi3"] == [
         {"text": "Einzelnachweise", "id": 6675},
         {"text": "implementations", "id": 20240},
         {"text": "straightforward", "id": 20837},
     ]
+
+
+def test_rarest_words_by_hand(answers: dict[str, dict[str, Any]]) -> None:
+    assert [(it["text"], it["id"]) for it in answers["phi3"]["rarest"][:3]] == [
+        ("livres", 29869),
+        ("compagnie", 29868),
+        ("tends", 29867),
+    ]
+    assert min(len(it["text"]) for answer in answers.values() for it in answer["rarest"]) == 4
 
 
 @pytest.mark.parametrize("key", registry())
