@@ -171,12 +171,13 @@ def test_page_says_what_was_counted(models: dict[str, Loaded]) -> None:
 
 def test_hostile_text_stays_text() -> None:
     def data(text: str) -> dict[str, Any]:
-        count = {"count": 2, "runs": [[1, 1], [3, 3]]}
+        count = {"count": 4, "runs": [[1, 1], [3, 5]]}
+        every = {"count": 9, "runs": [[1, 9]]}
         answer = {
             **{"models": [text], "size": 3, "tokens": {"a": 1, "b": 2}},
             **{"cuts": {"a": [{"text": text, "id": 1}]}},
             **{"longest": [{"text": "word", "id": 1}], "rarest": []},
-            **{"numbers": [{"title": text, "of": 3, "alone": count, "after": count}]},
+            **{"numbers": [{"title": text, "of": 9, "alone": count, "after": every}]},
         }
         rows = [
             {"id": name, "kind": kind, "title": text, "text": legible(text), "characters": 2}
@@ -189,6 +190,7 @@ def test_hostile_text_stays_text() -> None:
     names = {name for name, _ in hostile.attributes}
     assert names == {name for name, _ in plain.attributes} and "style" not in names
     assert "alert(1)" in hostile.text
+    assert "alone: 4 of 9: 1, 3–5; after it: all 9" in hostile.text
     assert {"\x1b", "\x00", "\u202e"} & set(hostile.text) == set()
 
 
