@@ -214,6 +214,7 @@ BAD_RANGES: dict[str, tuple[dict[str, Any], str]] = {
     "negative": ({"first": -1}, "first: "),
     "too_many": ({"last": 10_000}, "last: "),
     "no_number": ({"last": "9"}, "last: "),
+    "backwards": ({"first": 10}, "(table): Value error, first must not be above last"),
 }
 
 
