@@ -15,6 +15,7 @@ from .errors import AssetError
 from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
 from .recipes import read_recipe
+from .report.samples import number_ranges, samples
 from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
@@ -91,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if unknown := [key for key in keys if key not in registry()]:
             raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
         weights = parse_weights(config.getoption("--weights"))
-        texts(), conversations(), published()
+        texts(), conversations(), published(), samples(), number_ranges()
         for key in keys:
             read_recipe(key)
     except (AssetError, DataError) as error:
