@@ -103,7 +103,7 @@ def test_killed_build_is_done_again_once_for_two_and_after_truncation(tmp_path: 
 def failure(process: subprocess.Popen[str]) -> str:
     """The last line of a run that must fail without printing a folder or a traceback."""
     stdout, stderr = process.communicate()
-    assert process.returncode == 1, stderr
+    assert process.returncode == 2, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     return stderr.splitlines()[-1]

@@ -51,7 +51,9 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     )
     names = ", ".join(CHECKS)
     parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"of {names} (default: all)")
-    parser.add_argument("--json", action="store_true", help="print a list of objects instead")
+    parser.add_argument(
+        "--json", action="store_true", help="print a list of objects instead (default: off)"
+    )
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.checks if name not in CHECKS]:
         parser.error(f"unknown check {unknown[0]}: allowed are {names}")
