@@ -4,6 +4,8 @@ import argparse
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .progress import Progress, say
 
 SOURCES = ("bundle", "hub")
 OFFLINE = "HF_HUB_OFFLINE"
+BETWEEN_BARS = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,32 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
     if os.environ.get("MODEL_CONFORMANCE_OFFLINE"):  # the user's own switch, kept by conftest
         environment[OFFLINE] = os.environ["MODEL_CONFORMANCE_OFFLINE"]
     command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub", *options]
-    run = subprocess.run(
+    with subprocess.Popen(
         [*command, *(model.key for model in models)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=environment,
         cwd=Path(__file__).resolve().parents[2],
-    )
-    if run.returncode:
-        raise AssetError((run.stderr.strip().splitlines() or ["the hub process died"])[-1])
-    return {key: Path(folder) for key, _, folder in map(split_line, run.stdout.splitlines())}
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        last = relayed(process.stderr, progress)
+        output = process.stdout.read()  # a line a model, written when all is done
+    if process.returncode:
+        raise AssetError(last or "the hub process died")
+    return {key: Path(folder) for key, _, folder in map(split_line, output.splitlines())}
+
+
+def relayed(lines: Iterable[str], progress: Progress) -> str:
+    """Pass on what a download says, but of its bars one state in so many seconds; the last line."""
+    last, said = "", time.monotonic()
+    for line in filter(None, map(str.strip, lines)):
+        is_bar, last = "%|" in line, line
+        if not is_bar or time.monotonic() - said > BETWEEN_BARS:
+            progress(line)
+            said = time.monotonic()
+    return last
 
 
 def weights_only(model: Model) -> Model:

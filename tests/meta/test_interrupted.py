@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.drift.environments import Environment
+from tests.harness.drift.observations import observe, task
+
 from .conftest import PROJECT
 
 PRICES = "tests/conformance/test_prices.py"
@@ -118,3 +121,18 @@ def test_ctrl_c_while_recording_leaves_nothing(project: Path) -> None:
     interrupted(process, lambda: True)
     assert process.returncode == 2
     assert {path: (project / path).read_bytes() for path in files(project)} == before
+
+
+@pytest.mark.parametrize("signal_name", ["INT", "TERM", "KILL"])
+def test_an_interrupted_observation_is_not_kept(signal_name: str, tmp_path: Path) -> None:
+    """The drift report asks again next time; a process that was killed otherwise is a result."""
+    python, out = tmp_path / "python", tmp_path / "phi3.json"
+    python.write_text(f"#!/bin/sh\nkill -{signal_name} $$\nsleep 10\n")
+    python.chmod(0o755)
+    tasks = [task("phi3", tmp_path, out, "auto", None)]
+    if signal_name == "KILL":
+        assert "signal 9" in str(observe(Environment(python, {}), tasks))
+        return
+    with pytest.raises(KeyboardInterrupt):
+        observe(Environment(python, {}), tasks)
+    assert not out.exists()
