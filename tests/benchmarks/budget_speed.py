@@ -22,6 +22,7 @@ from tests.harness.budget.counts import BATCH, count_rows, open_tokenizer
 from tests.harness.budget.findings import findings, findings_file
 from tests.harness.budget.report import Report
 from tests.harness.bundle import bundle
+from tests.harness.commands import exit_status
 from tests.harness.data_sets import DataSet
 from tests.harness.models import registry
 from tests.harness.price_rows import read_rows
@@ -116,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

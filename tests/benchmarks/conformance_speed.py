@@ -15,6 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.harness.bundle import bundle
+from tests.harness.commands import exit_status
 from tests.harness.models import registry
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tests.harness.commands import exit_status
 from tests.harness.latency.baseline import read_recording
 from tests.harness.latency.data import Rule, latency
 from tests.harness.latency.rule import judge
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

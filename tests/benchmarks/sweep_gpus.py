@@ -5,8 +5,10 @@ first process ask all batches while the others wait, then each its share, as the
 Prints both rates and how many answers are the same.
 """
 
+import sys
 from contextlib import ExitStack
 
+from tests.harness.commands import exit_status
 from tests.harness.sweep.batches import Batch, batches
 from tests.harness.sweep.fusing import fused_norms
 from tests.harness.sweep.place import place
@@ -60,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

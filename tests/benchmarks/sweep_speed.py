@@ -7,11 +7,13 @@ before and after. The share of the limit is `roofline.forward_flops` of the prom
 counted, over the seconds, over the measured product's FLOP/s.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
+from tests.harness.commands import exit_status
 from tests.harness.generation import NEW_TOKENS, decoded
 from tests.harness.latency.roofline import forward_flops
 from tests.harness.models import Device, Model
@@ -121,4 +123,4 @@ def measured(it: Setting, limit: float, with_compiled: bool) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

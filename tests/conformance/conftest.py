@@ -6,6 +6,7 @@ from tests.harness.cases import conversations, published, texts
 from tests.harness.loading import Loaded, models_of
 from tests.harness.models import Model, registry
 from tests.harness.prompts import can_be_framed
+from tests.harness.refusing import fault_of, refuse
 
 from .test_files import declared_small_files
 from .test_keywords import KEYWORDS
@@ -59,6 +60,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         [(it, value) for it, value, _ in table],
         ids=[f"{it.key}-{name}" for it, _, name in table],
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """No test runs on files that cannot be had or read."""
+    call = getattr(item, "callspec", None)
+    for value in call.params.values() if call else ():
+        if isinstance(value, Loaded):
+            refuse(item.config, fault_of(value))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

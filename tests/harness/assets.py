@@ -4,17 +4,22 @@ import argparse
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bundle import bundle
+from .choices import allowed
+from .commands import exit_status
 from .errors import AssetError
-from .models import DataError, Model, registry
+from .models import Model, registry
 from .progress import Progress, say
 from .secrets import login
 
 SOURCES = ("bundle", "hub")
 KEPT = "MODEL_CONFORMANCE_"  # in front of the user's own settings, which conftest.py overrules
+BETWEEN_BARS = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,7 @@ def parse_directories(options: list[str]) -> dict[str, Path]:
     for option in options:
         key, _, folder = option.partition("=")
         if key not in registry() or not folder:
-            known = ", ".join(registry())
-            raise AssetError(f"--model-dir {option}: write KEY=DIR with KEY one of {known}")
+            raise AssetError(f"--model-dir {option}: write KEY=DIR; {allowed(key, registry())}")
         if not (Path(folder) / "tokenizer.json").is_file():
             raise AssetError(f"--model-dir {option}: there is no tokenizer.json in {folder}")
         directories[key] = Path(folder).absolute()
@@ -60,17 +64,32 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
     """Run this module for `--source hub` in a process that may use the network."""
     progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
     command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub", *options]
-    run = subprocess.run(
+    with subprocess.Popen(
         [*command, *(model.key for model in models)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=users_own(),
         cwd=Path(__file__).resolve().parents[2],
-    )
-    if run.returncode:
-        raise AssetError((run.stderr.strip().splitlines() or ["the hub process died"])[-1])
-    return {key: Path(folder) for key, _, folder in map(split_line, run.stdout.splitlines())}
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        last = relayed(process.stderr, progress)
+        output = process.stdout.read()  # a line a model, written when all is done
+    if process.returncode:
+        raise AssetError(last or "the hub process died")
+    return {key: Path(folder) for key, _, folder in map(split_line, output.splitlines())}
+
+
+def relayed(lines: Iterable[str], progress: Progress) -> str:
+    """Pass on what a download says, but of its bars one state in so many seconds; the last line."""
+    last, said = "", time.monotonic()
+    for line in filter(None, map(str.strip, lines)):
+        is_bar, last = "%|" in line, line
+        if not is_bar or time.monotonic() - said > BETWEEN_BARS:
+            progress(line)
+            said = time.monotonic()
+    return last
 
 
 def users_own() -> dict[str, str]:
@@ -95,35 +114,33 @@ def split_line(line: str) -> tuple[str, str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prepare the models and print `KEY<TAB>DIR` lines; progress and errors go to stderr."""
+    """Prepare the models and print `KEY<TAB>DIR` lines; AssetError if one cannot be had."""
     parser = argparse.ArgumentParser(prog="python -m tests.harness.assets", description=__doc__)
     parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
-    parser.add_argument("--source", choices=SOURCES, default="bundle")
-    parser.add_argument("--weights", action="store_true", help="checkpoints, of the hub")
+    parser.add_argument("--source", choices=SOURCES, default="bundle", help="(default: bundle)")
+    weights = "checkpoints of the hub, no tokenizers (default: off)"
+    parser.add_argument("--weights", action="store_true", help=weights)
     options = parser.parse_args(arguments)
 
-    try:
-        if unknown := set(options.keys) - set(registry()):
-            raise AssetError(f"unknown model {min(unknown)}: allowed are {', '.join(registry())}")
-        models = [registry()[key] for key in options.keys or registry()]
-        if options.weights:
-            models = [weights_only(model) for model in models]
-            options.source = "hub"
-        if options.source == "hub":
-            from .hub import fetch
+    for key in options.keys:
+        if key not in registry():
+            raise AssetError(f"unknown model {key}: {allowed(key, registry())}")
+    models = [registry()[key] for key in options.keys or registry()]
+    if options.weights:
+        models = [weights_only(model) for model in models]
+        options.source = "hub"
+    if options.source == "hub":
+        from .hub import fetch
 
-            # smollm2 is not on the hub for us: it comes from its package under every source.
-            folders = {m.key: fetch(m, say) for m in models if m.revision}
-            folders |= bundle([m for m in models if not m.revision], say)
-        else:
-            folders = bundle(models, say)
-    except (AssetError, DataError) as error:
-        say(str(error))
-        return 1
+        # smollm2 is not on the hub for us: it comes from its package under every source.
+        folders = {m.key: fetch(m, say) for m in models if m.revision}
+        folders |= bundle([m for m in models if not m.revision], say)
+    else:
+        folders = bundle(models, say)
     for model in models:
         print(f"{model.key}\t{folders[model.key]}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

@@ -54,12 +54,11 @@ HTTP_LIBRARIES = ("requests", "urllib3", "httpx", "httpcore")  # which one: the 
 
 def explain(model: Model, name: str, error: BaseException) -> AssetError:
     """What went wrong with the file `name`, as a sentence that says what to do."""
-    links = list(chain(error))
-    answers = [answer for link in links if (answer := getattr(link, "response", None)) is not None]
+    links, answers = list(chain(error)), answers_of(error)
     wait = answers[0].headers.get("Retry-After", "") if answers else ""
     return problem(
         model,
-        kind_of_answer(answers[0]) if answers else kind_of_error(links),
+        kind_of(error),
         file=name,
         status=answers[0].status_code if answers else "",
         wait=f"{wait} seconds" if wait.isdigit() else "some minutes",
@@ -73,6 +72,18 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def answers_of(error: BaseException) -> list[Any]:
+    """The hub's answers that the error and its causes carry, outermost first."""
+    found = [getattr(link, "response", None) for link in chain(error)]
+    return [answer for answer in found if answer is not None]
+
+
+def kind_of(error: BaseException) -> str:
+    """The key in SENTENCES for any error of a download."""
+    answers = answers_of(error)
+    return kind_of_answer(answers[0]) if answers else kind_of_error(list(chain(error)))
 
 
 def kind_of_answer(answer: Any) -> str:

@@ -1,6 +1,7 @@
 """Loaded tokenizers: one of each model a session, by AutoTokenizer and by `tokenizers` alone."""
 
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,12 +94,14 @@ class Loaded:
 
 
 def say_past_capture(config: pytest.Config) -> Progress:
-    """Prints progress where the user sees it, whatever pytest captures."""
+    """Prints progress where the user sees it, whatever pytest captures, and from workers, too."""
 
     def say(message: str) -> None:
         capture = config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            print(f"\n{scrub(message)}", end="", flush=True)
+            # A worker's stdout is pytest-xdist's; its stderr is the user's.
+            stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
+            print(f"\n{scrub(message)}", end="", file=stream, flush=True)
 
     return say
 

@@ -11,6 +11,7 @@ import pytest
 from .assets import SOURCES as SOURCE_NAMES
 from .assets import Sources, parse_directories
 from .cases import conversations, published, texts
+from .choices import chosen_models
 from .errors import AssetError
 from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
@@ -36,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="KEY=DIR",
-        help="use this folder for this model; may be given several times",
+        help="this folder's files for this model; may be given several times (default: all models "
+        "come from --source)",
     )
     group.addoption(
         "--weights",
@@ -49,29 +51,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--models",
-        default="",
         metavar="KEY,KEY",
         help="only these models (default: all of fixtures/models.toml)",
     )
     group.addoption(
         "--gate",
         action="store_true",
-        help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure",
+        help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure "
+        "(default: off)",
     )
     group.addoption(
         "--snapshot-prune",
         action="store_true",
-        help="remove snapshots no case uses; only after a complete green run",
+        help="remove recordings that no case uses, after a complete green run; what records is "
+        "syrupy's --snapshot-update (default: off)",
     )
     group.addoption(
         "--latency-save",
         metavar="FILE",
-        help="write what the benchmarks measured, if all of them passed: the next baseline",
+        help="write what the benchmarks measured, if all of them passed: the next baseline "
+        "(default: write nothing)",
     )
     group.addoption(
         "--latency-baseline",
         metavar="FILE",
-        help="compare the benchmarks with this recording: PASS, FAIL or INCONCLUSIVE",
+        help="compare the benchmarks with this recording: PASS, FAIL or INCONCLUSIVE "
+        "(default: compare with nothing)",
     )
     group.addoption(
         "--latency-processes",
@@ -80,6 +85,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure in so many processes, one after the other (default: what "
         "fixtures/latency.toml says for comparing and saving, else 1)",
     )
+    # pytest prints this below the error for an option that it does not know.
+    ours = ", ".join(name for option in group.options for name in option.names())
+    parser.extra_info["options of this suite"] = f"{ours}; pytest --help says more"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -87,10 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
     try:
         directories = parse_directories(config.getoption("--model-dir"))
-        named = dict.fromkeys(filter(None, config.getoption("--models").split(",")))
-        keys = list(named or registry())
-        if unknown := [key for key in keys if key not in registry()]:
-            raise AssetError(f"--models {unknown[0]}: allowed are {', '.join(registry())}")
+        keys = chosen_models(config.getoption("--models"))
         weights = parse_weights(config.getoption("--weights"))
         texts(), conversations(), published(), samples(), number_ranges()
         for key in keys:

@@ -99,17 +99,22 @@ def short(value: object) -> str:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare which data set is to be read."""
     parser.add_argument("data", metavar="DATA", help=".jsonl, .csv or .parquet, or OWNER/NAME")
-    parser.add_argument("--revision", help="the hub's data set at this commit: 40 hex digits")
+    parser.add_argument(
+        "--revision",
+        help="the hub's data set at this commit: 40 hex digits (default: none)",
+    )
     parser.add_argument("--split", default="train", help="of the hub's data set (default: train)")
     parser.add_argument("--text-column", default="text", metavar="NAME", help="(default: text)")
     parser.add_argument(
         "--price-column",
         default="price",
         metavar="NAME",
-        help="(default: price); '' if prices stand only behind the texts' `Price is $`",
+        help="'' if prices stand only behind the texts' `Price is $` (default: price)",
     )
     parser.add_argument(
-        "--wrap", action="store_true", help="texts are descriptions: put them into the price prompt"
+        "--wrap",
+        action="store_true",
+        help="texts are descriptions: put them into the price prompt (default: off)",
     )
 
 

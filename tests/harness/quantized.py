@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from .loading import WEIGHTS, models_of, say_past_capture
 from .models import Device, Model, registry
 from .nf4 import quantised_layers
 from .places import Place
+from .refusing import absent, refuse
 from .verdicts import figures
 from .weights import Weights, prepare_weights
 
@@ -46,6 +47,7 @@ class Models:
         """The model of a test, loaded unless it is the one in memory; skips or fails the test."""
         key, device, _ = place
         self.check_device(device)
+        refuse(self.config, absent(models_of(self.config)[key]))
         for name in (f"{key}-{device}", "-".join(place)):
             if reason := self.told.get(name):
                 pytest.skip(f"{name} cannot be had: {reason}")
@@ -62,7 +64,7 @@ class Models:
             if devices.is_fatal(error):
                 raise  # the report hook tells it
             reason = f"{type(error).__name__}: {devices.first(error)}"
-        # Out here the error and its frames, which hold what was loaded so far, are gone.
+        # Out here the error's frames, which hold what was loaded so far, are gone.
         self.slot.unload()
         devices.collect(device)
         self.told[name] = reason.removeprefix(f"{key}: ")
@@ -81,10 +83,7 @@ class Models:
         return live
 
     def remembered(self, place: Place, texts: list[str]) -> list[Any]:
-        """The log-probabilities of the texts' next tokens, computed once for each load.
-
-        The model is loaded for it only if they are not known yet.
-        """
+        """Log-probabilities of the texts' next tokens; it is loaded only if they are not known."""
         name = "-".join(place)
         if name not in self.logs:
             live = self.get(place, trained=False)
@@ -115,8 +114,7 @@ def models(request: pytest.FixtureRequest) -> Iterator[Models]:
 @pytest.fixture(scope="session")
 def live_place(request: pytest.FixtureRequest) -> Place:
     """Model key, device and load of a test."""
-    place: Place = request.param
-    return place
+    return cast(Place, request.param)
 
 
 @pytest.fixture

@@ -31,6 +31,20 @@ def matrix(outcomes: dict[str, str]) -> list[str]:
     return ["  ".join(f"{t:<{w}}" for t, w in zip(row, widths, strict=True)) for row in rows]
 
 
+def brief(outcomes: dict[str, str]) -> list[str]:
+    """What -q leaves of the table: how much was looked at, and the cells with more than passes."""
+    (_, *areas), *rows = table(outcomes)
+    if not rows:
+        return []
+    cells = [
+        f"{key} {area}: {cell}"
+        for key, *found in rows
+        for area, cell in zip(areas, found, strict=True)
+        if cell != "-" and not cell.isdigit()
+    ]
+    return [*cells, f"{len(rows)} models x {len(areas)} areas, {len(cells)} with more than passes"]
+
+
 def cell_text(counts: Counter[str] | None) -> str:
     """`120`, or `117 + 3 known`, or `-` where nothing ran."""
     if not counts:
@@ -74,10 +88,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The matrix, unused snapshots and everything that stopped an update or the gate."""
-    results = config.stash[RESULTS]
+    """The matrix, short under -q, and always everything that stopped an update or the gate."""
+    results, loud = config.stash[RESULTS], config.get_verbosity()
+    if loud == -1:
+        for line in brief(results.outcomes):
+            terminalreporter.write_line(line)
     lines = matrix(results.outcomes)
-    if len(lines) > 1:
+    if len(lines) > 1 and loud >= 0:
         terminalreporter.section("model x area: checks passed (known = declared upstream failure)")
         for line in lines:
             terminalreporter.write_line(line)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from .assets import fetch_apart
 from .checkpoints import DUMMY, dummy, from_package
+from .choices import meant
 from .errors import AssetError
 from .models import Model, PinnedFile, registry
 from .progress import Progress
@@ -39,7 +40,8 @@ def parse_weights(options: list[str]) -> dict[str, str]:
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
         if value not in WORDS and not (value and Path(value).is_dir()):
             raise AssetError(
-                f"--weights {option}: write auto, hub, dummy, a folder, or KEY= and one of these"
+                f"--weights {option}: {meant(name, [*registry(), *WORDS])}write auto, hub, dummy, "
+                "a folder, or KEY= and one of these"
             )
         chosen |= dict.fromkeys(keys, value if value in WORDS else str(Path(value).absolute()))
     return chosen

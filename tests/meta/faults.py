@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.harness.choices import meant
+from tests.harness.commands import exit_status
 from tests.harness.models import DataError
 
 from .catalogue import Fault, catalogue
@@ -36,10 +38,16 @@ def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Plant, print survivors as they are found and the table at the end; 0 if all are killed."""
     parser = argparse.ArgumentParser(prog="python -m tests.meta.faults", description=__doc__)
-    parser.add_argument("--area", action="append", help="only the faults planted there")
-    parser.add_argument("--only", action="append", metavar="ID", help="only this fault")
-    parser.add_argument("--json", type=Path, help="write the verdicts there")
-    parser.add_argument("--readme", action="store_true", help="print the table, plant nothing")
+    parser.add_argument(
+        "--area", action="append", help="only the faults planted there (default: all)"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="ID", help="only this fault (default: all)"
+    )
+    parser.add_argument("--json", type=Path, help="write the verdicts there (default: nowhere)")
+    parser.add_argument(
+        "--readme", action="store_true", help="print the table, plant nothing (default: off)"
+    )
     options = parser.parse_args(arguments)
     try:
         known = catalogue()
@@ -47,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     areas = {fault.area for fault in known.values()}
     if unknown := {*(options.area or ())} - areas | {*(options.only or ())} - set(known):
-        parser.error(f"there is no area or fault {min(unknown)!r}: see fixtures/faults")
+        near = meant(min(unknown), [*known, *areas])
+        parser.error(f"there is no area or fault {min(unknown)!r}: {near}see fixtures/faults")
     faults = [
         fault
         for fault in known.values()
@@ -73,4 +82,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

@@ -14,7 +14,7 @@ from .conftest import PROJECT, Run
 GITHUB = PROJECT / ".github"
 WORKFLOWS = GITHUB / "workflows"
 # What GitHub sets anew for a step, and what this run set for itself.
-OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "MODEL_CONFORMANCE_OFFLINE")
+OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "MODEL_CONFORMANCE_HF_")
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The figures of each load."""
-    if loads := config.stash.get(LOADED, {}):
+    """The figures of each load, unless -q asks for quiet."""
+    loads = config.stash.get(LOADED, {})
+    if loads and config.get_verbosity() >= 0:
         terminalreporter.section("loads: bytes and seconds")
         for name, line in loads.items():
             terminalreporter.write_line(f"{name}: {line}")

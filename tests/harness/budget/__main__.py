@@ -34,17 +34,31 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     add_options(parser)
     keys = ", ".join(registry())
     parser.add_argument(
-        "--model", choices=registry(), default="llama3_1", metavar="KEY", help=f"one of {keys}"
+        "--model",
+        choices=registry(),
+        default="llama3_1",
+        metavar="KEY",
+        help=f"one of {keys} (default: llama3_1)",
     )
-    parser.add_argument("--model-dir", metavar="DIR", help="this folder's tokenizer.json")
     parser.add_argument(
-        "--limit", type=whole, metavar="N", default=179, help="tokens of a text (179)"
+        "--model-dir", metavar="DIR", help="this folder's tokenizer.json (default: the bundle's)"
     )
     parser.add_argument(
-        "--train-limit", type=whole, metavar="N", default=182, help="with BOS and EOS (182)"
+        "--limit", type=whole, metavar="N", default=179, help="tokens of a text (default: 179)"
     )
-    parser.add_argument("--out", type=Path, help="all rows named, as .jsonl or .parquet")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "--train-limit",
+        type=whole,
+        metavar="N",
+        default=182,
+        help="with BOS and EOS (default: 182)",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="all rows named, as .jsonl or .parquet (default: none)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as JSON (default: off)"
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,6 +1,7 @@
 """What changed between versions of a library: `python -m tests.harness.drift 4.57.6 5.23.0`.
 
-Exit code: 0 nothing differs, 1 something does (or a version cannot be had), 2 the command is wrong.
+Exit status: 0 nothing differs, 1 something does (or a version cannot be had), 2 the command is
+wrong or could not run, 130 interrupted.
 """
 
 import argparse
@@ -14,9 +15,11 @@ from packaging.version import InvalidVersion, Version
 
 from ..assets import SOURCES, Sources, parse_directories, prepare
 from ..cache import cache_folder
+from ..choices import chosen_models
 from ..cleaning import clean_streams
+from ..commands import exit_status
 from ..errors import AssetError
-from ..models import DataError, registry
+from ..models import registry
 from ..progress import say
 from ..secrets import scrub
 from .environments import CURRENT, NAME
@@ -37,11 +40,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "versions", nargs="+", metavar="VERSION", help="two or more; `current` is the installed one"
     )
-    parser.add_argument("--package", default="transformers", help="default: transformers")
-    parser.add_argument("--models", default="", metavar="KEY,KEY", help="default: all")
-    parser.add_argument("--source", choices=SOURCES, default="bundle")
-    parser.add_argument("--model-dir", action="append", default=[], metavar="KEY=DIR")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: in the cache")
+    parser.add_argument("--package", default="transformers", help="(default: transformers)")
+    parser.add_argument("--models", metavar="KEY,KEY", help="only these (default: all)")
+    parser.add_argument("--source", choices=SOURCES, default="bundle", help="(default: bundle)")
+    folder = "this folder's files for this model (default: none)"
+    parser.add_argument("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="of drift.json and drift.html (default: in the cache)",
+    )
     options = parser.parse_args(arguments)
     if problem := wrong(options):
         parser.error(problem)
@@ -61,27 +70,23 @@ def wrong(options: argparse.Namespace) -> str:
             return f"{label!r} is no version such as 5.23.0, nor `{CURRENT}`"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
-    if unknown := [key for key in keys_of(options) if key not in registry()]:
-        return f"--models {unknown[0]}: allowed are {', '.join(registry())}"
+    try:
+        chosen_models(options.models)
+    except AssetError as error:
+        return str(error)
     return ""
 
 
-def keys_of(options: argparse.Namespace) -> list[str]:
-    """The chosen models."""
-    return list(filter(None, options.models.split(","))) or list(registry())
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Look at the versions, print the summary, write drift.json and drift.html."""
+    """Look at the versions, print the summary, write drift.json and drift.html.
+
+    Raises AssetError or DataError where nothing could be looked at.
+    """
     started, options = monotonic(), parse(arguments)
-    try:
-        issues()
-        models = [registry()[key] for key in keys_of(options)]
-        sources = Sources(options.source, parse_directories(options.model_dir))
-        folders = prepare(models, sources, say)
-    except (AssetError, DataError) as error:
-        say(str(error))
-        return 2
+    issues()
+    models = [registry()[key] for key in chosen_models(options.models)]
+    sources = Sources(options.source, parse_directories(options.model_dir))
+    folders = prepare(models, sources, say)
     package = canonicalize_name(options.package)
     versions = look_at_all(package, options.versions, folders, say)
     steps = compare_all(package, versions, folders, say)
@@ -98,4 +103,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     clean_streams()
-    sys.exit(main())
+    sys.exit(exit_status(main))

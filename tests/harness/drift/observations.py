@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ CODE = (
     *("tests/harness/tokenizer_file.py", "tests/harness/drift/observe*.py"),
     *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
 )
+# How a process ends that the user stopped: by the signal itself, or as a shell says it.
+INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT)
 OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
 
 
@@ -93,6 +96,8 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
         batch = waiting[:1] if waiting[0]["save"] else waiting
         run = apart(environment, "tests.harness.drift.observe", text=json.dumps(batch))
+        if run.returncode in INTERRUPTED:  # it says nothing of the library
+            raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
             out.write_text(json.dumps({"load": {"load": {"": {"error": death(run)}}}}))
     return {task["name"]: json.loads(Path(task["out"]).read_text()) for task in tasks}

@@ -93,7 +93,11 @@ def look_at_all(
             )
             for i, label in enumerate(labels)
         ]
-        found = [job.result() for job in jobs]
+        try:
+            found = [job.result() for job in jobs]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else what waits is begun after Ctrl-C
+            raise
     return sorted(found, key=lambda it: Version(it.version))
 
 

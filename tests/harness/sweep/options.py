@@ -45,13 +45,13 @@ def add_model_options(group: argparse._ArgumentGroup) -> None:
     weights = "auto, hub, dummy, or a checkpoint folder (default: auto)"
     add("--weights", default="auto", metavar="WHAT", help=weights)
     add("--source", default="bundle", choices=SOURCES, help="of tokenizer files (default: bundle)")
-    add("--model-dir", metavar="DIR", help="tokenizer files from this folder")
+    add("--model-dir", metavar="DIR", help="tokenizer files from this folder (default: none)")
 
 
 def add_run_options(group: argparse._ArgumentGroup) -> None:
     """How the model is asked."""
     add = group.add_argument
-    methods = "score reads one token (default where a price is one); generate reads several"
+    methods = "score reads one token, generate several (default: score where a price is one token)"
     add("--method", choices=("score", "generate"), help=methods)
     new = f"tokens to generate (default: {NEW_TOKENS})"
     add("--new-tokens", type=positive, default=NEW_TOKENS, metavar="N", help=new)
@@ -61,7 +61,11 @@ def add_run_options(group: argparse._ArgumentGroup) -> None:
     add("--batch-tokens", type=positive, metavar="N", help=tokens)
     window = f"rows that are sorted by length together (default: {WINDOW})"
     add("--window", type=positive, default=WINDOW, metavar="N", help=window)
-    add("--compile", action="store_true", help="compile the layers: slow to start, then faster")
+    add(
+        "--compile",
+        action="store_true",
+        help="compile the layers: slow to start, then faster (default: off)",
+    )
 
 
 def add_result_options(group: argparse._ArgumentGroup) -> None:
@@ -74,4 +78,4 @@ def add_result_options(group: argparse._ArgumentGroup) -> None:
     add("--picture", default="svg", choices=("svg", "png", "none"), help="(default: svg)")
     check = "ask N rows again, one by one, and compare (default: none)"
     add("--check", type=positive, default=0, metavar="N", help=check)
-    add("--quiet", action="store_true", help="no progress bar")
+    add("--quiet", action="store_true", help="no progress bar (default: off)")

@@ -1,0 +1,137 @@
+"""Runs that are interrupted: the user's Ctrl-C reaches the whole group, and nothing is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.drift.environments import Environment
+from tests.harness.drift.observations import observe, task
+
+from .conftest import PROJECT
+
+PRICES = "tests/conformance/test_prices.py"
+
+
+def start(*arguments: str, cwd: Path = PROJECT, **settings: str) -> subprocess.Popen[str]:
+    """A command in a process group of its own, as a shell starts it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def interrupted(process: subprocess.Popen[str], ready: Callable[[], object]) -> str:
+    """What was printed by a run that got Ctrl-C once it was `ready`; no process of it is left."""
+    until = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None and time.monotonic() < until, process.communicate()[0]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    while alive(process.pid):
+        assert time.monotonic() < until, "processes are left"
+        time.sleep(0.05)
+    return out
+
+
+def read_to(process: subprocess.Popen[str], text: str) -> bool:
+    """Read what is printed up to a line with the text; whether there was one."""
+    assert process.stdout is not None
+    return any(text in line for line in process.stdout)
+
+
+def alive(group: int) -> bool:
+    """Whether a process group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def files(folder: Path) -> set[Path]:
+    """All files but locks and what git is told to ignore."""
+    return {
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and path.name != ".lock"
+        if not {"__pycache__", ".pytest_cache", ".benchmarks"} & set(path.parts)
+    }
+
+
+BUILDS = {
+    "command": ("tests.harness.assets", "phi3", "starcoder2"),
+    "pytest": ("pytest", PRICES, "--models", "phi3,starcoder2"),
+    "workers": ("pytest", PRICES, "--models", "phi3,starcoder2", "-n", "2"),
+}
+MOMENTS = {"download": "requirements.txt", "build": "*.gguf"}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("build", BUILDS)
+def test_ctrl_c_in_a_build_leaves_nothing(build: str, moment: str, tmp_path: Path) -> None:
+    """Neither in the cache nor in the folder for temporary files."""
+    cache, temporary = tmp_path / "cache", tmp_path / "tmp"
+    temporary.mkdir()
+    settings = {"MODEL_CONFORMANCE_CACHE": str(cache), "TMPDIR": str(temporary)}
+    process = start(*BUILDS[build], cwd=PROJECT, **settings)
+    out = interrupted(process, lambda: list(cache.glob(f"bundle/.build-*/{MOMENTS[moment]}")))
+    assert process.returncode == (130 if build == "command" else 2)
+    assert files(cache) == set()
+    assert files(temporary) == set()
+    assert "Traceback" not in out
+    if moment == "build":
+        assert "downloading llama_cpp_python" in out, "progress is shown"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_ctrl_c_among_the_tests_leaves_nothing(
+    workers: tuple[str, ...], project: Path, tmp_path: Path
+) -> None:
+    before, out = files(project), tmp_path / "out"
+    options = ("tests/conformance", "--models", "phi3", "-v", *workers, "-p", "no:cacheprovider")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    arguments = (*options, "--junitxml", str(out))
+    process = start("pytest", *arguments, cwd=project, TMPDIR=str(temporary))
+    interrupted(process, lambda: read_to(process, "PASSED"))
+    assert process.returncode == 2
+    assert files(project) == before
+    assert files(temporary) == set()
+
+
+def test_ctrl_c_while_recording_leaves_nothing(project: Path) -> None:
+    """No recording is written by a run that did not end."""
+    before = {path: (project / path).read_bytes() for path in files(project)}
+    options = ("tests/conformance", "--models", "phi3", "-v", "--snapshot-update")
+    process = start("pytest", *options, "-p", "no:cacheprovider", cwd=project, CI="")
+    out = interrupted(process, lambda: read_to(process, "test_ids_snapshot"))
+    # Seen once in six: a library swallowed the interrupt, one test failed, and the run went on.
+    assert process.returncode in (1, 2), out[-3000:]
+    assert {path: (project / path).read_bytes() for path in files(project)} == before
+
+
+@pytest.mark.parametrize("signal_name", ["INT", "TERM", "KILL"])
+def test_an_interrupted_observation_is_not_kept(signal_name: str, tmp_path: Path) -> None:
+    """The drift report asks again next time; a process that was killed otherwise is a result."""
+    python, out = tmp_path / "python", tmp_path / "phi3.json"
+    python.write_text(f"#!/bin/sh\nkill -{signal_name} $$\nsleep 10\n")
+    python.chmod(0o755)
+    tasks = [task("phi3", tmp_path, out, "auto", None)]
+    if signal_name == "KILL":
+        assert "signal 9" in str(observe(Environment(python, {}), tasks))
+        return
+    with pytest.raises(KeyboardInterrupt):
+        observe(Environment(python, {}), tasks)
+    assert not out.exists()

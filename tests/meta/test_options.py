@@ -1,0 +1,168 @@
+"""Options and commands: what each says of itself, what a mistake is answered with, how they end."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.harness.choices import chosen_models
+from tests.harness.commands import exit_status
+from tests.harness.errors import AssetError
+from tests.harness.models import DataError, registry
+
+from .conftest import PROJECT, run_pytest
+
+KEYS = ", ".join(registry())
+COMMANDS = {
+    "tests.harness.assets": "--source",
+    "tests.harness.budget": "DATA",
+    "tests.harness.doctor": "--json",
+    "tests.harness.drift": "VERSION",
+    "tests.harness.sweep": "--load",
+    "tests.meta.faults": "--only",
+}
+
+
+def options_in(text: str) -> dict[str, str]:
+    """Option to what is said of it, on one line."""
+    parts = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
+    lines = [" ".join(part.partition("\n\n")[0].split()) for part in parts]
+    return {line.split("=")[0].split()[0].rstrip(","): line for line in lines}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """One of our commands."""
+    command = [sys.executable, "-m", *arguments]
+    wide = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(
+        command, cwd=PROJECT, env=wide, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_option_of_pytest_has_a_sentence_and_its_default() -> None:
+    """They stand in one group; what is not there looks like an option of pytest's own."""
+    group = run_pytest("--help").out.partition("model conformance:")[2].partition("\n\n")[0]
+    options = options_in(group)
+    ours = {"--source", "--model-dir", "--weights", "--models", "--gate", "--snapshot-prune"}
+    assert ours | {"--latency-save", "--latency-baseline", "--latency-processes"} <= set(options)
+    for option, line in options.items():
+        said = re.search(r"(?<=[ ])[a-zA-Z(][^=]* \(default: .+\)$", line)
+        assert said and len(said[0].split()) > 4, f"{option}: no sentence with its default: {line}"
+    assert "--snapshot-update" in group, "users look for it here, though it is syrupy's"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_has_its_default(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert COMMANDS[command] in done.stdout
+    options = options_in(done.stdout)
+    del options["-h"]
+    needed = set(re.findall(r" (--[a-z-]+) ", re.sub(r"\[.*?\]", "", done.stdout.split("\n\n")[0])))
+    for option in set(options) - needed:
+        assert re.search(r"\(default: .+\)$", options[option]), options[option]
+
+
+def test_an_option_that_is_not_there_is_answered_with_those_that_are() -> None:
+    found = run_pytest("--model", "phi3")
+    assert found.code == 4
+    assert "unrecognized arguments: --model" in found.out
+    assert "--source, --model-dir, --weights, --models" in found.line("options of this suite: ")
+
+
+def test_models_are_taken_apart_as_users_write_them() -> None:
+    assert chosen_models(None) == list(registry())
+    assert chosen_models(" qwen2 , llama3_1,, qwen2") == ["qwen2", "llama3_1"]
+
+
+WRONG = {
+    "lama3_1": f"--models lama3_1: did you mean llama3_1? allowed are {KEYS}",
+    "PHI3": f"--models PHI3: did you mean phi3? allowed are {KEYS}",
+    "gpt2-xl": f"--models gpt2-xl: allowed are {KEYS}",
+    "": f"--models '': allowed are {KEYS}",
+    " ,": f"--models ' ,': allowed are {KEYS}",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_model_is_answered_with_the_nearest(text: str) -> None:
+    with pytest.raises(AssetError) as caught:
+        chosen_models(text)
+    assert str(caught.value) == WRONG[text]
+
+
+MISTAKES = {
+    ("--models=",): "ERROR: --models '': allowed are llama3_1, ",
+    ("--model-dir", "lama3_1=x"): "write KEY=DIR; did you mean llama3_1? allowed are llama3_1, ",
+    ("--weights", "lama3_1=dummy"): "did you mean llama3_1? write auto, hub, dummy",
+    ("--weights", "dumy"): "did you mean dummy? write auto, hub, dummy",
+    ("--source", "hup"): "invalid choice: 'hup' (choose from 'bundle', 'hub')",
+}
+
+
+@pytest.mark.parametrize("options", MISTAKES)
+def test_a_mistake_names_what_is_near(options: tuple[str, ...]) -> None:
+    found = run_pytest(*options)
+    assert found.code == 4
+    assert MISTAKES[options] in found.out
+
+
+def test_models_narrow() -> None:
+    out = run_pytest("--collect-only", "-q", "--models", " llama3_1,qwen2").out
+    nodes = re.findall(r"\[(\w+?)(?:-|\])", out)
+    assert set(nodes) == {"llama3_1", "qwen2"}
+
+
+ENDS: dict[str, tuple[Callable[[], int | None], int]] = {
+    "fine": (lambda: None, 0),
+    "finding": (lambda: 1, 1),
+    "no_files": (lambda: raised(AssetError("planted")), 2),
+    "bad_data": (lambda: raised(DataError("planted")), 2),
+    "interrupted": (lambda: raised(KeyboardInterrupt()), 130),
+}
+
+
+def raised(error: BaseException) -> int:
+    """Raise it."""
+    raise error
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> None:
+    work, status = ENDS[end]
+    assert exit_status(work) == status
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == (status > 1), "one line, where it could not run"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tests.harness.assets", "phi4"),
+        ("tests.harness.assets", "--sauce"),
+        ("tests.harness.budget", "no_such_file.jsonl"),
+        ("tests.harness.doctor", "gpus"),
+        ("tests.harness.drift", "5.0.0"),
+        ("tests.harness.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
+        ("tests.meta.faults", "--only", "nothing"),
+        ("tests.benchmarks.budget_speed", "--sauce"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_status_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_of_ours_ends_through_it() -> None:
+    """Those with their own last words apart; a new one is not forgotten."""
+    own = {"sweep/__main__.py", "budget/__main__.py", "doctor/__main__.py"}
+    for path in sorted((PROJECT / "tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if 'prog="python -m' in text and '__name__ == "__main__"' in text:
+            name = f"{path.parent.name}/{path.name}"
+            assert name in own or "exit_status(main)" in text, path

@@ -1,0 +1,77 @@
+"""What a run prints: little under -q, nothing of ours under -qq, but problems always."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.assets import relayed
+from tests.harness.latency.report import not_passed
+from tests.harness.reporting import brief
+
+from .conftest import run_pytest
+
+PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
+MATRIX = "model x area: checks passed"
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",), ("-qq",)])
+def test_a_green_run(quiet: tuple[str, ...], bundle: dict[str, Path]) -> None:
+    lines = run_pytest(*PRICES, *quiet).out.splitlines()
+    ours = [line for line in lines if line.startswith(("conformance: ", "phi3")) or MATRIX in line]
+    short = [line for line in lines if line == "1 models x 1 areas, 0 with more than passes"]
+    assert bool(ours) == (not quiet)
+    assert len(short) == (quiet == ("-q",))
+    assert len(lines) <= {(): 99, ("-q",): 3, ("-qq",): 2}[quiet]
+
+
+@pytest.mark.parametrize("quiet", ["-q", "-qq"])
+def test_a_red_run_says_what_is_red(quiet: str, model_copy: Callable[[str], Path]) -> None:
+    folder = model_copy("phi3")
+    path = folder / "tokenizer_config.json"
+    path.write_text(path.read_text().replace('"padding_side": "left"', '"padding_side": "right"'))
+    files = "tests/conformance/test_files.py"
+    given = (
+        "--models",
+        "phi3",
+        "--model-dir",
+        f"phi3={folder}",
+        "--gate",
+        "-k",
+        "setting or no_file",
+    )
+    found = run_pytest(files, *given, quiet)
+    assert "phi3: padding_side: got 'right', expected 'left'" in found.out
+    assert ("phi3 files: 6 + 1 FAILED" in found.out) == (quiet == "-q")
+
+
+@pytest.mark.parametrize("quiet", ["-q", "-qq"])
+def test_problems_are_always_printed(quiet: str) -> None:
+    found = run_pytest(*PRICES, "-k", "no_such_test", "--gate", quiet)
+    assert found.code == 1
+    assert "gate: nothing ran" in found.out
+
+
+def test_brief_names_the_cells_with_more_than_passes() -> None:
+    outcomes = {
+        "tests/conformance/test_chat.py::test_a[phi3-x]": "passed",
+        "tests/conformance/test_tokens.py::test_a[phi3-x]": "known",
+        "tests/conformance/test_tokens.py::test_a[qwen2-x]": "passed",
+    }
+    assert brief(outcomes) == [
+        "phi3 tokens: 1 known",
+        "2 models x 2 areas, 1 with more than passes",
+    ]
+    assert brief({}) == []
+
+
+def test_quiet_latency_shows_all_but_passes() -> None:
+    verdicts = ["PASS (1.00)", "FAIL (1.20)", "INCONCLUSIVE (1.04)", "refused", ""]
+    assert list(map(not_passed, verdicts)) == [False, True, True, True, False]
+
+
+def test_a_downloads_bars_are_thinned_and_its_words_passed_on() -> None:
+    said: list[str] = []
+    lines = ["phi3: fetching\n", *[f"model:  {it}%|##  | 1G/2G\n" for it in range(99)], "no room\n"]
+    assert relayed(lines, said.append) == "no room"
+    assert said == ["phi3: fetching", "no room"]
