@@ -23,4 +23,5 @@ pytest_plugins = (
     "tests.harness.latency.session",
     "tests.harness.latency.report",
     "tests.harness.reporting",
+    "tests.harness.report.session",
 )

@@ -59,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure",
     )
     group.addoption(
+        "--report-dir",
+        metavar="DIR",
+        help="write report.json and report.html, one page that needs nothing else, into this "
+        "folder (default: no report)",
+    )
+    group.addoption(
         "--snapshot-prune",
         action="store_true",
         help="remove snapshots no case uses; only after a complete green run",
