@@ -29,7 +29,8 @@ ENDED = {
     int(pytest.ExitCode.INTERRUPTED): "interrupted",
     int(pytest.ExitCode.INTERNAL_ERROR): "pytest itself failed",
 }
-OUTCOMES = ("passed", "failed", "error", "known", "skipped")
+BAD = ("failed", "error")
+OUTCOMES = ("passed", *BAD, "known", "skipped")
 
 
 def machine() -> dict[str, str]:
@@ -109,7 +110,7 @@ def gather(session: pytest.Session, selected: int, started: str, seconds: float)
         matrix=table(results.outcomes),
         problems=list(results.problems),
         unproved=list(results.unproved),
-        failures=[failure(it) for it in findings if it.outcome in OUTCOMES[1:3]],
+        failures=[failure(it) for it in findings if it.outcome in BAD],
         known=groups(known, {}),
         skipped=groups(skipped, dict(results.skips)),
         memory=[
