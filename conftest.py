@@ -4,10 +4,15 @@ import os
 
 import pytest
 
-# Before any import of transformers: the tests never use the network. The user's own switch is
-# kept for `--source hub`, whose download runs in a process of its own.
-os.environ.setdefault("MODEL_CONFORMANCE_OFFLINE", os.environ.get("HF_HUB_OFFLINE", ""))
-os.environ["HF_HUB_OFFLINE"] = "1"
+# Before any import of transformers: the tests never use the network, nor the saved login. The
+# user's own settings are kept for `--source hub`, whose download runs in a process of its own.
+for name, value in {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "HF_TOKEN_PATH": os.devnull,
+}.items():
+    os.environ.setdefault(f"MODEL_CONFORMANCE_{name}", os.environ.get(name, ""))
+    os.environ[name] = value
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Threads that spin while they wait make a small model sixty times slower on a busy machine.
@@ -16,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest.register_assert_rewrite("tests.harness")
 pytest_plugins = (
     "tests.harness.options",
+    "tests.harness.exits",
     "tests.harness.results",
     "tests.harness.loading",
     "tests.harness.known_failures",

@@ -11,9 +11,10 @@ from .bundle import bundle
 from .errors import AssetError
 from .models import DataError, Model, registry
 from .progress import Progress, say
+from .secrets import login
 
 SOURCES = ("bundle", "hub")
-OFFLINE = "HF_HUB_OFFLINE"
+KEPT = "MODEL_CONFORMANCE_"  # in front of the user's own settings, which conftest.py overrules
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,26 @@ def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[s
 def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[str, Path]:
     """Run this module for `--source hub` in a process that may use the network."""
     progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
-    environment = {name: value for name, value in os.environ.items() if name != OFFLINE}
-    if os.environ.get("MODEL_CONFORMANCE_OFFLINE"):  # the user's own switch, kept by conftest
-        environment[OFFLINE] = os.environ["MODEL_CONFORMANCE_OFFLINE"]
     command = [sys.executable, "-m", "tests.harness.assets", "--source", "hub", *options]
     run = subprocess.run(
         [*command, *(model.key for model in models)],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=users_own(),
         cwd=Path(__file__).resolve().parents[2],
     )
     if run.returncode:
         raise AssetError((run.stderr.strip().splitlines() or ["the hub process died"])[-1])
     return {key: Path(folder) for key, _, folder in map(split_line, run.stdout.splitlines())}
+
+
+def users_own() -> dict[str, str]:
+    """The environment as the user set it: with the network, and with the login."""
+    names = [name for name in os.environ if name.startswith(f"{KEPT}HF_")]
+    kept = {name.removeprefix(KEPT): os.environ[name] for name in names}
+    ours = {name: value for name, value in os.environ.items() if name not in [*kept, *names]}
+    return ours | {name: value for name, value in kept.items() if value} | login()
 
 
 def weights_only(model: Model) -> Model:

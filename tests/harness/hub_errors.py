@@ -1,10 +1,7 @@
 """What goes wrong on the way from the hub, each as one sentence that says what to do."""
 
 import errno
-import os
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +10,7 @@ from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
 
 from .errors import AssetError
 from .models import Model
+from .secrets import scrub
 
 SENTENCES = {
     "package": "this model comes from a package, not from the hub; use --source bundle",
@@ -113,14 +111,3 @@ def problem(model: Model, kind: str, **details: object) -> AssetError:
         **details,
     )
     return AssetError(scrub(f"{model.key} ({model.hub_id}): {sentence}"))
-
-
-def scrub(text: str) -> str:
-    """The text without the tokens of the environment and of the saved login."""
-    tokens = [os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")]
-    with suppress(OSError):  # nobody is logged in
-        tokens.append(Path(constants.HF_TOKEN_PATH).read_text(encoding="utf-8", errors="replace"))
-    # The library, too, sends a token without its line ends and outer spaces.
-    for token in (token.replace("\r", "").replace("\n", "").strip() for token in tokens):
-        text = text.replace(token, "***") if token else text
-    return text

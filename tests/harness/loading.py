@@ -15,6 +15,7 @@ from .cases import TextCase
 from .errors import AssetError
 from .models import Model, registry
 from .progress import Progress
+from .secrets import scrub
 from .tokenizer_file import File, file_of
 
 
@@ -97,7 +98,7 @@ def say_past_capture(config: pytest.Config) -> Progress:
     def say(message: str) -> None:
         capture = config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            print(f"\n{message}", end="", flush=True)
+            print(f"\n{scrub(message)}", end="", flush=True)
 
     return say
 

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable
 
+from .secrets import scrub
+
 Progress = Callable[[str], None]
 
 
 def say(message: str) -> None:
     """A line to the user; it goes to stderr, for stdout is for results."""
-    print(message, file=sys.stderr, flush=True)
+    print(scrub(message), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from . import snapshots
 from .models import DataError
 from .options import versions
 from .results import RESULTS, Results, model_of
+from .secrets import scrub
 from .selection import SUITES, covers, distributed, is_complete, suite_of
 from .snapshots import SnapshotFile, format_snapshot_file, read_snapshot_file, update_command
 
@@ -88,8 +89,11 @@ def save(session: pytest.Session, results: Results) -> list[str]:
         old = read_snapshot_file(path)
         recorded = {name: number for name, number in versions().items() if name in VERSIONS}
         content = SnapshotFile(recorded, {**old.blocks, **blocks})
+        if scrub(text := format_snapshot_file(path, content)) != text:
+            problems.append(f"{path.name}: NOT saved, the old file is kept: it would hold a secret")
+            continue
         try:
-            write_atomically(path, format_snapshot_file(path, content))
+            write_atomically(path, text)
         except OSError as error:
             problems.append(f"{path.name}: not saved, the old file is kept: {error.strerror}")
     return problems

@@ -1,5 +1,7 @@
 """Text with every character visible and exact."""
 
+import re
+
 # Shown as they are; everything else is escaped. Fixed ranges, because what counts as printable
 # changes with Python's Unicode tables, and combining or reordering scripts mislead the eye.
 VISIBLE = (
@@ -13,6 +15,13 @@ VISIBLE = (
     range(0x4E00, 0xA000),
     range(0xAC00, 0xD7A4),
 )
+# What moves the cursor, hides or reorders text, or cannot be written; but for line ends and tabs.
+MISLEADING = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e0fff]"
+)
+# GitHub's runner obeys `::` at the beginning of a line, and `##[` anywhere.
+COMMAND = re.compile(r"^(\s*):(?=:)|##\[", re.MULTILINE)
 SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -33,3 +42,12 @@ def quote(text: str) -> str:
     if text.isascii() and text.isprintable() and "'" not in text and "\\" not in text:
         return f"'{text}'"
     return "'" + "".join(map(escape_character, text)) + "'"
+
+
+def harmless(text: str) -> str:
+    """Text that does nothing to a terminal, and gives GitHub's runner no command.
+
+    All else stays as it is: most texts that come here are escaped already.
+    """
+    text = MISLEADING.sub(lambda found: escape_character(found[0]), text)
+    return COMMAND.sub(lambda it: "##\\u005b" if it[1] is None else f"{it[1]}\\u003a", text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.assets import KEPT
 from tests.harness.bundle import bundle as build_bundle
 from tests.harness.models import registry
 
@@ -33,11 +34,16 @@ class Run:
 
 def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
     """Run the real suite; `environment` is added to ours, but for what this run set for itself."""
-    ours = ("CI", "PYTEST_", "HF_HUB_OFFLINE", "MODEL_CONFORMANCE_OFFLINE", "GITHUB_")
+    return run_anew("pytest", "-p", "no:cacheprovider", *arguments, cwd=cwd, **environment)
+
+
+def run_anew(module: str, *arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
+    """Run a module's command in an environment as `run_pytest` has it."""
+    overruled = [name.removeprefix(KEPT) for name in os.environ if name.startswith(f"{KEPT}HF_")]
+    ours = ("CI", "PYTEST_", "GITHUB_", f"{KEPT}HF_", *overruled)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", module, *arguments],
         cwd=cwd,
         env=inherited | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"} | environment,
         stdout=subprocess.PIPE,

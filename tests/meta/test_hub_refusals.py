@@ -16,7 +16,7 @@ SENTENCES = {
     "gated_anonymous": "https://huggingface.co/acme/gated_anonymous, then run `hf auth login`",
     "unauthorised": "(HTTP 401), as it does if the token is missing or wrong",
     "private": "run `hf auth login` or set HF_TOKEN",
-    "forbidden": "(Bearer *** may not read acme/forbidden; Ask its owner); use a token",
+    "forbidden": "(Bearer (hidden) may not read acme/forbidden; Ask its owner); use a token",
     "missing": "no such repository; it was removed or `hub_id` in fixtures/models.toml is wrong",
     "no_revision": f"no revision {PHI3.revision}; it was removed or `revision` in fixtures",
     "no_file": f"no tokenizer.json at revision {PHI3.revision}; it was removed or `files` in",
@@ -68,7 +68,7 @@ def test_other_tokens_are_not_printed_either(
         settings = {}
     with serve({PHI3.hub_id: bundle["phi3"]}, {PHI3.hub_id: "forbidden"}) as endpoint:
         (outcome,) = attempt(tmp_path, endpoint, settings=settings)
-    check_sentence(outcome, PHI3.hub_id, "Bearer *** may not read")
+    check_sentence(outcome, PHI3.hub_id, "Bearer (hidden) may not read")
 
 
 def test_offline_without_a_cache(bundle: dict[str, Path], tmp_path: Path) -> None:

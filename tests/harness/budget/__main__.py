@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..assets import Sources, parse_directories, prepare
+from ..cleaning import clean_streams
 from ..data_sets import rows_in
 from ..errors import AssetError
 from ..models import DataError, registry
@@ -98,4 +99,5 @@ if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # `datasets` would import it, for 2 s and 190 MB, only to see that no tensor is asked for.
     os.environ.setdefault("USE_TORCH", "0")
+    clean_streams()
     sys.exit(main())

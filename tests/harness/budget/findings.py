@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models import DataError
+from ..secrets import scrub
 from .counts import Counted
 
 Finding = dict[str, Any]
@@ -59,7 +60,7 @@ def json_lines(path: Path) -> Iterator[Write]:
     """One object a line."""
     with path.open("w", encoding="utf-8") as file:
         yield lambda found: file.writelines(
-            json.dumps(finding, ensure_ascii=False) + "\n" for finding in found
+            scrub(json.dumps(finding, ensure_ascii=False)) + "\n" for finding in found
         )
 
 

@@ -14,9 +14,11 @@ from packaging.version import InvalidVersion, Version
 
 from ..assets import SOURCES, Sources, parse_directories, prepare
 from ..cache import cache_folder
+from ..cleaning import clean_streams
 from ..errors import AssetError
 from ..models import DataError, registry
 from ..progress import say
+from ..secrets import scrub
 from .environments import CURRENT, NAME
 from .issues import issues
 from .page import page
@@ -88,11 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
     write(data, out / "drift.json")
-    (out / "drift.html").write_text(page(data), encoding="utf-8")
+    (out / "drift.html").write_text(scrub(page(data)), encoding="utf-8")
     print("\n".join(summary(data)))
     say(f"{out / 'drift.html'} and drift.json written in {monotonic() - started:.0f} s")
     return 1 if differs(data) else 0
 
 
 if __name__ == "__main__":
+    clean_streams()
     sys.exit(main())

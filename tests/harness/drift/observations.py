@@ -13,6 +13,7 @@ from typing import Any
 
 from ..cache import cache_folder, sha256
 from ..models import FIXTURES
+from ..secrets import is_secret
 from .environments import Environment
 from .observer import Observed
 
@@ -23,7 +24,7 @@ CODE = (
     *("tests/harness/tokenizer_file.py", "tests/harness/drift/observe*.py"),
     *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
 )
-OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_OFFLINE")
+OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def apart(
     environment: Environment, *arguments: str, text: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a module of ours in an environment: offline, with nothing of this process's options."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    foreign = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept = {name: value for name, value in foreign.items() if not is_secret(name, value)}
     switches = {
         "HF_HUB_OFFLINE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",

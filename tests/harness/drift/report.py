@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..secrets import scrub
 from .causes import Cause
 from .differences import KINDS, Rows, begins
 from .examples import example
@@ -106,4 +107,4 @@ def report(
 
 def write(data: dict[str, Any], path: Path) -> None:
     """Write the data; ASCII, so that no character can mislead."""
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="ascii")
+    path.write_text(scrub(json.dumps(data, indent=1)) + "\n", encoding="ascii")

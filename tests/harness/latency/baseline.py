@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from ..atomic import write_atomically
 from ..models import STRICT, DataError, parse
+from ..secrets import scrub
 
 FORMAT = 1
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -71,7 +72,7 @@ def read_recording(path: Path) -> Recording:
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
-    text = json.dumps(asdict(recording), indent=1) + "\n"
+    text = scrub(json.dumps(asdict(recording), indent=1)) + "\n"
     try:
         write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     except OSError as error:

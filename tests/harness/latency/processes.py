@@ -8,7 +8,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ..loading import KEYS, say_past_capture
+from ..loading import KEYS, WEIGHTS, models_of, say_past_capture
+from ..models import registry
+from ..places import place_of
+from ..weights import from_hub
 from .baseline import Recording, read_recording
 
 
@@ -21,12 +24,24 @@ def options_of(config: pytest.Config) -> list[str]:
     return given
 
 
+def fetch_all(session: pytest.Session) -> None:
+    """Have in the cache what the hub has: the further processes get no login."""
+    config = session.config
+    for loaded in models_of(config).values():
+        _ = loaded.folder
+    for key in {place[0] for item in session.items if (place := place_of(item))}:
+        if config.stash[WEIGHTS][key] == "hub" and registry()[key].revision:
+            from_hub(registry()[key], say_past_capture(config))
+
+
 def measure_apart(session: pytest.Session, number: int) -> list[Recording]:
     """Recordings of `number` processes that run this session's tests; fails with one line."""
     config, nodes = session.config, [item.nodeid for item in session.items]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
     command += [*options_of(config), "--latency-processes", "1", "--latency-save"]
     say, found = say_past_capture(config), []
+    if number:
+        fetch_all(session)
     with TemporaryDirectory() as scratch:
         for index in range(1, number + 1):
             say(f"latency: process {index} of {number + 1}")

@@ -13,6 +13,7 @@ import sys
 
 from .. import device as devices
 from ..assets import Sources, parse_directories, prepare
+from ..cleaning import clean_streams
 from ..errors import AssetError
 from ..live import LoadError, Slot, prepared_tokenizer
 from ..models import DataError, Device, Model, registry
@@ -86,4 +87,5 @@ if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
+    clean_streams()
     sys.exit(main())

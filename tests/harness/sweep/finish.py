@@ -6,6 +6,7 @@ from typing import Any
 
 from ..atomic import write_atomically
 from ..price_rows import Row, read_rows
+from ..secrets import scrub
 from . import summary as summaries
 from .check import Compared, compare, verdict
 from .job import Job, identity
@@ -40,7 +41,7 @@ def conclude(
     }
     picture(job, rows, say)
     write_atomically(
-        job.out / SUMMARY, lambda path: path.write_text(json.dumps(summary, indent=2) + "\n")
+        job.out / SUMMARY, lambda path: path.write_text(scrub(json.dumps(summary, indent=2)) + "\n")
     )
     for line in [*summaries.lines(summary), *(found := verdict(job.title, checked, job.tokenizer))]:
         say(line)

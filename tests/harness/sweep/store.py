@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..atomic import write_atomically
+from ..secrets import scrub
 from .scoring import SweepError
 
 MANIFEST, ROOM, PARTS = "manifest.json", "batch_tokens.json", "parts"
@@ -22,7 +23,7 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
     def write(scratch: Path) -> None:
         with scratch.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(line) + "\n" for line in lines)
+            stream.writelines(scrub(json.dumps(line)) + "\n" for line in lines)
 
     write_atomically(path, write)
 

@@ -1,0 +1,140 @@
+"""Who sees a login: the process that fetches from the hub, and no test, no child, no worker."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness.models import registry
+from tests.harness.secrets import HIDDEN
+
+from .conftest import run_anew, run_pytest
+from .hub_attempts import asked
+from .hub_server import Seen, serve
+from .leaks import HUB, SAVED
+from .test_secrets import MODES, logins, planted
+from .test_snapshot_safety import change, shrink, state, update
+
+PHI3 = registry()["phi3"].hub_id
+PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
+GIVES_BACK = """
+import os
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart():
+    from tests.harness.secrets import withdrawn
+
+    os.environ.update(withdrawn)
+"""
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    """A small copy to do harm to."""
+    return shrink(project)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_test_and_no_child_sees_a_login(mode: str, tmp_path: Path) -> None:
+    """Each place is looked at, and would be red."""
+    looks = ("tests/meta/looks.py", *MODES[mode])
+    assert run_pytest(*looks, **logins(tmp_path / "home")).code == 0
+    given = logins(tmp_path / "other") | planted(tmp_path, GIVES_BACK)
+    red = re.findall(r"^FAILED \S*::(test_\w+)", run_pytest(*looks, **given).out, re.MULTILINE)
+    worker = ["test_worker"] if mode == "distributed" else []
+    assert sorted(red) == sorted(["test_process", "test_child", "test_hub_library", *worker])
+
+
+@pytest.mark.parametrize(("login", "mode"), [(HUB, "distributed"), (SAVED, "alone")])
+def test_the_hub_is_asked_with_the_login(
+    mode: str, login: str, bundle: dict[str, Path], tmp_path: Path
+) -> None:
+    """The variable goes before the saved one; a worker is told it by its controller."""
+    given, seen = logins(tmp_path / "home"), list[Seen]()
+    if login == SAVED:
+        del given["HF_TOKEN"]
+    with serve({PHI3: bundle["phi3"]}, {}, seen) as endpoint:
+        run = run_pytest(*PRICES, "--source", "hub", *MODES[mode], HF_ENDPOINT=endpoint, **given)
+    assert run.code == 0, run.out
+    assert {it.authorization for it in asked(seen)} == {f"Bearer {login}"}
+
+
+def test_a_hub_that_repeats_the_login_is_not_quoted(
+    bundle: dict[str, Path], tmp_path: Path
+) -> None:
+    given = logins(tmp_path / "home")
+    with serve({PHI3: bundle["phi3"]}, {PHI3: "forbidden"}) as endpoint:
+        run = run_pytest(*PRICES, "--source", "hub", HF_ENDPOINT=endpoint, **given)
+    assert run.code == 1
+    assert f"(Bearer {HIDDEN} may not read" in run.out
+    assert HUB not in run.out
+
+
+def test_measuring_processes_get_none(tmp_path: Path) -> None:
+    """A plugin looks, in the process that is started and in those that it starts."""
+    looks = """
+import os
+from pathlib import Path
+
+def pytest_sessionstart():
+    from tests.meta.looks import held
+
+    seen = held(str(os.environ.values()))
+    own = held(Path("/proc/self/environ").read_text(errors="replace"))
+    with open(os.environ["NOTES"], "a") as notes:
+        notes.write(f"{len(seen)} {len(own)}\\n")
+"""
+    notes = tmp_path / "notes"
+    tests = (
+        "tests/benchmarks/test_tokenizer_latency.py",
+        "--models",
+        "phi3",
+        "-k",
+        "encode_prompt",
+    )
+    run = run_pytest(
+        *(*tests, "--latency-processes", "2", "--latency-save", str(tmp_path / "saved.json")),
+        NOTES=str(notes),
+        **logins(tmp_path / "home"),
+        **planted(tmp_path, looks),
+    )
+    assert run.code == 0, run.out
+    # What this process was started with, nobody can take back; it started the other without.
+    assert notes.read_text().split("\n")[:2] == ["0 2", "0 0"]
+
+
+COMMANDS = {
+    "budget": (f"{HUB}.jsonl",),
+    "sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
+    "drift": (HUB, HUB, "--models", HUB),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_do_not_repeat_a_login(command: str, tmp_path: Path) -> None:
+    """Each repeats what it cannot read."""
+    run = run_anew(f"tests.harness.{command}", *COMMANDS[command], **logins(tmp_path / "home"))
+    assert run.code == 2
+    assert HUB not in run.out and HIDDEN in run.out, run.out.replace(HUB, HUB[::-1])
+
+
+def test_a_recording_that_would_hold_a_login_is_not_saved(small: Path) -> None:
+    """A version string is the one text in it that nobody splits into tokens."""
+    login = "20.8.4711-of-the-hub"
+    plugin = f"""
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart():
+    from tests.harness import snapshot_session
+
+    snapshot_session.versions = lambda: {{"transformers": "{login}"}}
+"""
+    before = state(small)
+    change(small)
+    changed = state(small)
+    run = update(small, **planted(small, plugin), HF_TOKEN=login)
+    assert run.code == 1
+    assert "NOT saved, the old file is kept: it would hold a secret" in run.out
+    assert state(small) == changed != before
