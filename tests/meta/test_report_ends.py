@@ -81,3 +81,14 @@ def test_folder_lost_during_the_run_is_red(small: Path) -> None:
     assert run.code == 1
     assert run.line("not written") == f"--report-dir {folder}: not written: Not a directory"
     assert "INTERNALERROR" not in run.out and "\nreport: " not in run.out
+
+
+def test_secrets_are_hidden_in_both_files(small: Path) -> None:
+    """In what a test says, and in the command, which no test's report holds."""
+    token = "hf_" + 10 * "aB3"
+    plant(small, FIRST, f"import pytest\ndef test_plant(): pytest.fail('a {token} b')\n")
+    _, data = reported(small, FIRST, "-k", f"test_plant or {token}")
+    assert [it["first_line"] for it in data["failures"]] == ["a (hidden) b"]
+    assert "'test_plant or (hidden)'" in data["command"]
+    for name in FILES:
+        assert token not in (small / "out" / "report" / name).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The run as plain data: what `report.json` holds, field by field. `format` counts its versions.
 
-A new field leaves the format as it is; one that goes or means something else raises it. Texts are
-as the run had them, control characters and all: who shows them makes them harmless.
+A new field leaves the format as it is; one that goes or means something else raises it.
+Secrets are hidden, and control characters visible.
 """
 
 from collections.abc import Iterable

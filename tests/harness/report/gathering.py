@@ -1,17 +1,17 @@
-"""Gathers the data of a run from pytest's objects, with every secret hidden."""
+"""Gathers the data of a run from pytest's objects, clean of secrets and control characters."""
 
 import os
 import platform
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
+from ..cleaning import cleaned
 from ..device import has_cuda
 from ..latency.machine import identity
 from ..latency.session import LATENCY_RUN, LatencyRun
@@ -20,7 +20,6 @@ from ..models import registry
 from ..options import versions
 from ..reporting import table
 from ..results import RESULTS, Results
-from ..secrets import scrub
 from ..weights import in_force
 from .data import FORMAT, Latency, Load, Report, Source, failure, groups, verdict_of
 from .vocabulary import vocabulary
@@ -122,28 +121,5 @@ def gather(session: pytest.Session, selected: int, started: str, seconds: float)
         vocabulary=words,
         vocabulary_problem=problem,
     )
-    return hidden(asdict(report))
-
-
-def hidden(data: dict[str, Any]) -> dict[str, Any]:
-    """The data without secrets; looked at text by text only if there is one."""
-    texts: list[str] = []
-
-    def keep(text: str) -> str:
-        texts.append(text)
-        return text
-
-    each_text(data, keep)
-    whole = "\n".join(texts)
-    return data if scrub(whole) == whole else each_text(data, scrub)
-
-
-def each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """The value with every text in it changed, those of keys too."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(str(key)): each_text(it, change) for key, it in value.items()}
-    if isinstance(value, list | tuple):
-        return [each_text(it, change) for it in value]
-    return value
+    clear: dict[str, Any] = cleaned(asdict(report))
+    return clear
