@@ -10,6 +10,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from tests.harness.evidence import Evidence
+from tests.harness.latency.report import LatencyFigures
+from tests.harness.latency.rule import quartile
+from tests.harness.load_figures import LoadFigures
+from tests.harness.memory import footprint
+from tests.harness.models import registry
 from tests.harness.report.data import FORMAT, Report
 from tests.harness.report.page import page
 
@@ -97,3 +102,29 @@ def test_report_tells_all_outcomes(drifted: Seen) -> None:
     assert data["problems"] == ["gate: 2 skipped: planted reason"]
     assert [run.line("phi3  ").split()[0]] == [row[0] for row in data["matrix"][1:]]
     assert run.line("report: ").endswith("report.html")
+
+
+def test_rounds_of_a_real_benchmark(tmp_path: Path) -> None:
+    """Every round in the report; JUnit has the figures alone."""
+    junit = tmp_path / "junit.xml"
+    options = ("--report-dir", str(tmp_path), "--junitxml", str(junit))
+    run = run_pytest("tests/benchmarks", "--models", "phi3", "-k", "encode_prompt", *options)
+    assert run.code == 0, run.out
+    (found,) = json.loads((tmp_path / "report.json").read_bytes())["latency"]
+    figures = LatencyFigures(**found["figures"])
+    assert (len(found["now"]), len(found["now"][0])) == (figures.processes, figures.rounds)
+    assert figures.seconds == quartile(found["now"][0]) and found["baseline"] == []
+    (told,) = (it.attrib for it in ElementTree.parse(junit).iter("property"))
+    assert told == {"name": f"latency {found['name']}", "value": json.dumps(found["figures"])}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_memory_of_a_real_load(tmp_path: Path, mode: str) -> None:
+    where = ("tests/quantized/test_memory.py", "--models", "smollm2", "-k", "footprint and bf16")
+    run = run_pytest(*where, "--report-dir", str(tmp_path), *MODES[mode])
+    assert run.code == 0, run.out
+    (found,) = json.loads((tmp_path / "report.json").read_bytes())["memory"]
+    assert found["name"] == "smollm2-cpu-bf16"
+    assert (
+        LoadFigures(**found["figures"]).footprint == footprint(registry()["smollm2"], "bf16").total
+    )
