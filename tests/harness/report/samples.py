@@ -45,6 +45,11 @@ class NumberRange:
     last: Number
     topic: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a range without numbers."""
+        if self.first > self.last:
+            raise ValueError("first must not be above last")
+
 
 @cache
 def samples() -> list[Sample]:
