@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from .secrets import scrub
-from .visible import MISLEADING, escape_character, harmless
+from .visible import MISLEADING, escape_character, harmless, without_commands
 
 # What pytest itself sends to a terminal: colours, its progress mark, the start of the line.
 PYTESTS_OWN = re.compile(rf"(\x1b\[[\d;]*m|\x1b\]9;4;[\d;]*\x1b\\|\r)|{MISLEADING.pattern}")
@@ -19,7 +19,8 @@ def clean(text: str) -> str:
 
 def clean_for_terminal(text: str) -> str:
     """The same for what pytest composed of clean texts: its colours stay."""
-    return PYTESTS_OWN.sub(lambda it: it[1] or escape_character(it[0]), scrub(text))
+    text = PYTESTS_OWN.sub(lambda it: it[1] or escape_character(it[0]), scrub(text))
+    return without_commands(text)
 
 
 def cleaned(value: Any) -> Any:

@@ -51,12 +51,16 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Filter the log file, and keep pytest's colours out of what is captured of the log."""
+    """Filter the logs; without pytest's colours, which nobody could tell from a model's."""
     logging: Any = session.config.pluginmanager.get_plugin("logging-plugin")
-    if logging:
-        handler = logging.log_file_handler
-        handler.setStream(Cleaning(handler.stream, clean))
-        logging.report_handler.setFormatter(handler.formatter)
+    if not logging:
+        return
+    plain = logging.log_file_handler.formatter
+    logging.report_handler.setFormatter(plain)
+    for handler in (logging.log_file_handler, logging.log_cli_handler):
+        if stream := getattr(handler, "stream", None):
+            handler.setFormatter(plain)
+            handler.setStream(Cleaning(stream, clean))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -101,12 +105,6 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_internalerror(excrepr: Any) -> None:
-    """Clean a defect's traceback."""
-    cleaned(excrepr)
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
     """Clean a warning before it is shown or sent; its class stands beside the message."""
     warning_message.message = clean(str(warning_message.message))
@@ -120,11 +118,13 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     if not (ON_GITHUB and reporter):
         return (yield)
     word = random.token_hex(16)
-    reporter.write_line(f"::stop-commands::{word}")
+    reporter.flush()
+    print(f"::stop-commands::{word}", flush=True)  # past the filter, which would break it
     try:
         return (yield)
     finally:
-        reporter.write_line(f"\n::{word}::")  # only at the beginning of a line is it heard
+        reporter.flush()
+        print(f"\n::{word}::", flush=True)  # heard at the beginning of a line alone
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -31,6 +31,13 @@ def pytest_configure(config):
         if getattr(module, "scrub", None) is scrub:
             module.scrub = str
 """
+SAYS = """
+def pytest_terminal_summary(terminalreporter):
+    from tests.meta.leaks import ALL, HOSTILE
+
+    terminalreporter.write_line(f"said={ALL}", red=True)
+    terminalreporter.write_line(HOSTILE)
+"""
 # Where pytest itself breaks: the hook, and how it ends.
 BREAKS = {
     hook: f"""
@@ -81,7 +88,7 @@ def leak(place: Path, *options: str, plugin: str = "", **variables: Any) -> Outp
         variables |= planted(place, plugin)
     writing = [f"--junitxml={folder / 'junit.xml'}", "-o", f"cache_dir={folder / 'cache'}"]
     if not options:  # workers of xdist share one log file, and measure nothing
-        writing.append(f"--log-file={folder / 'log.txt'}")
+        writing += [f"--log-file={folder / 'log.txt'}", "-o", "log_cli=true"]
     if not options and plugin not in BREAKS.values():
         writing.append(f"--benchmark-json={folder / 'benchmark.json'}")
     if "--report-dir" in (PROJECT / "tests/harness/options.py").read_text():
@@ -168,10 +175,22 @@ def test_nothing_hostile_in_any_output(outputs: Outputs) -> None:
     word = re.search(r"::stop-commands::(\w+)$", outputs.run.out, re.MULTILINE)
     assert word
     obeyed = re.findall(r"^\s*::.*", outputs.run.out, re.MULTILINE)
-    assert [it.strip() for it in obeyed] == [word[0], f"::{word[1]}::"]
+    start, end, *annotations = [it.strip() for it in obeyed]
+    assert (start, end) == (word[0], f"::{word[1]}::")
+    assert [
+        it for it in annotations if not it.startswith(("::error file=", "::error title="))
+    ] == []
     assert "\x1b[31m" in outputs.run.out, "pytest's own colours stay"
     assert r"\u001b[0m" not in outputs.run.out, "and are no one's text"
     assert r"\u001b[31mred\u0007 \u0000 \u202egnp.exe\r" in outputs.run.out
+
+
+def test_what_a_plugin_says_is_filtered_too(tmp_path: Path) -> None:
+    """By the terminal's filter alone, which knows pytest's colours by their form."""
+    run = leak(tmp_path, "-k", "nothing", plugin=SAYS).run
+    assert f"\x1b[31msaid={HIDDEN}" in run.out
+    assert found(run.out, pieces=True) == set()
+    assert not re.search(r"[\x00\x07\u202e]|^\s*::(error|warning)::|##\[", run.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("hook", BREAKS)
