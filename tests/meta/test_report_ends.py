@@ -10,20 +10,30 @@ from .conftest import run_pytest
 from .test_drift_page import read
 from .test_gate import MODES, TROUBLE, small
 from .test_report import FILES, reported
-from .test_snapshot_safety import FIRST, LAST, UNCLEAN, plant
+from .test_snapshot_safety import FIRST, LAST, plant
 
 __all__ = ["small"]
 
-CTRL_C = UNCLEAN["ctrl_c"].plant
+# A process that a shell started in the background ignores the signal: undo that first.
+HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+CTRL_C = """
+import os, signal, time
+def test_plant():
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    os.kill(os.getppid() if worker else os.getpid(), signal.SIGINT)
+    time.sleep(60)
+"""
 
 
-def test_interrupted_run_says_what_ran(small: Path) -> None:
-    plant(small, FIRST, "import time\ndef test_first(model): pass\n" + CTRL_C)
-    run, data = reported(small)
-    assert run.code == 2
-    assert data["verdict"] == "red"
-    assert data["stopped"] == f"interrupted; 1 of {data['selected']} tests ran"
-    assert sum(data["counts"].values()) == data["counts"]["passed"] == 1
+@pytest.mark.parametrize("mode", MODES)
+def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
+    plant(small, "conftest.py", HEED)
+    plant(small, FIRST, "def test_first(model): pass\n" + CTRL_C)
+    run, data = reported(small, *MODES[mode])
+    assert run.code == 2 and "Traceback" not in run.out
+    ran = sum(data["counts"].values())
+    assert data["verdict"] == "red" and ran == data["counts"]["passed"] < data["selected"]
+    assert data["stopped"] == f"interrupted; {ran} of {data['selected']} tests ran"
     assert f"Not complete: {data['stopped']}." in read(page(data)).text
 
 
