@@ -30,4 +30,6 @@ pytest_plugins = (
     "tests.harness.latency.report",
     "tests.harness.reporting",
     "tests.harness.report.session",
+    "tests.harness.junit",
+    "tests.harness.github.session",
 )

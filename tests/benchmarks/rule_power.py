@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.harness.latency.baseline import Processes, read_recording
+from tests.harness.latency.baseline import read_recording
 from tests.harness.latency.data import Rule, latency
 from tests.harness.latency.rule import judge
 
@@ -19,14 +19,13 @@ COMPARISONS = 200
 SLOWER = 1.10
 
 
-def words(seconds: Processes, number: int, rule: Rule, factor: float) -> Counter[str]:
+def words(figures: list[float], number: int, rule: Rule, factor: float) -> Counter[str]:
     """How often each verdict was given for a slow-down by `factor`."""
     generator = random.Random(42)
     found: Counter[str] = Counter()
     for _ in range(COMPARISONS):
-        old, new = (generator.choices(seconds, k=number) for _ in range(2))
-        later = [[factor * it for it in rounds] for rounds in new]
-        found[judge(old, later, rule).word] += 1
+        old, new = (generator.choices(figures, k=number) for _ in range(2))
+        found[judge(old, [factor * it for it in new], rule).word] += 1
     return found
 
 
@@ -37,7 +36,7 @@ def main() -> None:
     sums: dict[float, Counter[str]] = {1.0: Counter(), SLOWER: Counter()}
     for name, timed in recording.benchmarks.items():
         for factor, total in sums.items():
-            counts = words(timed.relative(), number, rule, factor)
+            counts = words(timed.figures(), number, rule, factor)
             total.update(counts)
             print(f"{name:<44} x {factor:.2f}  {dict(counts)}")
     for factor, total in sums.items():

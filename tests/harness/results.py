@@ -26,6 +26,7 @@ class Finding:
     lines: tuple[str, ...]  # the message; the first line can be used alone
     reason: str = ""  # why it is known or skipped
     evidence: Evidence | None = None
+    line: int | None = None  # where the test begins in its file, from 1
 
     @property
     def first_line(self) -> str:
@@ -63,6 +64,11 @@ class Results:
         """What was selected; on xdist's controller, which collects nothing, what was reported."""
         return self.selected or list(self.outcomes)
 
+    def red(self) -> list[Finding]:
+        """What failed, modules and fixtures first; in an order that no scheduling changes."""
+        found = [it for it in self.findings.values() if it.outcome in ("failed", "error")]
+        return sorted(found, key=lambda it: (it.outcome != "error", it.node))
+
     def whole(self) -> bool:
         """Whether nothing was left out and every selected test has an outcome."""
         ran = all(node in self.outcomes for node in self.selected)
@@ -94,6 +100,8 @@ class Results:
             failed = isinstance(error, pytest.fail.Exception)
             report.message = str(error) if failed else call.excinfo.exconly()
             report.evidence = error.evidence if isinstance(error, Broken) else None
+            if failed and (crash := getattr(report.longrepr, "reprcrash", None)):
+                crash.message = report.message  # JUnit and pytest's summary put the class in front
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -124,11 +132,13 @@ def outcome_of(report: pytest.TestReport) -> str | None:
 
 def finding_of(report: pytest.TestReport, outcome: str) -> Finding:
     """What is to be told of a test that did not simply pass."""
+    start = report.location[1]
+    line = None if start is None else start + 1
     if outcome == "skipped":
-        return Finding(report.nodeid, outcome, (), reason_of(report))
+        return Finding(report.nodeid, outcome, (), reason_of(report), line=line)
     reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
     evidence = getattr(report, "evidence", None)
-    return Finding(report.nodeid, outcome, message_of(report), reason, evidence)
+    return Finding(report.nodeid, outcome, message_of(report), reason, evidence, line)
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -140,7 +150,12 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 def message_of(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, ...]:
     """What was said, by line; of a traceback the exception alone."""
-    return tuple(getattr(report, "message", report.longreprtext).splitlines())
+    lines = tuple(getattr(report, "message", report.longreprtext).splitlines())
+    if isinstance(report, pytest.CollectReport):
+        # A module's traceback comes as text, with the exception on the last of its marked lines.
+        said = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+        return (*said[-1:], *lines)
+    return lines
 
 
 RESULTS = pytest.StashKey[Results]()

@@ -37,6 +37,14 @@ def escape_character(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def readable(text: str) -> str:
+    """A line with control, bidi and other misleading characters made visible.
+
+    Backslashes and quotes stay: most texts that come here are escaped already.
+    """
+    return "".join(it if it in "\\'" else escape_character(it) for it in text)
+
+
 def quote(text: str) -> str:
     """The text between single quotes, every character visible and exact."""
     if text.isascii() and text.isprintable() and "'" not in text and "\\" not in text:

@@ -24,7 +24,7 @@ CODE = (
     *("tests/harness/tokenizer_file.py", "tests/harness/drift/observe*.py"),
     *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
 )
-OURS = ("CI", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
+OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
 
 
 @dataclass(frozen=True)

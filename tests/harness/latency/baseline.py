@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, replace
+from operator import truediv
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 from pydantic import Field
@@ -12,8 +14,9 @@ from pydantic.dataclasses import dataclass
 from ..atomic import write_atomically
 from ..models import STRICT, DataError, parse
 from ..secrets import scrub
+from .rule import quartile
 
-FORMAT = 1
+FORMAT = 2  # another one wherever times of before and after cannot be compared
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rounds = Annotated[tuple[Seconds, ...], Field(min_length=1)]
 Keys = dict[str, str | int]  # what must be equal for two timings to be comparable
@@ -32,14 +35,16 @@ class Timed:
     seconds: Processes
     pace: tuple[Rounds, ...] = ()
 
-    def relative(self) -> Processes:
-        """What is compared: the rounds over their pace, or as they are if there is none."""
-        pairs = zip(self.seconds, self.pace, strict=True) if self.pace else ()
-        divided = tuple(
-            tuple(it / pace for it, pace in zip(rounds, paces, strict=True))
-            for rounds, paces in pairs
-        )
-        return divided or self.seconds
+    def figures(self) -> list[float]:
+        """What is compared, a figure a process.
+
+        The lower quartile of its rounds, for noise only adds time; where there is a pace, the
+        median of rounds over pace, for noise in the pace makes that smaller, too.
+        """
+        if not self.pace:
+            return list(map(quartile, self.seconds))
+        pairs = zip(self.seconds, self.pace, strict=True)
+        return [median(map(truediv, rounds, paces)) for rounds, paces in pairs]
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -72,6 +72,16 @@ def clocks(device: Device) -> dict[str, str]:
     return dict(zip(("sm", "memory"), nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
 
 
+def use_one_thread() -> None:
+    """Compute with one thread on the CPU.
+
+    Several wait for the slowest core each time, and no pace beside the rounds says how slow it is.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def loop() -> None:
     """Work for the interpreter alone."""
     for _ in range(100_000):

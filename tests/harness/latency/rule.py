@@ -1,7 +1,7 @@
 """When a change of latency is one: an exact interval of the ratio of two sets of processes.
 
 Rounds of one process are not independent: they share its memory layout, its clocks and its
-neighbours. So a process counts once, by the lower quartile of its rounds (noise only adds time).
+neighbours. So a process counts once, by one figure (baseline.Timed says which).
 Of two sets of processes all ratios are formed. If nothing changed, either set's processes could
 have been the other's, and how often the k smallest ratios lie on one side is counted exactly
 (Mann and Whitney's distribution): no shape of the noise is assumed.
@@ -17,7 +17,6 @@ from typing import Literal
 from .data import Rule
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-Processes = Sequence[Sequence[float]]  # seconds of each round, by process
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Verdict:
 
 
 def quartile(rounds: Sequence[float]) -> float:
-    """A process's figure: the lower quartile of its rounds."""
+    """The lower quartile."""
     return quantiles(rounds, n=4, method="inclusive")[0] if len(rounds) > 1 else rounds[0]
 
 
@@ -68,15 +67,14 @@ def trimmed(first: int, second: int, confidence: float) -> int:
     return dropped
 
 
-def judge(baseline: Processes, now: Processes, rule: Rule) -> Verdict:
-    """Compare seconds by process and round.
+def judge(baseline: Sequence[float], now: Sequence[float], rule: Rule) -> Verdict:
+    """Compare two sets of processes, a figure each.
 
     FAIL: slower by the margin or more, and the interval excludes no change. PASS: the interval
     excludes a slow-down of the margin. INCONCLUSIVE: neither can be said.
     """
-    old, new = [[quartile(rounds) for rounds in side] for side in (baseline, now)]
-    ratios = sorted(mine / its - 1 for mine in new for its in old)
-    dropped = trimmed(len(old), len(new), rule.confidence)
+    ratios = sorted(mine / its - 1 for mine in now for its in baseline)
+    dropped = trimmed(len(baseline), len(now), rule.confidence)
     low, high = (ratios[dropped], ratios[-1 - dropped]) if dropped >= 0 else (-math.inf, math.inf)
     change = median(ratios)
     if change >= rule.margin and low > 0:

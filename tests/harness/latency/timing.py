@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from .. import device as devices
+from ..device import has_cuda
 from ..diagnosis import fail
 from ..live import Live
 from ..models import DataError, Device
@@ -16,7 +17,7 @@ from ..places import place_of
 from . import verdicts
 from .baseline import Keys, Timed
 from .data import benchmark_of
-from .machine import clocks, identity, run_controls
+from .machine import clocks, identity, run_controls, use_one_thread
 from .pace import Paced
 from .processes import measure_apart
 from .report import latency_figures
@@ -37,10 +38,14 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     except DataError as error:
         pytest.fail(f"latency: {error}", pytrace=False)
     run.earlier += measure_apart(request.session, run.processes - 1)
-    on = ["cpu"] + ["cuda"] * any(item.get_closest_marker("gpu") for item in request.session.items)
-    for device in cast(list[Device], on):
-        if device == "cpu" or devices.has_cuda():
-            run.machine[device] = identity(device)
+    items = request.session.items
+    predictions = [it for it in items if "live_place" in getattr(it, "fixturenames", ())]
+    on_cuda = [it for it in predictions if it.get_closest_marker("gpu")]
+    if len(predictions) > len(on_cuda):
+        use_one_thread()
+    for device in cast(list[Device], ["cpu", *(["cuda"] if on_cuda and has_cuda() else [])]):
+        run.machine[device] = identity(device)
+        if predictions:  # the tokenizers need no torch
             run.controls |= {name: (tuple(it),) for name, it in run_controls(device).items()}
     return run
 

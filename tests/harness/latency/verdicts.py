@@ -71,7 +71,7 @@ def compare(run: LatencyRun, name: str, what: str, device: Device) -> None:
             f"{what}: not comparable with {run.baseline_file}: {'; '.join(lines)}",
             next_step=f"{rerun()} --latency-save FILE",
         )
-    verdict = judge(there.relative(), here.relative(), run.rule)
+    verdict = judge(there.figures(), here.figures(), run.rule)
     moved = machine_moved(run, run.baseline, device, verdict)
     word = "INCONCLUSIVE" if moved else verdict.word
     run.verdicts[name] = f"{word} ({verdict}){moved}"
@@ -105,8 +105,8 @@ def machine_moved(run: LatencyRun, there: Recording, device: Device, verdict: Ve
     for name, now in run.recording().controls.items() if device == "cuda" else ():
         if name not in there.controls or not name.startswith(("cuda", "cpu: interpreter")):
             continue
-        slower = judge(there.controls[name], now, run.rule)
-        faster = judge(now, there.controls[name], run.rule)
+        old, new = (list(map(quartile, it)) for it in (there.controls[name], now))
+        slower, faster = judge(old, new, run.rule), judge(new, old, run.rule)
         if verdict.word == "FAIL" and slower.word == "FAIL":
             return f"; the machine itself is slower: {name} {slower}"
         if verdict.word == "PASS" and faster.word == "FAIL":

@@ -28,8 +28,7 @@ ENDED = {
     int(pytest.ExitCode.INTERRUPTED): "interrupted",
     int(pytest.ExitCode.INTERNAL_ERROR): "pytest itself failed",
 }
-BAD = ("failed", "error")
-OUTCOMES = ("passed", *BAD, "known", "skipped")
+OUTCOMES = ("passed", "failed", "error", "known", "skipped")
 
 
 def machine() -> dict[str, str]:
@@ -109,7 +108,7 @@ def gather(session: pytest.Session, selected: int, started: str, seconds: float)
         matrix=table(results.outcomes),
         problems=list(results.problems),
         unproved=list(results.unproved),
-        failures=[failure(it) for it in findings if it.outcome in BAD],
+        failures=[failure(it) for it in results.red()],
         known=groups(known, {}),
         skipped=groups(skipped, dict(results.skips)),
         memory=[

@@ -1,0 +1,223 @@
+"""What GitHub and JUnit files are told: the same first lines, once, whole, and nothing else."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from tests.harness.github.annotations import command
+from tests.harness.github.markdown import block, span, table
+from tests.harness.visible import readable
+
+from .conftest import Run, copy_project, run_pytest
+from .test_snapshot_safety import FIRST, LAST, plant, shrink
+
+HOSTILE = "a\n```\n# title\n<script>x</script>| b | ````` `c` %0A\n::error::mine\x1b[2J\u202e"
+TROUBLE = f"""
+import os
+import pytest
+
+@pytest.fixture
+def bad():
+    raise RuntimeError("planted")
+
+def test_error(bad):
+    pass
+
+def test_hostile():
+    pytest.fail({HOSTILE!r}, pytrace=False)
+
+def test_children_see_no_step():
+    assert {{"GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"}}.isdisjoint(os.environ)
+
+def test_measured(request):
+    request.node.user_properties.append(("memory planted", '{{"peak": 1}}'))
+"""
+MORE = "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_more(n): assert False\n"
+MODES = {"alone": (), "distributed": ("-n", "2")}
+NEXT = ("rerun: ", "if intended: ")
+BEFORE = "an earlier command's last line"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run in a step of GitHub's, and the files it left."""
+
+    run: Run
+    summary: str
+    junit: ElementTree.Element
+
+    def errors(self) -> list[tuple[dict[str, str], str]]:
+        """Properties and message of each annotation, as GitHub reads them."""
+        return [parsed(it) for it in self.run.out.splitlines() if it.startswith("::error ")]
+
+
+def parsed(line: str) -> tuple[dict[str, str], str]:
+    """Properties and message of an error, as GitHub reads it."""
+    found = re.fullmatch(r"::error (.*?)::(.*)", line)
+    assert found is not None, line
+    pairs = [it.partition("=") for it in found[1].split(",")]
+    return {name: unquote(value) for name, _, value in pairs}, unquote(found[2])
+
+
+def swap_ids(folder: Path) -> Path:
+    """Plant a drift: two common tokens with each other's ids."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_bytes())
+    ids = content["model"]["vocab"]
+    ids["\u2581the"], ids["\u2581of"] = ids["\u2581of"], ids["\u2581the"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Told]:
+    """Runs of a project with a drift and other trouble, alone and distributed."""
+    repository = tmp_path_factory.mktemp("repository")
+    project = shrink(copy_project(repository / "suite"))
+    plant(project, FIRST, TROUBLE)
+    plant(project, "tests/conformance/test_y_plant.py", MORE)
+    plant(project, LAST, "import no_such_module\n")
+    drifted = repository / "drifted"
+    drifted.mkdir()
+    for path in bundle["phi3"].iterdir():
+        (drifted / path.name).write_bytes(path.read_bytes())
+    swap_ids(drifted)
+    options = ("--continue-on-collection-errors", "--model-dir", f"phi3={drifted}")
+    return {name: step(project, repository, name, *options, *mode) for name, mode in MODES.items()}
+
+
+def step(project: Path, repository: Path, name: str, *options: str) -> Told:
+    """Run the suite as a step whose summary has text already."""
+    summary, junit = repository / f"{name}.md", repository / f"{name}.xml"
+    summary.write_text(BEFORE)
+    run = run_pytest(
+        *("--junitxml", str(junit), *options),
+        cwd=project,
+        GITHUB_ACTIONS="true",
+        GITHUB_STEP_SUMMARY=str(summary),
+        GITHUB_WORKSPACE=str(repository),
+    )
+    return Told(run, summary.read_text(encoding="utf-8"), ElementTree.parse(junit).getroot())
+
+
+def tokens(markdown: str) -> list[Token]:
+    """The text as GitHub's dialect of Markdown reads it: tables, and HTML as such."""
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    found = parser.parse(markdown)
+    return [it for token in found for it in (token, *(token.children or []))]
+
+
+def blocks(told: Told) -> list[list[str]]:
+    """The lines of every block of code in the summary."""
+    return [it.content.splitlines() for it in tokens(told.summary) if it.type == "fence"]
+
+
+def first_lines(told: Told) -> set[str]:
+    """The first line of every failure in the JUnit file."""
+    cases = [it for it in told.junit.iter("failure") if it.get("message")]
+    return {(it.get("message") or "").splitlines()[0] for it in cases}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_drift_has_one_first_line_everywhere(told: dict[str, Told], mode: str) -> None:
+    it = told[mode]
+    drifts = {line for line in first_lines(it) if line.startswith("phi3")}
+    assert len(drifts) == 6
+    assert drifts <= set(it.run.out.splitlines())
+    told_failures = [lines for lines in blocks(it) if lines[-1].startswith(NEXT)]
+    assert len(told_failures) == 20
+    assert "### Failures, the first 20 of 29\n" in it.summary
+    messages = [message.splitlines() for _, message in it.errors()]
+    assert messages.pop() == ["20 more errors: see the step's summary and its log"]
+    assert len(messages) == 9
+    for lines in (told_failures, messages):
+        found = {line[0]: line[-1] for line in lines if line[0] in drifts}
+        assert found.keys() == drifts
+        assert all(last.startswith(NEXT) for last in found.values())
+
+
+def test_summary_is_the_same_distributed(told: dict[str, Told]) -> None:
+    assert told["alone"].summary == told["distributed"].summary
+    assert told["alone"].errors() == told["distributed"].errors()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_summary_is_appended_once(told: dict[str, Told], mode: str) -> None:
+    it = told[mode]
+    assert it.summary.startswith(f"{BEFORE}\n\n## Model conformance: Red\n")
+    assert it.summary.count("## Model conformance") == 1
+    totals = re.search(r"(\d+) failed, (\d+) passed, .*?(\d+) error", it.run.out)
+    assert totals is not None
+    failed, passed, errors = totals.groups()
+    assert f"{failed} failed, {errors} with an error, {passed} passed.\n" in it.summary
+    assert [row.content for row in tokens(it.summary) if row.type == "inline"][3:6] == [
+        "",
+        "` batches `",
+        "` chat `",
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_annotations_stand_at_the_fault(told: dict[str, Told], mode: str) -> None:
+    fixture, module, failure, *_ = told[mode].errors()
+    assert module[0] == {"file": f"suite/{LAST}", "title": f"{LAST}: error"}
+    assert module[1].splitlines()[0] == "ModuleNotFoundError: No module named 'no_such_module'"
+    lines = TROUBLE.splitlines()
+    assert fixture[0]["file"] == failure[0]["file"] == f"suite/{FIRST}"
+    assert lines[int(fixture[0]["line"]) - 1] == "def test_error(bad):"
+    assert lines[int(failure[0]["line"]) - 1] == "def test_hostile():"
+    assert fixture[1].splitlines()[0] == "RuntimeError: planted"
+    assert fixture[1].splitlines()[-1] == f"rerun: pytest '{FIRST}::test_error'"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_hostile_text_stays_text(told: dict[str, Told], mode: str) -> None:
+    found = tokens(told[mode].summary)
+    assert not [it for it in found if it.type.startswith("html")]
+    headings = [it for it in found if it.type == "heading_open"]
+    assert [it.tag for it in headings] == ["h2", "h3"]
+    (hostile,) = [lines for lines in blocks(told[mode]) if lines[0] == "a"]
+    assert hostile[4].endswith(":error::mine\\u001b[2J\\u202e")
+    assert "\x1b" not in told[mode].summary
+    assert told[mode].errors()[2][1].splitlines()[0] == "a"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_junit_says_what_ran(told: dict[str, Told], mode: str) -> None:
+    suite = told[mode].junit.find("testsuite/properties")
+    assert suite is not None
+    given = {it.get("name"): it.get("value") for it in suite}
+    assert given["source phi3"] == "directory"
+    assert given["device"] == "no CUDA device"
+    assert {"version transformers", "version tokenizers", "version python"} <= given.keys()
+    measured = told[mode].junit.findall(".//testcase/properties/property")
+    assert [(it.get("name"), it.get("value")) for it in measured] == [
+        ("memory planted", '{"peak": 1}')
+    ]
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "`", "``` `` `", " ", "a|b", "<b>", "\\|", "*x*[y](z)"])
+def test_no_text_leaves_its_code(text: str) -> None:
+    shown = [it for it in tokens(block(text.split("\n"))) if it.type != "inline"]
+    assert [it.type for it in shown] == ["fence"]
+    line = text.replace("\n", " ").replace("\x1b", "").replace("\u202e", "")
+    inline = [
+        it for it in tokens(f"- 1: {span(line)}") if it.type in ("code_inline", "html_inline")
+    ]
+    assert [(it.type, it.content.strip()) for it in inline] == [("code_inline", line.strip())]
+    cells = [it for it in tokens(table([["", "t"], [line, "1"]])) if it.type == "code_inline"]
+    assert [it.content.strip() for it in cells] == ["t", line.strip(), "1"]
+
+
+@pytest.mark.parametrize("text", ["50%0A", "a,b=c:d::e", "x\r::error::y", "%25", "x\n::error::y"])
+def test_error_gives_its_text_back(text: str) -> None:
+    line = command([text], file=text, line=3, title=text)
+    assert len(line.splitlines()) == 1
+    assert parsed(line) == ({"file": text, "line": "3", "title": text}, readable(text))

@@ -1,0 +1,104 @@
+"""The step summary where it is hard to write: no run, mistakes, too much of it, no room."""
+
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.github.step_summary import MOST_BYTES, append
+
+from .conftest import run_pytest
+from .test_snapshot_safety import FIRST, plant, shrink
+
+BEFORE = "an earlier command's last line"
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    """A small copy with one passing test, to plant in."""
+    small = shrink(project)
+    shutil.rmtree(small / "tests" / "conformance")
+    (small / "tests" / "conformance").mkdir()
+    (small / "fixtures" / "known_failures.toml").write_text("")
+    plant(small, FIRST, "def test_nothing(): pass\n")
+    return small
+
+
+def test_mistake_in_the_data_is_told_at_its_line(small: Path, tmp_path: Path) -> None:
+    models = small / "fixtures" / "models.toml"
+    content = models.read_text(encoding="utf-8")
+    models.write_text(f"{content}\nno equals sign\n", encoding="utf-8")
+    summary = tmp_path / "summary.md"
+    run = run_pytest(cwd=small, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert run.code == 4
+    line = content.count("\n") + 2
+    assert run.line("::error ").startswith(
+        f"::error file=fixtures/models.toml,line={line},title=model conformance::fixtures/models"
+    )
+    assert "Red, nothing ran\n\nproblems of the run: 1.\n" in summary.read_text()
+    assert run.line("ERROR: fixtures/").removeprefix("ERROR: ") in summary.read_text()
+
+
+def test_gate_is_told(small: Path, tmp_path: Path) -> None:
+    plant(small, FIRST, "import pytest\ndef test_skip(): pytest.skip('planted')\n")
+    summary = tmp_path / "summary.md"
+    step = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    assert run_pytest(cwd=small, **step).code == 0
+    assert "Green\n\n1 passed, 1 skipped.\n" in summary.read_text()
+    run = run_pytest("--gate", cwd=small, **step)
+    assert run.code == 1
+    assert "::error title=model conformance::gate: 1 skipped: planted" in run.out
+    last = summary.read_text().rpartition("## ")[2]
+    assert "Red\n\n1 passed, 1 skipped, problems of the run: 1.\n" in last
+    assert "- 1 skipped: ` planted `" in last
+
+
+@pytest.mark.parametrize("option", ["--help", "--collect-only"])
+def test_nothing_is_told_where_nothing_ran(small: Path, tmp_path: Path, option: str) -> None:
+    summary = tmp_path / "summary.md"
+    assert run_pytest(option, cwd=small, GITHUB_STEP_SUMMARY=str(summary)).code == 0
+    assert not summary.exists()
+
+
+@pytest.mark.parametrize("before", [0, 600_000])
+def test_summary_stays_under_the_limit(small: Path, tmp_path: Path, before: int) -> None:
+    """The first failure alone is larger than a whole summary may be; the others would fit once."""
+    many = "import pytest\n@pytest.mark.parametrize('n', range(16))\ndef test_long(n):\n"
+    fail = "    pytest.fail('`' * (40_000 if n else 2_000_000), pytrace=False)\n"
+    plant(small, FIRST, many + fail)
+    summary = tmp_path / "summary.md"
+    summary.write_text("x" * before)
+    assert run_pytest("-q", cwd=small, GITHUB_STEP_SUMMARY=str(summary)).code == 1
+    text = summary.read_text()
+    assert before + 300_000 < summary.stat().st_size <= MOST_BYTES
+    assert "\nLeft out, for a step's summary has 1 MiB: " in text
+    assert text.startswith("x" * before)
+    assert "Red\n\n16 failed, 1 passed." in text
+    assert "conformance: models phi3" in text
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "folder", "full"])
+def test_summary_that_cannot_be_written_is_one_line(
+    small: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "full").write_bytes(b"x" * (MOST_BYTES - 10))
+    run = run_pytest(cwd=small, GITHUB_STEP_SUMMARY=str(tmp_path / place))
+    assert run.code == 0
+    assert run.out.splitlines()[-1].startswith("GITHUB_STEP_SUMMARY: no summary written: ")
+    assert "Traceback" not in run.out
+    assert (tmp_path / "full").stat().st_size == MOST_BYTES - 10
+
+
+def test_half_written_summary_is_taken_back(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text(BEFORE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            append(summary, ["a part" * 1000])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert summary.read_text() == BEFORE
