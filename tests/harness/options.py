@@ -61,6 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(default: off)",
     )
     group.addoption(
+        "--report-dir",
+        metavar="DIR",
+        help="write report.json and report.html, one page that needs nothing else, into this "
+        "folder (default: no report)",
+    )
+    group.addoption(
         "--snapshot-prune",
         action="store_true",
         help="remove recordings that no case uses, after a complete green run; what records is "

@@ -1,7 +1,8 @@
 """Hands the tests of the 4-bit model the loaded model they ask for."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -10,9 +11,9 @@ from . import device as devices
 from .errors import AssetError
 from .likeness import next_token_logs
 from .live import Live, LoadError, Slot, prepared_tokenizer
+from .load_figures import load_figures
 from .loading import WEIGHTS, models_of, say_past_capture
 from .models import Device, Model, registry
-from .nf4 import quantised_layers
 from .places import Place
 from .refusing import absent, refuse
 from .verdicts import figures
@@ -31,6 +32,7 @@ class Models:
     tokenizers: dict[str, Any] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)  # what cannot be had, and why
     logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities by Live.name
+    loads: list[tuple[str, str]] = field(default_factory=list)  # figures no report has yet
 
     def prepare(self, model: Model, device: Device) -> Weights:
         """The model's checkpoint, once a session."""
@@ -79,8 +81,16 @@ class Models:
                 self.tokenizers[key] = prepared_tokenizer(models_of(self.config)[key].folder)
             tokenizer = self.tokenizers[key]
             live = self.slot.put(registry()[key], device, load, weights, tokenizer)
-            self.config.stash.setdefault(LOADED, {}).setdefault(live.name, figures(live))
+            told = self.config.stash.setdefault(LOADED, {})
+            if live.name not in told:
+                told[live.name] = figures(live)
+                self.loads.append((f"memory {live.name}", json.dumps(asdict(load_figures(live)))))
         return live
+
+    def hand_over(self, test: pytest.Item) -> None:
+        """Give the figures of first loads to the test's report, which travels between processes."""
+        test.user_properties += self.loads
+        self.loads.clear()
 
     def remembered(self, place: Place, texts: list[str]) -> list[Any]:
         """Log-probabilities of the texts' next tokens; it is loaded only if they are not known."""
@@ -118,31 +128,9 @@ def live_place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-def untouched(live: Live, live_place: Place, models: Models) -> Live:
-    """The model as it was loaded: loaded again if it was run since.
-
-    On processors with AVX512-BF16 the first use of a 4-bit layer replaces its weights and its
-    quant_state, and turning that back rounds the absmax values to bf16; the first use of an int8
-    layer moves its row scales.
-    """
-    if not any(map(was_run, quantised_weights(live.model))):
-        return live
-    models.slot.unload()
-    return models.get(live_place, trained=False)
-
-
-def quantised_weights(model: Any) -> list[Any]:
-    """The quantised weights of a model."""
-    return [module.weight for _, module in quantised_layers(model)]
-
-
-def was_run(weight: Any) -> bool:
-    """Whether a quantised weight shows that its layer was used."""
-    moved = getattr(weight, "SCB", weight) is None
-    return moved or hasattr(getattr(weight, "quant_state", None), "packing_format_for_cpu")
-
-
-@pytest.fixture
-def live(request: pytest.FixtureRequest, live_place: Place, models: Models) -> Live:
+def live(request: pytest.FixtureRequest, live_place: Place, models: Models) -> Iterator[Live]:
     """The loaded model a test is parametrised with."""
-    return models.get(live_place, request.node.get_closest_marker("trained") is not None)
+    live = models.get(live_place, request.node.get_closest_marker("trained") is not None)
+    models.hand_over(request.node)
+    yield live
+    models.hand_over(request.node)  # of what the test had loaded itself

@@ -106,6 +106,9 @@ class Results:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Sort a report into one outcome; a broken setup or teardown is an error."""
+        for name, value in report.user_properties:
+            if name.startswith(MEASURED):
+                self.measured[name] = json.loads(str(value))
         outcome = outcome_of(report)
         if outcome is None:
             return
@@ -114,9 +117,6 @@ class Results:
             self.skips[reason_of(report)] += 1
         if outcome != "passed":
             self.findings[report.nodeid] = finding_of(report, outcome)
-        for name, value in report.user_properties:
-            if name.startswith(MEASURED):
-                self.measured[name] = json.loads(str(value))
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:

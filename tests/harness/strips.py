@@ -73,6 +73,13 @@ def spans(text: str, offsets: Sequence[Sequence[int]], ids: Sequence[int]) -> li
     return cells + rest
 
 
+def token_cell(row: str) -> Cell:
+    """A row of `id 'piece'` as a cell: the piece, and the id under it."""
+    number, _, piece = row.partition(" ")
+    text = piece[1:-1] if piece.startswith("'") else piece
+    return Cell(text.replace(" ", SPACE), number)
+
+
 def align(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
     """Columns of what is shown: a little before the first difference, then some of the rest."""
     pairs = zip(left, right, strict=False)

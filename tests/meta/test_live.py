@@ -11,7 +11,8 @@ from tests.harness import device as devices
 from tests.harness.checkpoints import dummy
 from tests.harness.device_verdicts import allocation_bounds
 from tests.harness.live import Live, LoadError, Slot, prepared_tokenizer
-from tests.harness.memory import LOADS, Load
+from tests.harness.load_figures import load_figures
+from tests.harness.memory import LOADS, Load, footprint
 from tests.harness.watching import DECLARED, drop_declared, watched
 from tests.harness.weights import Weights
 
@@ -57,6 +58,22 @@ def test_next_model_takes_the_place_of_the_one_before(
     devices.collect("cpu")
     with pytest.raises(RuntimeError, match=f"llama3_1-cpu-{load} was unloaded"):
         _ = first.model
+    slot.unload()
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_figures_of_a_load_add_up(load: Load, weights: Weights, tokenizer: Any) -> None:
+    slot = Slot()
+    seen = load_figures(slot.put(tiny(), "cpu", load, weights, tokenizer))
+    computed, kinds = footprint(tiny(), load), dict(seen.kinds)
+    assert kinds.pop("Embedding") == computed.embedding
+    assert kinds.pop("LlamaRMSNorm") == computed.norms
+    assert kinds.pop("Linear") == computed.kept_linears
+    assert sum(kinds.values()) == computed.quantised_linears
+    assert seen.footprint == seen.computed == sum(seen.kinds.values()) + seen.buffers
+    assert seen.held == seen.footprint + seen.quant_states and seen.other == 0
+    assert bool(seen.quant_states) == (load != "bf16")
+    assert seen.allocated is None and seen.peak is None and seen.budget > seen.held
     slot.unload()
 
 

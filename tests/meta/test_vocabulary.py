@@ -9,9 +9,9 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 
 from tests.harness.cases import published, read_topic, texts
-from tests.harness.drift.page import readable
 from tests.harness.loading import Loaded
 from tests.harness.models import DataError, registry
+from tests.harness.pages import readable
 from tests.harness.report import vocabulary as section
 from tests.harness.report.samples import NumberRange, Sample, number_ranges, samples
 from tests.harness.report.vocabulary import answer_of, legible, runs, vocabulary, whole_words

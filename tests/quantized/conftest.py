@@ -8,7 +8,8 @@ import pytest
 from tests.harness import device as devices
 from tests.harness.asking import ask, asked
 from tests.harness.places import parametrise, place_of, sort
-from tests.harness.quantized import LOADED, live, live_place, models, untouched
+from tests.harness.quantized import LOADED, live, live_place, models
+from tests.harness.untouched import untouched
 
 __all__ = ["ask", "asked", "live", "live_place", "models", "untouched"]
 

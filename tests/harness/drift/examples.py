@@ -4,27 +4,17 @@ from dataclasses import asdict
 from typing import Any
 
 from ..cases import texts
-from ..strips import SPACE, Cell, align, spans, words
+from ..strips import Cell, align, spans, token_cell, words
 from .differences import Difference, Rows, begins, is_ids
 from .observer import short
 from .steps import Compared
-
-
-def id_cells(model: str, ids: list[int], rows: Rows) -> list[Cell]:
-    """Ids as cells: the piece, and the id under it."""
-    cells = []
-    for row in rows(model, ids):
-        number, _, piece = row.partition(" ")
-        text = piece[1:-1] if piece.startswith("'") else piece
-        cells.append(Cell(text.replace(" ", SPACE), number))
-    return cells
 
 
 def cells(difference: Difference, value: Any, observed: dict[str, Any], rows: Rows) -> list[Cell]:
     """One side of a strip; empty where the value is no text and no tokens."""
     case = texts().get(difference.case)
     if difference.kind == "ids" and is_ids(value):
-        return id_cells(difference.model, value, rows)
+        return list(map(token_cell, rows(difference.model, value)))
     if difference.kind == "offsets" and case and isinstance(value, list):
         ids = observed[difference.model].get("ids", {}).get("encode", {}).get(case.name, [])
         return spans(case.full_text, value, ids) if len(ids) == len(value) else []

@@ -1,26 +1,15 @@
-"""The report as one page: no scripts, nothing from elsewhere, hostile text stays text."""
+"""The report as one page."""
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ..strips import STYLE, Cell, Column, strip_html
-from ..visible import escape_character
+from ..pages import render
+from ..strips import Cell, Column, strip_html
 from .differences import KINDS
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-
-
-def readable(value: Any) -> str:
-    """Any text with control, bidi and other misleading characters made visible.
-
-    Backslashes and quotes stay: most texts that come here are escaped already.
-    """
-    return "".join(it if it in "\\'" else escape_character(it) for it in str(value))
 
 
 def strip(columns: list[dict[str, Any]]) -> Markup:
@@ -33,15 +22,7 @@ def strip(columns: list[dict[str, Any]]) -> Markup:
 
 
 def page(data: dict[str, Any]) -> str:
-    """The page of a report; its policy allows the one style sheet and nothing else."""
-    source = TEMPLATE.read_text(encoding="utf-8").replace("/* strips */\n", STYLE)
-    style = source.partition("<style>")[2].partition("</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    jinja = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    jinja.filters |= {"readable": readable, "strip": strip}
-    template = jinja.from_string(source)
+    """The page of a report."""
     causes = [(step, cause) for step in data["steps"] for cause in step["causes"]]
     answer: dict[str, Any] = {
         "judged": any(not it["problem"] and not it["tests_problem"] for it in data["versions"]),
@@ -54,4 +35,4 @@ def page(data: dict[str, Any]) -> str:
     ]
     answer["lost"] = [it for it in unlike if it[1]]
     kinds = [kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])]
-    return template.render(data=data, kinds=kinds, digest=digest, **answer)
+    return render(TEMPLATE, {"strip": strip}, data=data, kinds=kinds, **answer)

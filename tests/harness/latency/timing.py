@@ -1,6 +1,8 @@
 """Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
@@ -18,6 +20,7 @@ from .data import benchmark_of
 from .machine import clocks, identity, run_controls, use_one_thread
 from .pace import Paced
 from .processes import measure_apart
+from .report import latency_figures
 from .session import LATENCY_RUN, LatencyRun, refuse_losing
 
 Measure = Callable[..., None]
@@ -84,7 +87,11 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRu
             verdicts.check_tokens(what, answer, int(keys["batch"]) * int(keys["new_tokens"]))
             share = verdicts.check_possible(latency_run, what, live, own)
             benchmark.extra_info["roofline"] = latency_run.shares[test.name] = share
-        verdicts.compare(latency_run, test.name, what, device)
+        try:
+            verdicts.compare(latency_run, test.name, what, device)
+        finally:
+            told = latency_figures(latency_run, test.name, devices.peak(device))
+            test.user_properties.append((f"latency {test.name}", json.dumps(asdict(told))))
 
     return measure
 

@@ -1,0 +1,87 @@
+"""`--report-dir`: checks the folder before the run, writes both files at its end."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import pytest
+
+from ..atomic import write_atomically
+from ..results import RESULTS
+from .gathering import gather
+from .page import page
+
+OPTION = "--report-dir"
+
+
+class ReportRun:
+    """Where the report goes, and what only the time of the run shows."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start the clock."""
+        self.folder = folder
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.clock = time.monotonic()
+        self.distributed = 0  # tests that the workers collected
+        self.written: Path | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Remember how many tests there are: the controller collects none."""
+        self.distributed = max(self.distributed, len(ids))
+
+    @pytest.hookimpl(trylast=True)  # when the gate has spoken
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the report; one that cannot be written is a problem, and the run not green."""
+        results = session.config.stash[RESULTS]
+        selected = len(results.selected) or self.distributed
+        seconds = time.monotonic() - self.clock
+        data = gather(session, selected, self.started, seconds)
+        try:
+            write(self.folder, data)
+            self.written = self.folder / "report.html"
+        except OSError as error:
+            results.problems.append(f"{OPTION} {self.folder}: not written: {error.strerror}")
+            if session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say where it is."""
+        if self.written:
+            terminalreporter.write_line(f"report: {self.written}")
+
+
+def write(folder: Path, data: dict[str, Any]) -> None:
+    """Replace both files, each whole or not at all; OSError passes through."""
+    for leftover in folder.glob(".report.*"):  # of a killed process
+        leftover.unlink()
+    texts = {"report.json": json.dumps(data, indent=1) + "\n", "report.html": page(data)}
+    for name, text in texts.items():
+        write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """UsageError if no file can be made in the folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"{OPTION} {folder}: cannot write there: {error.strerror}"
+        ) from None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the folder before anything is collected."""
+    given = config.getoption("report_dir")
+    if given and not hasattr(config, "workerinput"):
+        folder = config.invocation_params.dir / given
+        refuse_unwritable(folder)
+        config.pluginmanager.register(ReportRun(folder), "conformance-report")

@@ -1,0 +1,106 @@
+"""`--report-dir` in runs that stop early, judge nothing or cannot write: it says so."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.report.page import page
+
+from .conftest import run_pytest
+from .test_drift_page import read
+from .test_gate import MODES, TROUBLE, small
+from .test_report import FILES, reported
+from .test_snapshot_safety import FIRST, LAST, plant
+
+__all__ = ["small"]
+
+# A process that a shell started in the background ignores the signal: undo that first.
+HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+CTRL_C = """
+import os, signal, time
+def test_plant():
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    os.kill(os.getppid() if worker else os.getpid(), signal.SIGINT)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
+    plant(small, "conftest.py", HEED)
+    plant(small, FIRST, "def test_first(model): pass\n" + CTRL_C)
+    run, data = reported(small, *MODES[mode])
+    assert run.code == 2 and "Traceback" not in run.out
+    ran = sum(data["counts"].values())
+    assert data["verdict"] == "red" and ran == data["counts"]["passed"] < data["selected"]
+    assert data["stopped"] == f"interrupted; {ran} of {data['selected']} tests ran"
+    assert f"Not complete: {data['stopped']}." in read(page(data)).text
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_stop_at_a_failure_is_said(small: Path, mode: str) -> None:
+    plant(small, FIRST, "def test_plant(): assert False\n")
+    _, data = reported(small, "-x", *MODES[mode])
+    assert data["verdict"] == "red"
+    assert data["stopped"].startswith("stopping after 1 failures; ")
+    ran = sum(data["counts"].values())
+    assert data["stopped"].endswith(f"; {ran} of {data['selected']} tests ran")
+    assert data["selected"] > ran
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
+    plant(small, LAST, "import no_such\n")
+    _, data = reported(small, *MODES[mode])
+    assert (data["verdict"], data["stopped"]) == ("red", "1 file could not be collected")
+    assert [it["node"] for it in data["failures"]] == [LAST]
+
+
+def test_nothing_ran_is_not_green(small: Path) -> None:
+    options = ("-k", "no_such_test")
+    assert reported(small, *options)[1]["verdict"] == "nothing ran"
+    plant(small, FIRST, TROUBLE.partition("def test_error")[0])
+    run, data = reported(small, FIRST)
+    assert (run.code, data["verdict"]) == (0, "nothing ran")
+
+
+def test_old_report_is_replaced_whole(small: Path) -> None:
+    folder = small / "out" / "report"
+    folder.mkdir(parents=True)
+    for name in (*FILES, ".report.json.1"):
+        (folder / name).write_text("old" * 100_000)
+    _, data = reported(small, "-k", "prices")
+    assert data["verdict"] == "green"
+
+
+def test_unwritable_folder_is_refused_before_anything_is_collected(small: Path) -> None:
+    (small / "file").write_text("")
+    run = run_pytest("--report-dir", "file/report", cwd=small)
+    assert run.code == 4
+    line = f"ERROR: --report-dir {small}/file/report: cannot write there: Not a directory"
+    assert run.out.splitlines() == [line, ""] or run.out.strip() == line
+
+
+def test_folder_lost_during_the_run_is_red(small: Path) -> None:
+    folder = small / "report"
+    plant(
+        small,
+        LAST,
+        "import pathlib, shutil\ndef test_plant():\n"
+        f"    shutil.rmtree({str(folder)!r})\n    pathlib.Path({str(folder)!r}).write_text('')\n",
+    )
+    run = run_pytest("--report-dir", str(folder), LAST, cwd=small)
+    assert run.code == 1
+    assert run.line("not written") == f"--report-dir {folder}: not written: Not a directory"
+    assert "INTERNALERROR" not in run.out and "\nreport: " not in run.out
+
+
+def test_secrets_are_hidden_in_both_files(small: Path) -> None:
+    """In what a test says, and in the command, which no test's report holds."""
+    token = "hf_" + 10 * "aB3"
+    plant(small, FIRST, f"import pytest\ndef test_plant(): pytest.fail('a {token} b')\n")
+    _, data = reported(small, FIRST, "-k", f"test_plant or {token}")
+    assert [it["first_line"] for it in data["failures"]] == ["a (hidden) b"]
+    assert "'test_plant or (hidden)'" in data["command"]
+    for name in FILES:
+        assert token not in (small / "out" / "report" / name).read_text(encoding="utf-8")

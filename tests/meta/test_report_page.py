@@ -1,0 +1,131 @@
+"""The report's page: hostile text stays text, and every figure of a picture is there as text."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from tests.harness.evidence import compared
+from tests.harness.latency.report import LatencyFigures
+from tests.harness.load_figures import LoadFigures
+from tests.harness.pages import LONGEST
+from tests.harness.report.data import Failure, Group, Latency, Load, Named, Report, Source
+from tests.harness.report.page import page
+
+from .test_drift_page import read
+
+LONG = "x" * 2**20
+HOSTILE = {
+    "markup": "</title></style><script>alert(1)</script><img src=//x onerror=y>\"'&{{ 7*7 }}",
+    "control": "MARK\u202e\u2066\x1b[31m\x00\x85\u2028\udc80\ud800\ufeff\x07",
+    "long": LONG,
+}
+PART = {"markup": "<script>alert(1)</script>", "control": "MARK\\u202e", "long": "1,048,576 char"}
+MISLEADING = (
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+PLACE = "phi3 plain.one: got 1 'a', expected 2 'b'"
+
+
+def failure(text: str, cause: str = "", kind: Any = "tokens") -> Failure:
+    """A failure in which every text is this one."""
+    evidence = dict(compared(kind, [text, f"1 '{text}'"], [text, "2 'b'", text], 1))
+    return Failure(text, "failed", text, text, text, cause, [text] * 3, f"rerun: {text}", evidence)
+
+
+def report(text: str) -> Report:
+    """A red report in which every text is this one."""
+    numbers: dict[str, Any] = {text: 3}
+    memory = LoadFigures(text, 1.5, numbers, 2, 1, 0, 6, 5, 5, 7, 8, 9)
+    latency = LatencyFigures(0.5, 1, 2, 0.25, text, 0.5, 7)
+    group = Group(text, 2, [Named(text, text)])
+    return Report(
+        format=1,
+        verdict="red",
+        stopped=text,
+        exit_code=1,
+        started=text,
+        seconds=1.5,
+        command=text,
+        selected=3,
+        gate=True,
+        counts={"passed": 1, "failed": 2, "error": 0, "known": 0, "skipped": 0},
+        versions={text: text},
+        machine={text: text},
+        models=[Source(text, text, text, text, text)],
+        matrix=[["", text], [text, text]],
+        problems=[text],
+        unproved=[text],
+        failures=[failure(text, text), failure(text, text, "lines")],
+        known=[group],
+        skipped=[group],
+        memory=[Load(text, asdict(memory))],
+        latency=[Latency(text, asdict(latency), [[0.5, 0.75]], [[0.25, 0.3]])],
+        vocabulary=None,
+        vocabulary_problem=text,
+    )
+
+
+def page_of(text: str, **changes: Any) -> str:
+    """The page of that report."""
+    return page(asdict(replace(report(text), **changes)))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_stays_text(name: str) -> None:
+    html = page_of(HOSTILE[name])
+    plain, reader = read(page_of("plain")), read(html)
+    assert reader.tags == plain.tags
+    assert not reader.tags & {"script", "img", "iframe", "object", "link", "base", "form", "input"}
+    assert {it for it, _ in reader.attributes} == {it for it, _ in plain.attributes}
+    assert html.partition("</title>")[0] == page_of("plain").partition("</title>")[0]
+    assert PART[name] in reader.text
+    assert not re.search(MISLEADING, html)
+    assert len(html) < 60 * LONGEST * 3
+
+
+def test_data_of_hostile_text_is_ascii_json() -> None:
+    for text in HOSTILE.values():
+        data = asdict(report(text))
+        assert json.loads(json.dumps(data).encode("ascii")) == data
+
+
+def test_policy_allows_the_one_style_sheet() -> None:
+    html = page_of("plain")
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    attributes = read(html).attributes
+    assert ("content", policy) in attributes
+    assert {it for it in attributes if it[0] in ("style", "src", "srcset", "action")} == set()
+    assert {link for name, link in attributes if name == "href"} <= {"#problems"}
+    assert "url(" not in style and "@import" not in style
+
+
+def test_sections_come_in_order() -> None:
+    titles = re.findall(r"<h[12][^>]*>([^<]*)", page_of("plain"))
+    assert titles == [
+        *("RED: 2 failed, 1 passed", "What ran", "Checks by model and area"),
+        *("Problems of the gate", "Failures", "Memory", "Latency", "Known failures", "Skipped"),
+        "Vocabularies",
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["green", "nothing ran"])
+def test_verdict_is_said_in_words(verdict: str) -> None:
+    counts = dict.fromkeys(("passed", "failed", "error", "known", "skipped"), 0)
+    counts["passed"] = 5 * (verdict == "green")
+    text = read(page_of("plain", verdict=verdict, failures=[], counts=counts)).text
+    words = {"green": "GREEN: 5 passed", "nothing ran": "NOTHING RAN: no check was made"}
+    assert words[verdict] in text and "failed" not in text.partition("Failures")[0]
+
+
+def test_first_line_is_shown_letter_by_letter() -> None:
+    line = "phi3 a: got 283 '   ', expected 281 '    '"
+    html = page_of("plain", failures=[replace(failure("b"), first_line=line)])
+    assert line in read(html).text
+    assert '<span class="line">' in html and ".line { white-space: pre-wrap; }" in html
