@@ -79,6 +79,13 @@ def test_step_runs_as_it_stands(checkout: Path, tmp_path: Path, name: str) -> No
         (checkout / file).unlink()
 
 
+@pytest.mark.parametrize("name", ["tests.yml suite: Test", "gpu.yml quantised: Test"])
+def test_without_a_choice_all_models_are_meant(checkout: Path, tmp_path: Path, name: str) -> None:
+    given = {"MODELS": "", "PYTEST_ADDOPTS": "--collect-only -qq", "HF_HUB_OFFLINE": "1"}
+    run = run_step(STEPS[name], checkout, tmp_path, given)
+    assert all(f"[{key}" in run.out for key in ("llama3_1", "smollm2")), run.out[-2000:]
+
+
 def test_fetching_step_alone_has_the_token(
     checkout: Path, tmp_path: Path, bundle: dict[str, Path]
 ) -> None:
@@ -88,7 +95,7 @@ def test_fetching_step_alone_has_the_token(
     with serve(folders, {}, seen) as endpoint:
         given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": CANARY}
         run = run_step(STEPS[FETCH], checkout, tmp_path, {"MODELS": "", **given})
-    assert run.code == 1
+    assert run.code == 2
     fetched = re.findall(r"^(\w+)\t", run.out, re.MULTILINE)
     assert fetched == list(registry())
     last = run.out.splitlines()[-1]
