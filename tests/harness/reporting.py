@@ -42,7 +42,8 @@ def brief(outcomes: dict[str, str]) -> list[str]:
         for area, cell in zip(areas, found, strict=True)
         if cell != "-" and not cell.isdigit()
     ]
-    return [*cells, f"{len(rows)} models x {len(areas)} areas, {len(cells)} with more than passes"]
+    size = f"{len(rows)} x {len(areas)}"
+    return [*cells, f"model x area: {size}, {len(cells)} with more than passes"]
 
 
 def cell_text(counts: Counter[str] | None) -> str:

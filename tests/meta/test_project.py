@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 
@@ -40,6 +41,20 @@ def test_every_path_and_module_in_readme_exists() -> None:
         assert (PROJECT / path).exists(), path
     for module in re.findall(r"python -m (tests[a-z_.]+)", README):
         assert importlib.util.find_spec(module), module
+
+
+def readme_runs() -> list[str]:
+    """What README says to type at pytest, with a model's key in the place of KEY."""
+    inline, block = re.findall(r"`(pytest [^`]*)`", README), re.findall(r"^pytest .*", README, re.M)
+    return sorted({" ".join(it.split()).replace("KEY", "phi3") for it in inline + block})
+
+
+@pytest.mark.parametrize("command", readme_runs())
+def test_pytest_takes_every_command_in_readme(command: str) -> None:
+    """Collected, not run: a wrong option or path is status 4, a selection of nothing 5."""
+    run = run_pytest(*shlex.split(command)[1:], "--collect-only", "-q")
+    first_to_be_recorded = "baseline.json: no such file" in run.out
+    assert run.code in (0, 1) or first_to_be_recorded, run.out[-2000:]
 
 
 def test_requirements_are_pinned_exactly() -> None:

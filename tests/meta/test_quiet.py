@@ -19,7 +19,7 @@ MATRIX = "model x area: checks passed"
 def test_a_green_run(quiet: tuple[str, ...], bundle: dict[str, Path]) -> None:
     lines = run_pytest(*PRICES, *quiet).out.splitlines()
     ours = [line for line in lines if line.startswith(("conformance: ", "phi3")) or MATRIX in line]
-    short = [line for line in lines if line == "1 models x 1 areas, 0 with more than passes"]
+    short = [line for line in lines if line == "model x area: 1 x 1, 0 with more than passes"]
     assert bool(ours) == (not quiet)
     assert len(short) == (quiet == ("-q",))
     assert len(lines) <= {(): 99, ("-q",): 3, ("-qq",): 2}[quiet]
@@ -60,7 +60,7 @@ def test_brief_names_the_cells_with_more_than_passes() -> None:
     }
     assert brief(outcomes) == [
         "phi3 tokens: 1 known",
-        "2 models x 2 areas, 1 with more than passes",
+        "model x area: 2 x 2, 1 with more than passes",
     ]
     assert brief({}) == []
 

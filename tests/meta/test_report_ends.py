@@ -56,6 +56,23 @@ def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
     assert [it["node"] for it in data["failures"]] == [LAST]
 
 
+def test_broken_teardown_does_not_hide_the_failure(small: Path) -> None:
+    teardown = """
+import pytest
+@pytest.fixture
+def broken():
+    yield
+    raise OSError("consequence")
+def test_plant(broken): pytest.fail("the failure")
+"""
+    plant(small, FIRST, teardown)
+    run, data = reported(small)
+    assert "consequence" in run.out
+    assert [(it["outcome"], it["first_line"]) for it in data["failures"]] == [
+        ("failed", "the failure")
+    ]
+
+
 def test_nothing_ran_is_not_green(small: Path) -> None:
     options = ("-k", "no_such_test")
     assert reported(small, *options)[1]["verdict"] == "nothing ran"

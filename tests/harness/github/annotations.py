@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from ..results import Finding, place_of
+from ..findings import Finding
+from ..results import place_of
 from ..visible import readable
 
 MOST = 10  # errors GitHub takes of a step; it drops the others without a word

@@ -5,8 +5,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from ..findings import Finding
 from ..reporting import table as matrix
-from ..results import Finding, Results
+from ..results import Results
 from .markdown import block, span, table
 
 MOST_BYTES = 1024 * 1024  # of all that a step appends; GitHub drops what is longer, all of it

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..results import Finding, Results, model_of, place_of
+from ..findings import Finding
+from ..results import Results, model_of, place_of
 
 FORMAT = 1
 CAUSE = "likely cause: "  # how the last clause of a first line begins
