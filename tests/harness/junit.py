@@ -36,8 +36,8 @@ def writer(config: pytest.Config) -> Any:
     It is known by the method that `record_testsuite_property` wraps: that fixture itself reaches
     no file under xdist, and the plugin's key is private.
     """
-    plugins = config.pluginmanager.get_plugins()
-    return next((it for it in plugins if hasattr(it, "add_global_property")), None)
+    plugins = config.pluginmanager.list_name_plugin()  # get_plugins() refuses unhashable ones
+    return next((it for _, it in plugins if hasattr(it, "add_global_property")), None)
 
 
 @pytest.hookimpl(tryfirst=True)
