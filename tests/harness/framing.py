@@ -65,7 +65,7 @@ def written(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str:
     if "default_system" in facts and turns[0][0] != "system":
         turns = (("system", facts["default_system"]), *turns)
     framed = [facts["turn"].format(role=role, content=content) for role, content in turns]
-    return "".join(framed) + facts["conversation_end"]
+    return "".join([*framed, facts["conversation_end"]])
 
 
 def braces(text: str) -> str:
