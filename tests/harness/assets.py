@@ -52,7 +52,7 @@ def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[s
     """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
     folders = {model.key: sources.directories.get(model.key) for model in models}
     rest = [model for model in models if folders[model.key] is None]
-    if rest:
+    if rest:  # each of them is asked for; of none, `available` would take all
         available([model.key for model in rest], sources.default)
     if rest and sources.default == "hub":
         # The hub client reads its switches at import, and the tests run offline and without the

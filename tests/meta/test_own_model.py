@@ -137,7 +137,7 @@ def test_commands_repeat_only_what_was_given(monkeypatch: pytest.MonkeyPatch) ->
         return repeating.with_sources("pytest", names)
 
     node = "tests/conformance/test_x.py::test_x[mine-words.one]"
-    mine = {"mine": Path("/own"), "min": Path("/other")}
+    mine = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}
     assert said(node) == said(node, Sources()) == "pytest"
     assert said(node, Sources("bundle", mine)) == "pytest --model-dir mine=/own"
     assert said("test_y[phi3-mine]", Sources("hub", mine)).endswith("hub --model-dir mine=/own")
