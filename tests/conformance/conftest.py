@@ -27,6 +27,7 @@ def rows(argument: str, model: Model, models: dict[str, Loaded]) -> list[tuple[o
         key
         for key in models
         if registry()[key].tokenizer.vocabulary_sha256 != model.tokenizer.vocabulary_sha256
+        and not models[key].lacking
     ]
     choices: dict[str, list[tuple[object, str]]] = {
         "text": [(case, case.name) for case in texts().values()],

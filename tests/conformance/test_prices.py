@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.diagnosis import check_ids, check_value, fail
 from tests.harness.loading import Loaded
+from tests.harness.prices import single_token_numbers
 
 NUMBERS = [str(number) for number in range(1000)]
 QUESTION = "How much does this cost to the nearest dollar?"
@@ -19,14 +20,7 @@ def plain_ids(model: Loaded, texts: list[str]) -> list[list[int]]:
 
 @pytest.mark.parametrize("place", ["alone", "after_the_prompt"])
 def test_single_token_prices_are_as_declared(model: Loaded, place: str) -> None:
-    prefix = "" if place == "alone" else PROMPT
-    before = plain_ids(model, [prefix])[0] if prefix else []
-    ids = plain_ids(model, [prefix + number for number in NUMBERS])
-    single = [
-        number
-        for number, row in zip(NUMBERS, ids, strict=True)
-        if len(row) == len(before) + 1 and row[: len(before)] == before
-    ]
+    single = single_token_numbers(model.auto, "" if place == "alone" else PROMPT)
     declared = model.model.single_token_numbers[0 if place == "alone" else 1]
     if len(single) != declared:
         lost = next((number for number in NUMBERS if number not in single), "none")

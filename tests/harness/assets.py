@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .availability import available
 from .bundle import bundle
 from .choices import allowed
 from .commands import exit_status
@@ -51,6 +52,8 @@ def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[s
     """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
     folders = {model.key: sources.directories.get(model.key) for model in models}
     rest = [model for model in models if folders[model.key] is None]
+    if rest:  # each of them is asked for; of none, `available` would take all
+        available([model.key for model in rest], sources.default)
     if rest and sources.default == "hub":
         # The hub client reads its switches at import, and the tests run offline and without the
         # token: so the download is a process of its own.
@@ -125,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     for key in options.keys:
         if key not in registry():
             raise AssetError(f"unknown model {key}: {allowed(key, registry())}")
-    models = [registry()[key] for key in options.keys or registry()]
+    models = available(options.keys, "hub" if options.weights else options.source)
     if options.weights:
         models = [weights_only(model) for model in models]
         options.source = "hub"

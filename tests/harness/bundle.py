@@ -16,7 +16,7 @@ from .errors import AssetError
 from .models import Model
 from .packages import download, extract, member
 from .progress import Progress
-from .recipes import Origin, Recipe, build_files, read_recipe
+from .recipes import Origin, Recipe, build_files, read_recipe, vocabulary_of
 from .vocabularies import read_gguf
 
 
@@ -41,10 +41,11 @@ def is_intact(model: Model) -> bool:
 def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
     """Folders by key, built first where they are missing or damaged.
 
+    A model whose files no package holds is left out.
     Raises AssetError: no package index, a package's hash differs, no space left, or a built file
     that is not the pinned one.
     """
-    wanted = list(models)
+    wanted = [model for model in models if read_recipe(model.key).vocabulary]
     if any(not is_intact(model) for model in wanted):
         try:
             home = cache_folder() / "bundle"
@@ -66,8 +67,8 @@ def build(models: list[Model], home: Path, progress: Progress) -> None:
     recipes = {model.key: read_recipe(model.key) for model in models}
     # Reading a vocabulary is the work: models that share one are one job, the longest job first.
     jobs: dict[Origin, list[Model]] = {}
-    for model in sorted(models, key=lambda model: -recipes[model.key].vocabulary.size):
-        jobs.setdefault(recipes[model.key].vocabulary, []).append(model)
+    for model in sorted(models, key=lambda model: -vocabulary_of(recipes[model.key]).size):
+        jobs.setdefault(vocabulary_of(recipes[model.key]), []).append(model)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as name:
         scratch = Path(name)
         wanted = {origin.package for recipe in recipes.values() for origin in origins(recipe)}
@@ -86,14 +87,14 @@ def build(models: list[Model], home: Path, progress: Progress) -> None:
 
 def origins(recipe: Recipe) -> list[Origin]:
     """The package files a recipe reads."""
-    return [recipe.vocabulary, *([recipe.template] if recipe.template else [])]
+    return [origin for origin in (recipe.vocabulary, recipe.template) if origin]
 
 
 def build_folders(
     models: list[Model], recipes: dict[str, Recipe], packages: dict[str, Path], scratch: Path
 ) -> list[tuple[Model, Path]]:
     """Build the files of models that share a vocabulary; runs in a worker process."""
-    origin = recipes[models[0].key].vocabulary
+    origin = vocabulary_of(recipes[models[0].key])
     gguf = extract(packages[origin.package], origin.path, scratch / f"{models[0].key}.gguf")
     vocabulary = read_gguf(gguf, origin.size)
     built = []

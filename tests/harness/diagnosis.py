@@ -11,6 +11,7 @@ from .errors import Broken
 from .evidence import Evidence, compared, compared_texts
 from .loading import Loaded
 from .options import versions
+from .repeating import with_sources
 from .tokenizer_file import file_pipeline, pipeline
 from .tokens import at, parting, rows, side_by_side
 from .visible import quote
@@ -19,7 +20,7 @@ from .visible import quote
 def rerun() -> str:
     """The narrow command that runs this test again."""
     node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-    return f"rerun: pytest {quote(node)}"
+    return with_sources(f"rerun: pytest {quote(node)}", node)
 
 
 def fail(

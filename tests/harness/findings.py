@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from .evidence import Evidence
+from .repeating import with_sources
 from .visible import quote
 
 
@@ -29,7 +30,7 @@ class Finding:
         """What to type next: the message's own last line, or the test alone."""
         last = self.lines[-1] if self.lines else ""
         own = last.startswith(("rerun: ", "if intended: "))
-        return last if own else f"rerun: pytest {quote(self.node)}"
+        return last if own else with_sources(f"rerun: pytest {quote(self.node)}", self.node)
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from .assets import Sources, prepare
+from .availability import unavailable
 from .cache import sha256
 from .cases import TextCase
 from .errors import AssetError
@@ -39,8 +40,18 @@ class Loaded:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder with the model's files; fails the test with one line if it cannot be had."""
+        """The folder with the model's files.
+
+        Skips the test if nothing that was given has them, and fails it if they cannot be had.
+        """
+        if self.lacking:
+            pytest.skip(self.lacking)
         return self.folders()[self.key]
+
+    @cached_property
+    def lacking(self) -> str:
+        """Why the run has no files of the model, and what to type; empty if it has."""
+        return "" if self.source == "directory" else unavailable(self.model, self.source)
 
     @cached_property
     def auto(self) -> Any:
@@ -115,7 +126,8 @@ def models_of(config: pytest.Config) -> dict[str, Loaded]:
         def folders() -> dict[str, Path]:
             if not answers:
                 try:
-                    chosen = [registry()[key] for key in keys]
+                    loaded = config.stash[MODELS].values()
+                    chosen = [it.model for it in loaded if not it.lacking]
                     answers.append(prepare(chosen, sources, say_past_capture(config)))
                 except AssetError as error:
                     answers.append(error)  # said by every test, but tried once

@@ -66,14 +66,14 @@ class Model:
 
     key: str
     title: str
-    hub_id: str
     licence: str
     context_length: int
     capabilities: tuple[Capability, ...]
     tokenizer: TokenizerFacts
     architecture: dict[str, Any]  # config.json, keys in the file's order
     files: dict[str, PinnedFile]
-    revision: Revision | None = None  # None: the model comes from a package, not from the hub
+    hub_id: str = ""  # empty: there is no repository
+    revision: Revision | None = None  # None: the model does not come from the hub
     default_system: str | None = None  # the system message a template adds by itself
     turn: str | None = None  # how a template frames a message: its {role} and {content}
     opening: str = ""  # what stands before the turns, with the system's message as {system}
@@ -85,6 +85,11 @@ class Model:
     price_mass: float | None = None
     quantized_on: tuple[Device, ...] = ()  # devices on which tests/quantized loads the model
     weights: dict[str, PinnedFile] = field(default_factory=dict)  # safetensors and their index
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for facts that contradict each other."""
+        if self.revision and not self.hub_id:
+            raise ValueError("a revision needs its hub_id")
 
     def can(self, *needs: str) -> bool:
         """Whether the model declares all the named capabilities."""

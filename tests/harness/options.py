@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from . import repeating
 from .assets import SOURCES as SOURCE_NAMES
 from .assets import Sources, parse_directories
 from .cases import conversations, published, texts
@@ -109,6 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except (AssetError, DataError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
+    repeating.given[:] = [config.stash[SOURCES]]
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
 

@@ -43,6 +43,18 @@ def extract_price(reply: str) -> float | None:
     return price if math.isfinite(price) else None
 
 
+def single_token_numbers(tokenizer: Any, prefix: str) -> list[str]:
+    """The numbers 0 to 999 that a transformers tokenizer writes as one token behind the prefix."""
+    numbers = [str(number) for number in range(1000)]
+    texts = [prefix, *(prefix + number for number in numbers)]
+    before, *ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [
+        number
+        for number, row in zip(numbers, ids, strict=True)
+        if len(row) == len(before) + 1 and row[: len(before)] == before
+    ]
+
+
 def price_token_ids(tokenizer: Any) -> frozenset[int]:
     """The ids whose own decode is ASCII digits and nothing else: all a whole price consists of.
 

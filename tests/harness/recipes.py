@@ -53,9 +53,9 @@ class AddedToken:
 class Recipe:
     """Everything a model's folder is built from, short of the vocabulary."""
 
-    vocabulary: Origin
     added_tokens: tuple[dict[str, Any], ...]
     files: dict[str, FileRecipe]
+    vocabulary: Origin | None = None  # None: no package holds it, so nothing can be built
     template: Origin | None = None
 
     def tokens(self) -> list[AddedToken]:
@@ -83,6 +83,12 @@ def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
         }
         table = {**parent, **table, "files": files}
     return parse(Recipe, table, path, key)
+
+
+def vocabulary_of(recipe: Recipe) -> Origin:
+    """The package file with the vocabulary, of a model that has one."""
+    assert recipe.vocabulary is not None, "only what a package holds is built"
+    return recipe.vocabulary
 
 
 def build_files(

@@ -15,6 +15,7 @@ from .diagnosis import fail, fail_unjudged, likely_cause, unchanged
 from .evidence import compared
 from .loading import Loaded
 from .models import DataError
+from .repeating import with_sources
 from .tokens import at, parting, side_by_side
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def case_of(snapshot_name: str) -> str:
 def update_command(path: Path) -> str:
     """What records a snapshot file anew: all the model's tests of its folder must hold."""
     key = path.name.partition(".")[0]
-    return f"pytest tests/{path.parents[1].name} --models {key} --snapshot-update"
+    command = f"pytest tests/{path.parents[1].name} --models {key} --snapshot-update"
+    return with_sources(command, key)
 
 
 def check_snapshot(

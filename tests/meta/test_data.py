@@ -191,6 +191,10 @@ BAD_REGISTRIES = {
     "unknown_key": ((PHI3, "[phi3]\nname = 'x'\ntitle = "), "[phi3] name: unknown key"),
     "missing_key": ((PHI3, "[phi3]\ntitel = "), "[phi3] "),
     "unknown_capability": (('["chat", "system"]', '["chats"]'), "[phi3] capabilities.0: "),
+    "revision_of_nothing": (
+        ('hub_id = "microsoft/', '# "'),
+        "[phi3] (table): Value error, a revision needs its hub_id",
+    ),
     "table_twice": ((PHI3, f"[smollm2]\n{PHI3}"), "Cannot declare"),
     "no_toml": ((PHI3, "[phi3\ntitle = "), "Expected ']'"),
     "no_table": (("[llama3_1]\n", "phi4 = 1\n[llama3_1]\n"), "[phi4] "),

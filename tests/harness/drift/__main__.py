@@ -14,12 +14,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..assets import SOURCES, Sources, parse_directories, prepare
+from ..availability import available
 from ..cache import cache_folder
 from ..choices import chosen_models
 from ..cleaning import clean_streams
 from ..commands import exit_status
 from ..errors import AssetError
-from ..models import registry
 from ..progress import say
 from ..secrets import scrub
 from .environments import CURRENT, NAME
@@ -84,8 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     started, options = monotonic(), parse(arguments)
     issues()
-    models = [registry()[key] for key in chosen_models(options.models)]
     sources = Sources(options.source, parse_directories(options.model_dir))
+    named = chosen_models(options.models) if options.models else []
+    models = available(named, sources.default, sources.directories)
     folders = prepare(models, sources, say)
     package = canonicalize_name(options.package)
     versions = look_at_all(package, options.versions, folders, say)

@@ -1,0 +1,212 @@
+"""A model of the user's own, from a folder no package holds: drafted, run, and nobody's trouble."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import repeating
+from tests.harness.assets import Sources
+from tests.harness.draft import loaded, written
+from tests.harness.drafting import table
+from tests.harness.errors import AssetError
+from tests.harness.framing import framing, rendering
+from tests.harness.models import registry
+
+from .conftest import Run, copy_project, run_anew, run_pytest
+
+REASON = "mine: no package holds its files; give --model-dir mine=DIR"
+PRICES = "tests/conformance/test_prices.py"
+# What the registry knows from elsewhere.
+ELSEWHERE = ("key", "title", "hub_id", "revision", "licence", "quantized_on", "weights")
+FRAMES = ("turn", "opening", "trims_content", "generation_prompt", "conversation_end")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> Path:
+    """A model's folder, its name one that a shell would cut."""
+    return Path(shutil.copytree(bundle["phi3"], tmp_path_factory.mktemp("own") / "my model"))
+
+
+@pytest.fixture(scope="module")
+def project_of_mine(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> tuple[Path, Run]:
+    """A copy of the project with the folder's draft in it, and what drafting said."""
+    project = copy_project(tmp_path_factory.mktemp("project") / "copy")
+    return project, draft("mine", str(folder), "--write", cwd=project)
+
+
+def draft(*arguments: str, cwd: Path) -> Run:
+    """Run the command."""
+    return run_anew("tests.harness.draft", *arguments, cwd=cwd)
+
+
+@pytest.mark.parametrize("key", registry())
+def test_draft_of_a_known_model_is_the_registrys(bundle: dict[str, Path], key: str) -> None:
+    if key not in bundle:
+        pytest.skip("no package holds its files")
+    facts, model = table(key, bundle[key], loaded(bundle[key])), registry()[key]
+    told = json.loads(json.dumps(asdict(model)))
+    left_out = {*ELSEWHERE, "price_mass", *(FRAMES if model.opening else ())}
+    if model.can("tools"):
+        facts["capabilities"].insert(3, "tools")  # it cannot be seen, and so is not drafted
+    for part in (*facts["files"].values(), *told["files"].values()):
+        part.pop("published")
+    told["tokenizer"] = {name: told["tokenizer"][name] for name in facts["tokenizer"]}
+    for name in set(facts) - left_out:
+        assert facts[name] == told[name], name
+    assert ("turn" in facts) == (model.can("chat") and not model.opening)
+    assert ("# turn" in written(key, facts)) == bool(model.opening)
+
+
+def test_a_written_draft_holds(project_of_mine: tuple[Path, Run], folder: Path) -> None:
+    project, said = project_of_mine
+    assert said.code == 0, said.out
+    assert said.line("[mine]")
+    assert said.out.startswith("# review: ")
+    last = said.out.splitlines()[-1]
+    assert last.startswith("next: pytest tests/conformance --models mine --model-dir 'mine=/")
+    assert "`raises`" in last and last.endswith("--snapshot-update")
+    given = ("--models", "mine", "--model-dir", f"mine={folder}")
+    held = run_pytest("tests/conformance/test_files.py", PRICES, *given, "-q", cwd=project)
+    assert held.code == 0, held.out[-3000:]
+    data = run_pytest("tests/meta/test_data.py", "-q", "-k", "recipe", cwd=project)
+    assert data.code == 0, data.out[-3000:]
+
+
+def test_a_draft_takes_nothing_that_is_there(
+    project_of_mine: tuple[Path, Run], folder: Path
+) -> None:
+    project, _ = project_of_mine
+    before = (project / "fixtures" / "models.toml").read_bytes()
+    again = draft("mine", str(folder), "--write", cwd=project)
+    assert (again.code, len(again.out.splitlines())) == (2, 1)
+    assert again.out.startswith("mine is in fixtures already: ")
+    assert (project / "fixtures" / "models.toml").read_bytes() == before
+
+
+def test_without_its_folder_it_is_skipped_and_the_others_run(
+    project_of_mine: tuple[Path, Run],
+) -> None:
+    project, _ = project_of_mine
+    chosen = (PRICES, "--models", "starcoder2,mine", "-q", "-rs")
+    run = run_pytest(*chosen, cwd=project)
+    assert run.code == 0, run.out[-3000:]
+    assert run.line("SKIPPED").endswith(REASON)
+    assert run.line("2 passed, 2 skipped")
+    gated = run_pytest(*chosen, "--gate", cwd=project)
+    assert gated.code == 1
+    assert gated.line("gate: ") == f"gate: 2 skipped: {REASON}"
+
+
+def test_assets_leave_it_out_unless_it_is_named(project_of_mine: tuple[Path, Run]) -> None:
+    project, _ = project_of_mine
+    every = run_anew("tests.harness.assets", cwd=project)
+    assert every.code == 0
+    assert sorted(line.partition("\t")[0] for line in every.out.splitlines()) == sorted(
+        [*(key for key in registry() if key != "mine"), f"left out: {REASON}"]
+    )
+    named = run_anew("tests.harness.assets", "phi3", "mine", cwd=project)
+    assert (named.code, named.out) == (2, f"{REASON}\n")
+
+
+def test_what_is_printed_can_be_typed(project_of_mine: tuple[Path, Run], folder: Path) -> None:
+    """The printed command finds the same fault; without the folder it would find nothing."""
+    project, _ = project_of_mine
+    broken = Path(shutil.copytree(folder, folder.with_name("broken model")))
+    settings = broken / "tokenizer_config.json"
+    settings.write_text(settings.read_text("utf-8").replace('"left"', '"right"'), "utf-8")
+    given = ("--models", "mine", "--model-dir", f"mine={broken}", "-q")
+    first = run_pytest("tests/conformance/test_files.py", *given, "-k", "padding_side", cwd=project)
+    typed = shlex.split(first.line("rerun: ").removeprefix("E").strip())
+    assert typed[:2] == ["rerun:", "pytest"]
+    again = run_pytest(*typed[2:], "-q", cwd=project)
+    assert again.line("mine: padding_side") == first.line("mine: padding_side")
+    missing = run_pytest("tests/conformance/test_snapshots.py", *given, "-x", cwd=project)
+    update = shlex.join(["--model-dir", f"mine={broken}"])
+    assert missing.line("if intended: ").endswith(f"--models mine --snapshot-update {update}")
+
+
+def test_commands_repeat_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(names: str, *sources: Sources) -> str:
+        monkeypatch.setattr(repeating, "given", list(sources))
+        return repeating.with_sources("pytest", names)
+
+    node = "tests/conformance/test_x.py::test_x[mine-words.one]"
+    mine = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}
+    assert said(node) == said(node, Sources()) == "pytest"
+    assert said(node, Sources("bundle", mine)) == "pytest --model-dir mine=/own"
+    assert said("test_y[phi3-mine]", Sources("hub", mine)).endswith("hub --model-dir mine=/own")
+    assert said("phi3", Sources("hub", mine)) == "pytest --source hub"
+
+
+def no_file(name: str) -> Callable[[Path], object]:
+    """Removes a file."""
+    return lambda folder: (folder / name).unlink()
+
+
+def only_slow(folder: Path) -> None:
+    """Puts SentencePiece's file in the place of tokenizer.json."""
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+
+
+def other_json(name: str, **changes: Any) -> Callable[[Path], object]:
+    """Changes keys of a JSON file."""
+
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_bytes())
+        (folder / name).write_text(json.dumps(content | changes), "utf-8")
+
+    return change
+
+
+WORDS = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no_folder": (shutil.rmtree, "there is no such folder"),
+    "no_tokenizer": (no_file("tokenizer.json"), "there is no tokenizer.json"),
+    "slow": (only_slow, "a slow tokenizer must be saved as a fast one first"),
+    "no_config": (no_file("config.json"), "there is no config.json"),
+    "unknown_type": (other_json("config.json", model_type="x"), "knows no model_type 'x'"),
+    "no_bpe": (
+        other_json("tokenizer.json", model=WORDS),
+        "tokenizer.json: WordLevel; the contracts are for BPE",
+    ),
+    "no_json": (lambda it: (it / "tokenizer.json").write_text("{"), "cannot be loaded: "),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_folder_that_cannot_be_drafted_is_one_line(
+    model_copy: Callable[[str], Path], name: str
+) -> None:
+    harm, said = BAD[name]
+    copy = model_copy("phi3")
+    harm(copy)
+    with pytest.raises(AssetError) as caught:
+        loaded(copy)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# A template -> whether what the facts say is what it writes.
+TEMPLATES = {
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}": True,
+    "{% for m in messages %}<{{ m.role }}>{{ m.content|trim }}{}\n{% endfor %}": True,
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ loop.index }}{% endfor %}": False,
+    "{% for m in messages %}{{ m.content }}\n{% endfor %}": False,
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_frames_are_drafted_only_where_they_hold(bundle: dict[str, Path], template: str) -> None:
+    tokenizer = loaded(bundle["phi3"])
+    tokenizer.chat_template = template
+    facts = framing(rendering(tokenizer))
+    assert bool(facts) == TEMPLATES[template], facts
+    if facts:
+        assert facts.get("trims_content", False) == ("trim" in template)
