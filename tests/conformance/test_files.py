@@ -93,13 +93,8 @@ def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
     content = read_recipe(model.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
     got, declared = (it | file_pipeline(it) for it in (model.file.content, content))
-    check_value(
-        model,
-        f"{part} in tokenizer.json",
-        got.get(part),
-        declared.get(part),
-        declared=recipe_of(model),
-    )
+    what, place = f"{part} in tokenizer.json", recipe_of(model)
+    check_value(model, what, got.get(part), declared.get(part), declared=place)
 
 
 @pytest.mark.parametrize("part", PIPELINE)
@@ -193,9 +188,8 @@ def test_small_file_is_the_declared_one(model: Loaded, small_file: str) -> None:
     elsewhere = {key for key, value in content.items() if str(value).startswith("@")}
     got = content_of(model, name)
     for key in [key for key in content | got if key not in elsewhere]:
-        check_value(
-            model, f"{name}: {key}", got.get(key), content.get(key), declared=recipe_of(model)
-        )
+        what, place = f"{name}: {key}", recipe_of(model)
+        check_value(model, what, got.get(key), content.get(key), declared=place)
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])

@@ -65,9 +65,8 @@ class ChatCase:
     tools: tuple[dict[str, Any], ...] | None = None
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     continue_final_message: bool = False
-    raises: tuple[
-        ModelKey, ...
-    ] = ()  # models whose template, or transformers itself, must refuse it
+    # Models whose template, or transformers itself, must refuse it.
+    raises: tuple[ModelKey, ...] = ()
     topic: str = ""
 
     @property
