@@ -14,6 +14,7 @@ from tests.harness.tokens import parting
 from tests.harness.visible import quote
 
 PIPELINE = (*PARTS, "model")
+REGISTRY = "fixtures/models.toml"
 SMALL = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 
 
@@ -27,9 +28,25 @@ def test_files_are_the_pinned_ones(model: Loaded) -> None:
         )
 
 
+def recipe_of(model: Loaded) -> str:
+    """The recipe's place in the project."""
+    return f"fixtures/recipes/{model.key}.json"
+
+
+def cause_of_tokens(model: Loaded, got: str, declared: str) -> str:
+    """Both digests, and which of file and registry is to be looked at."""
+    digest = sha256(model.folder / "tokenizer.json")
+    is_pinned = digest == model.model.files["tokenizer.json"].sha256
+    return f"sha256 {got[:12]}, declared {declared[:12]}; likely cause: " + (
+        f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
+        if is_pinned
+        else "tokenizer.json is not the pinned file"
+    )
+
+
 def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
-    facts = model.model.tokenizer
-    if model.file.vocabulary_sha256 == facts.vocabulary_sha256:
+    facts, digest = model.model.tokenizer, model.file.vocabulary_sha256
+    if digest == facts.vocabulary_sha256:
         return
     tokens = {index: token for token, index in model.file.vocabulary.items()}
     headline = f"{model.key}: vocabulary: {len(tokens)} tokens, declared {facts.vocabulary_size}"
@@ -38,12 +55,12 @@ def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
         known = {index: token for token, index in content["model"]["vocab"].items()}
         known |= {token["id"]: token["content"] for token in content["added_tokens"]}
         moved = [i for i in sorted(known | tokens) if known.get(i) != tokens.get(i)]
-        first = moved[0]
-        headline = (
-            f"{model.key}: vocabulary: id {first} got {quote(str(tokens.get(first)))}, pinned "
-            f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
-        )
-    fail(f"{headline}; likely cause: tokenizer.json is not the pinned file")
+        for first in moved[:1]:
+            headline = (
+                f"{model.key}: vocabulary: id {first} got {quote(str(tokens.get(first)))}, pinned "
+                f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
+            )
+    fail(f"{headline}; {cause_of_tokens(model, digest, facts.vocabulary_sha256)}")
 
 
 def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
@@ -57,16 +74,18 @@ def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
 
 
 def test_merges_are_the_declared_ones(model: Loaded) -> None:
-    merges = model.file.merges
-    if sha256_text("\n".join([*merges, ""])) == model.model.tokenizer.merges_sha256:
+    merges, facts = model.file.merges, model.model.tokenizer
+    digest = sha256_text("\n".join([*merges, ""]))
+    if digest == facts.merges_sha256:
         return
-    headline = f"{model.key}: merges: {len(merges)}, declared {model.model.tokenizer.merges}"
+    headline = f"{model.key}: merges: {len(merges)}, declared {facts.merges}"
     if pinned := pinned_file(model, "tokenizer.json"):
         known = json.loads(pinned)["model"]["merges"]
-        rank = parting(merges, known) or 0
-        got = quote(merges[rank]) if rank < len(merges) else "(end)"
-        headline += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
-    fail(f"{headline}; likely cause: tokenizer.json is not the pinned file")
+        rank = parting(merges, known)
+        if rank is not None:
+            got = quote(merges[rank]) if rank < len(merges) else "(end)"
+            headline += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
+    fail(f"{headline}; {cause_of_tokens(model, digest, facts.merges_sha256)}")
 
 
 @pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])
@@ -74,7 +93,8 @@ def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
     content = read_recipe(model.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
     got, declared = (it | file_pipeline(it) for it in (model.file.content, content))
-    check_value(model, f"{part} in tokenizer.json", got.get(part), declared.get(part))
+    what, place = f"{part} in tokenizer.json", recipe_of(model)
+    check_value(model, what, got.get(part), declared.get(part), declared=place)
 
 
 @pytest.mark.parametrize("part", PIPELINE)
@@ -95,7 +115,8 @@ def test_files_added_tokens_are_the_declared_ones(model: Loaded) -> None:
     got = {token["id"]: token for token in model.file.content["added_tokens"]}
     for index in sorted(declared | got):
         what = f"added token {index} in tokenizer.json"
-        check_value(model, what, got.get(index), declared.get(index))
+        place = recipe_of(model)
+        check_value(model, what, got.get(index), declared.get(index), declared=place)
 
 
 def test_loaded_added_tokens_are_the_declared_ones(model: Loaded) -> None:
@@ -105,13 +126,15 @@ def test_loaded_added_tokens_are_the_declared_ones(model: Loaded) -> None:
         for index, token in model.auto.added_tokens_decoder.items()
     }
     for index in sorted(declared | got):
-        check_value(model, f"loaded added token {index}", got.get(index), declared.get(index))
+        what, place = f"loaded added token {index}", recipe_of(model)
+        check_value(model, what, got.get(index), declared.get(index), declared=place)
 
 
 @pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
 def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
     got = getattr(model.auto, f"{name}_token_id")
-    check_value(model, f"{name}_token_id", got, getattr(model.model.tokenizer, name))
+    expected = getattr(model.model.tokenizer, name)
+    check_value(model, f"{name}_token_id", got, expected, declared=REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +149,7 @@ def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
 )
 def test_setting_is_the_declared_one(model: Loaded, name: str, fact: str) -> None:
     got = len(model.auto) if fact == "vocabulary_size" else getattr(model.auto, name)
-    check_value(model, name, got, getattr(model.model.tokenizer, fact))
+    check_value(model, name, got, getattr(model.model.tokenizer, fact), declared=REGISTRY)
 
 
 def content_of(model: Loaded, name: str) -> dict[str, Any]:
@@ -140,7 +163,7 @@ def content_of(model: Loaded, name: str) -> dict[str, Any]:
 
 def test_tokenizer_class_is_the_declared_one(model: Loaded) -> None:
     got = content_of(model, "tokenizer_config.json").get("tokenizer_class")
-    check_value(model, "tokenizer_class", got, model.model.tokenizer.json_class)
+    check_value(model, "tokenizer_class", got, model.model.tokenizer.json_class, declared=REGISTRY)
 
 
 def test_config_is_the_declared_one(model: Loaded) -> None:
@@ -148,7 +171,8 @@ def test_config_is_the_declared_one(model: Loaded) -> None:
     got, declared = content_of(model, "config.json"), model.model.architecture
     names = got | declared if model.model.files["config.json"].published else declared
     for name in names:
-        check_value(model, f"config.json: {name}", got.get(name), declared.get(name))
+        what = f"config.json: {name}"
+        check_value(model, what, got.get(name), declared.get(name), declared=REGISTRY)
 
 
 def declared_small_files(model: Loaded) -> list[str]:
@@ -164,7 +188,8 @@ def test_small_file_is_the_declared_one(model: Loaded, small_file: str) -> None:
     elsewhere = {key for key, value in content.items() if str(value).startswith("@")}
     got = content_of(model, name)
     for key in [key for key in content | got if key not in elsewhere]:
-        check_value(model, f"{name}: {key}", got.get(key), content.get(key))
+        what, place = f"{name}: {key}", recipe_of(model)
+        check_value(model, what, got.get(key), content.get(key), declared=place)
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])
@@ -179,4 +204,5 @@ def test_no_file_overrides_the_template(model: Loaded, name: str) -> None:
 @pytest.mark.needs("chat")
 def test_template_is_the_declared_one(model: Loaded) -> None:
     digest = sha256_text(model.auto.chat_template or "")
-    check_value(model, "chat template's sha256", digest, model.model.tokenizer.template_sha256)
+    expected = model.model.tokenizer.template_sha256
+    check_value(model, "chat template's sha256", digest, expected, declared=REGISTRY)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .availability import available
 from .bundle import bundle
-from .choices import allowed
 from .commands import exit_status
 from .errors import AssetError
 from .models import Model, registry
+from .nearest import allowed
 from .progress import Progress, say
 from .secrets import login
 

@@ -4,15 +4,12 @@ import json
 from dataclasses import field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from .fields import Comment, Message, ModelKey, Slug
 from .models import FIXTURES, STRICT, DataError, parse
-
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Comment = Annotated[str, Field(min_length=10)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -21,7 +18,7 @@ class Declared:
     text for some models, and why.
     """
 
-    models: tuple[str, ...]
+    models: tuple[ModelKey, ...]
     kind: Literal["decode", "offsets"]
     text: str
     why: Comment
@@ -62,13 +59,14 @@ class ChatCase:
 
     id: Slug
     comment: Comment
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[Message, ...]
     add_generation_prompt: bool
     needs: tuple[Literal["system", "tools"], ...] = ()
     tools: tuple[dict[str, Any], ...] | None = None
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     continue_final_message: bool = False
-    raises: tuple[str, ...] = ()  # models whose template, or transformers itself, must refuse it
+    # Models whose template, or transformers itself, must refuse it.
+    raises: tuple[ModelKey, ...] = ()
     topic: str = ""
 
     @property
@@ -82,7 +80,7 @@ class Published:
     """An output that others published: ids of a text, or the prompt of a conversation."""
 
     id: Slug
-    model: str
+    model: ModelKey
     case: str  # `topic.id` of a text (ids) or of a conversation (prompt)
     source: Comment
     ids: tuple[int, ...] | None = None

@@ -1,22 +1,8 @@
-"""Names that users choose from: what is allowed, and what a mistyped one was meant to be."""
-
-from collections.abc import Iterable
-from difflib import get_close_matches
+"""The models that a user chooses."""
 
 from .errors import AssetError
 from .models import registry
-
-
-def allowed(name: str, names: Iterable[str]) -> str:
-    """`did you mean llama3_1? allowed are ...`, without the question if nothing is near."""
-    known = list(names)
-    return f"{meant(name, known)}allowed are {', '.join(known)}"
-
-
-def meant(name: str, names: Iterable[str]) -> str:
-    """The question alone, with a space behind it; empty if nothing is near."""
-    near = get_close_matches(name.lower(), list(names), n=1)
-    return f"did you mean {near[0]}? " if near else ""
+from .nearest import allowed
 
 
 def chosen_models(text: str | None, option: str = "--models") -> list[str]:

@@ -41,8 +41,11 @@ def replaced_parts(loaded: Loaded) -> list[str]:
     return [part for part, value in file.items() if live[part] != value]
 
 
-def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None) -> str:
-    """One clause: files before transformers before tokenizers, the nearest to the data first."""
+def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None, declared: str = "") -> str:
+    """One clause: files before transformers before tokenizers, the nearest to the data first.
+
+    `declared` names the data file that the comparison is with, if it is with one.
+    """
     now = versions()
     if changed := loaded.changed_files:
         return f"{', '.join(changed)} is not the pinned file"
@@ -56,6 +59,8 @@ def likely_cause(loaded: Loaded, recorded: dict[str, str] | None = None) -> str:
         for package, old in (recorded or {}).items()
         if now.get(package) != old
     ]
+    if not moved and declared:
+        return f"the files are the pinned ones and {declared} says otherwise, or the library does"
     return (
         ", ".join(moved) or "files, pipeline and versions are as recorded: the case or code changed"
     )
@@ -116,13 +121,15 @@ def first_leaf(got: Any, expected: Any, path: str = "") -> tuple[str, Any, Any]:
     return path, got, expected
 
 
-def check_value(loaded: Loaded, what: str, got: Any, expected: Any, note: str = "") -> None:
-    """Fail unless a setting is the declared one."""
+def check_value(
+    loaded: Loaded, what: str, got: Any, expected: Any, note: str = "", declared: str = ""
+) -> None:
+    """Fail unless a setting is the expected one, which the file `declared` may declare."""
     if got != expected or type(got) is not type(expected):
         path, left, right = first_leaf(got, expected) if got != expected else ("", got, expected)
         fail(
             f"{loaded.key}: {what}{path}: got {left!r:.120}, expected {right!r:.120}; "
-            f"{note or 'likely cause: ' + likely_cause(loaded)}",
+            f"{note or 'likely cause: ' + likely_cause(loaded, declared=declared)}",
             unchanged(loaded),
         )
 

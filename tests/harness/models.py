@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from .mistakes import first_mistake
+
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 REGISTRY = FIXTURES / "models.toml"
 
@@ -21,6 +23,7 @@ Scalar = str | int | float | bool | None
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", strict=True)
+NEEDED = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 
 
 class DataError(ValueError):
@@ -87,9 +90,13 @@ class Model:
     weights: dict[str, PinnedFile] = field(default_factory=dict)  # safetensors and their index
 
     def __post_init__(self) -> None:
-        """Raise ValueError for facts that contradict each other."""
+        """ValueError for facts that contradict each other, or that the tests miss."""
         if self.revision and not self.hub_id:
             raise ValueError("a revision needs its hub_id")
+        if missing := sorted(NEEDED - set(self.files)):
+            raise ValueError(f"files: {', '.join(missing)} is missing")
+        if self.can("chat") and (self.turn is None or self.generation_prompt is None):
+            raise ValueError("chat needs turn and generation_prompt")
 
     def can(self, *needs: str) -> bool:
         """Whether the model declares all the named capabilities."""
@@ -101,24 +108,14 @@ class Model:
         return {name: self.files[name] for name in names if name in self.files} | self.weights
 
 
-def one_line(error: ValidationError, file: Path, table: str) -> DataError:
-    """The first validation error as `file: table: key: what is wrong (allowed: ...)`."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "(table)"
-    if first["type"] == "unexpected_keyword_argument":
-        message = "unknown key; see the fields in tests/harness/models.py and cases.py"
-    else:
-        message = f"{first['msg']}; got {first['input']!r:.80}"
-    return DataError(f"{file.parent.name}/{file.name}: [{table}] {place}: {message}")
-
-
 def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
     """Build a frozen dataclass from a data table, or raise DataError naming the place."""
     try:
         # Strict validation takes lists for tuples and tables for dataclasses in JSON only.
         return TypeAdapter(kind).validate_json(json.dumps(table))
     except ValidationError as error:
-        raise one_line(error, file, name) from None
+        place = f"{file.parent.name}/{file.name}: [{name}]"
+        raise DataError(f"{place} {first_mistake(error, kind)}") from None
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from .cases import Comment, Slug, read_topic
+from .cases import read_topic
+from .fields import Comment, Slug
 from .models import FIXTURES, STRICT, DataError, parse
 from .prices import MARKER
 

@@ -1,9 +1,11 @@
 """Conversations to prompts, through `apply_chat_template` as users call it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .cases import ChatCase
+from .diagnosis import fail
 from .loading import Loaded
 from .models import Model
 from .tokens import rows
@@ -29,16 +31,32 @@ def render(model: Loaded, messages: Messages, **given: Any) -> str:
     return text
 
 
+@contextmanager
+def rendered(model: Loaded, chat: ChatCase) -> Iterator[None]:
+    """Judges a conversation broken that is refused, by the template or by transformers."""
+    try:
+        yield
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0][:200]
+        fail(
+            f"{model.key} {chat.name}: the template raised {type(error).__name__}: {said}; if it "
+            f'is meant to, add "{model.key}" to raises of '
+            f"fixtures/conversations/{chat.topic}.json [{chat.id}]"
+        )
+
+
 def render_case(model: Loaded, chat: ChatCase, **changes: Any) -> str:
-    """The case's prompt, with some of its options changed."""
-    return render(model, chat.messages, **options(chat) | changes)
+    """The case's prompt, with some of its options changed; judged broken if it is refused."""
+    with rendered(model, chat):
+        return render(model, chat.messages, **options(chat) | changes)
 
 
 def render_ids(model: Loaded, chat: ChatCase) -> list[int]:
     """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
-    batch = model.auto.apply_chat_template(
-        [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **options(chat)
-    )
+    with rendered(model, chat):
+        batch = model.auto.apply_chat_template(
+            [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **options(chat)
+        )
     return list(batch["input_ids"])
 
 

@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass as plain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from .cases import read_json
-from .models import FIXTURES, STRICT, DataError, Model, parse
+from .fields import Content
+from .models import FIXTURES, STRICT, DataError, Model, parse, registry
 from .vocabularies import Vocabulary
 
 RECIPES = FIXTURES / "recipes"
@@ -29,7 +30,7 @@ class Origin:
 class FileRecipe:
     """One file: its JSON content with placeholders, and how its text is laid out."""
 
-    content: dict[str, Any] | str
+    content: Content
     newline: str = "\n"
     end: str = "\n"
     inline: tuple[str, ...] = ()  # keys whose value stands on one line
@@ -50,10 +51,21 @@ class AddedToken:
 
 
 @dataclass(frozen=True, config=STRICT)
+class AddedRow:
+    """`count` added tokens from `id` on; `#` in their content stands for `number` and on."""
+
+    id: int
+    content: str
+    flags: tuple[Literal["single_word", "lstrip", "rstrip", "normalized", "special"], ...] = ()
+    number: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, config=STRICT)
 class Recipe:
     """Everything a model's folder is built from, short of the vocabulary."""
 
-    added_tokens: tuple[dict[str, Any], ...]
+    added_tokens: tuple[AddedRow, ...]
     files: dict[str, FileRecipe]
     vocabulary: Origin | None = None  # None: no package holds it, so nothing can be built
     template: Origin | None = None
@@ -62,10 +74,9 @@ class Recipe:
         """The added tokens, ranges written out."""
         rows: list[AddedToken] = []
         for row in self.added_tokens:
-            flags = tuple(row.get("flags", ()))
-            for offset in range(row.get("count", 1)):
-                content = row["content"].replace("#", str(row.get("number", 0) + offset))
-                rows.append(AddedToken(row["id"] + offset, content, flags))
+            for offset in range(row.count):
+                content = row.content.replace("#", str(row.number + offset))
+                rows.append(AddedToken(row.id + offset, content, row.flags))
         return rows
 
 
@@ -76,13 +87,18 @@ def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
     if base := table.pop("extends", None):
         if not (folder / f"{base}.json").is_file():
             raise DataError(f"recipes/{path.name}: [{key}] extends: there is no recipe {base!r}")
-        parent = read_json(folder / f"{base}.json")
+        parent, changed = read_json(folder / f"{base}.json"), table.get("files", {})
         files = {
-            name: {**parent["files"].get(name, {}), **table["files"].get(name, {})}
-            for name in {**parent["files"], **table["files"]}
+            name: {**parent["files"].get(name, {}), **changed.get(name, {})}
+            for name in {**parent["files"], **changed}
         }
         table = {**parent, **table, "files": files}
-    return parse(Recipe, table, path, key)
+    recipe = parse(Recipe, table, path, key)
+    pinned = set(registry()[key].files)
+    for name in sorted(pinned ^ set(recipe.files)):
+        side = "recipe" if name in pinned else "table of fixtures/models.toml"
+        raise DataError(f"recipes/{path.name}: [{key}] files: {name} is missing in the {side}")
+    return recipe
 
 
 def vocabulary_of(recipe: Recipe) -> Origin:

@@ -7,9 +7,9 @@ from typing import Literal
 
 from .assets import fetch_apart
 from .checkpoints import DUMMY, dummy, from_package
-from .choices import meant
 from .errors import AssetError
 from .models import Model, PinnedFile, registry
+from .nearest import meant
 from .progress import Progress
 from .shards import digests, tensor_files
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from tests.harness.cases import Comment, Slug
+from tests.harness.fields import Comment, Slug
 from tests.harness.models import FIXTURES, STRICT, DataError, parse, read_tables
 
 FAULTS = FIXTURES / "faults"

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.harness.choices import meant
 from tests.harness.commands import exit_status
 from tests.harness.models import DataError
+from tests.harness.nearest import meant
 
 from .catalogue import Fault, catalogue
 from .forking import PROJECT, plant_all

@@ -156,7 +156,18 @@ DECLARED = {"models": ["phi3"], "kind": "decode", "text": "b", "why": "To be spo
 BAD_TOPICS: dict[str, tuple[Any, str]] = {
     "wrong_type": (good(text=1), "[one] text: "),
     "wrong_type_of_an_option": (good(repeat="2"), "[one] repeat: "),
-    "unknown_field": (good(commment="Misspelt."), "[one] commment: unknown key"),
+    "unknown_field": (
+        good(commment="Misspelt."),
+        "commment: unknown key; did you mean comment?",
+    ),
+    "needed_field_misspelt": (
+        {**good(), "cases": [{"id": "one", "text": "a", "coment": "To be spoiled."}]},
+        "[one] coment: unknown key; did you mean comment?",
+    ),
+    "declared_for_an_unknown_model": (
+        good(declared=[{**DECLARED, "models": ["phi"]}]),
+        "[one] declared.0.models.0: unknown model phi: did you mean phi3? ",
+    ),
     "no_slug": (good(id="One Two"), "[One Two] id: "),
     "short_comment": (good(comment="why not"), "[one] comment: "),
     "declared_kind": (good(declared=[{**DECLARED, "kind": "all"}]), "[one] declared.0.kind: "),
@@ -177,6 +188,16 @@ BAD_CHATS: dict[str, tuple[dict[str, Any], str]] = {
     "message_is_no_object": ({"messages": ["Hi"]}, "messages.0: "),
     "prompt_option_is_no_bool": ({"add_generation_prompt": 1}, "add_generation_prompt: "),
     "raises_is_no_list": ({"raises": "phi3"}, "raises: "),
+    "raises_of_an_unknown_model": (
+        {"raises": ["qwen"]},
+        "raises.0: unknown model qwen: did you mean qwen2? ",
+    ),
+    "key_of_a_message_misspelt": (
+        {"messages": [{"role": "user", "contnt": "Hi"}]},
+        "messages.0: unknown key contnt: did you mean content? ",
+    ),
+    "message_without_role": ({"messages": [{"content": "Hi"}]}, "messages.0: needs role"),
+    "message_without_content": ({"messages": [{"role": "user"}]}, "messages.0: needs role, and "),
 }
 PHI3 = "[phi3]\ntitle = "
 # What is put in place of what in the registry -> how the message goes on behind its name.
@@ -189,7 +210,23 @@ BAD_REGISTRIES = {
     ),
     "wrong_type": (("bytes = 1937869", 'bytes = "1937869"'), "[phi3] files.tokenizer.json.bytes: "),
     "unknown_key": ((PHI3, "[phi3]\nname = 'x'\ntitle = "), "[phi3] name: unknown key"),
-    "missing_key": ((PHI3, "[phi3]\ntitel = "), "[phi3] "),
+    "missing_key": ((PHI3, "[phi3]\n# title = "), "[phi3] title: Field required"),
+    "needed_key_misspelt": (
+        (f'{PHI3}"Phi-3-mini-4k-instruct"', '[phi3]\ntitel = "Phi"'),
+        "[phi3] titel: unknown key; did you mean title?",
+    ),
+    "chat_without_turn": (
+        ('turn = "<|{role}|>', '# turn = "<|{role}|>'),
+        "[phi3] chat needs turn and generation_prompt",
+    ),
+    "chat_without_generation_prompt": (
+        ('generation_prompt = "<|assistant|>', '# = "<|assistant|>'),
+        "[phi3] chat needs turn and generation_prompt",
+    ),
+    "file_left_out": (
+        ('"tokenizer.json" = { sha256 = "072ab', '# "072ab'),
+        "[phi3] files: tokenizer.json is missing",
+    ),
     "unknown_capability": (('["chat", "system"]', '["chats"]'), "[phi3] capabilities.0: "),
     "revision_of_nothing": (
         ('hub_id = "microsoft/', '# "'),
@@ -205,6 +242,23 @@ BAD_RECIPES = {
         "[phi3] vocab: unknown key",
     ),
     "wrong_type": (('"size": 32000', '"size": "32000"'), "[phi3] vocabulary.size: "),
+    "needed_key_misspelt": (
+        ('"added_tokens":', '"added_tokns":'),
+        "[phi3] added_tokns: unknown key; did you mean added_tokens?",
+    ),
+    "flags_misspelt": (
+        ('"flags"', '"flag"'),
+        "[phi3] added_tokens.0.flag: unknown key; did you mean flags?",
+    ),
+    "unknown_flag": (('"rstrip"', '"rstrp"'), "[phi3] added_tokens.2.flags.0: "),
+    "marker_misspelt": (
+        ('"@merges"', '"@mergs"'),
+        "[phi3] files.tokenizer.json.content: unknown marker @mergs: did you mean @merges? ",
+    ),
+    "file_misspelt": (
+        ('"tokenizer.json": {', '"tokeniser.json": {'),
+        "[phi3] files: tokeniser.json is missing in the table of fixtures/models.toml",
+    ),
     "no_json": (('"vocabulary"', "vocabulary"), "Expecting property name"),
     "extends_nothing": (
         ('"vocabulary": {', '"extends": "phi4", "vocabulary": {'),

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from ..cases import Slug, read_topic
+from ..cases import read_topic
+from ..fields import Slug
 from ..models import FIXTURES, STRICT
 
 FOLDER = FIXTURES / "vocabulary"
