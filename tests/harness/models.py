@@ -93,8 +93,6 @@ class Model:
         """ValueError for facts that contradict each other, or that the tests miss."""
         if self.revision and not self.hub_id:
             raise ValueError("a revision needs its hub_id")
-        if missing := sorted(NEEDED - set(self.files)):
-            raise ValueError(f"files: {', '.join(missing)} is missing")
         if self.can("chat") and (self.turn is None or self.generation_prompt is None):
             raise ValueError("chat needs turn and generation_prompt")
 
@@ -135,7 +133,11 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
     tables = read_tables(path)
     if not tables:
         raise DataError(f"{path.parent.name}/{path.name}: there is no model")
-    return {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
+    models = {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
+    for key, model in models.items():
+        if missing := ", ".join(sorted(NEEDED - set(model.files))):
+            raise DataError(f"{path.parent.name}/{path.name}: [{key}] files: {missing} is missing")
+    return models
 
 
 @cache

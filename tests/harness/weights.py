@@ -39,9 +39,10 @@ def parse_weights(options: list[str]) -> dict[str, str]:
         name, _, rest = option.partition("=")
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
         if value not in WORDS and not (value and Path(value).is_dir()):
+            near = meant(value.partition("=")[0], [*registry(), *WORDS])
             raise AssetError(
-                f"--weights {option}: {meant(name, [*registry(), *WORDS])}write auto, hub, dummy, "
-                "a folder, or KEY= and one of these"
+                f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one of "
+                "these"
             )
         chosen |= dict.fromkeys(keys, value if value in WORDS else str(Path(value).absolute()))
     return chosen

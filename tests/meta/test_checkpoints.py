@@ -12,6 +12,7 @@ import pytest
 from tests.harness import assets, checkpoints, shards, weights
 from tests.harness.cache import sha256
 from tests.harness.checkpoints import dummy
+from tests.harness.commands import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.models import Model, PinnedFile, registry
 from tests.harness.weights import parse_weights, prepare_weights
@@ -193,7 +194,7 @@ def test_what_is_fetched_of_the_hub(capsys: pytest.CaptureFixture[str]) -> None:
         "config.json",
         "generation_config.json",
     ]
-    assert assets.main(["--weights", "smollm2"]) == 1
+    assert exit_status(lambda: assets.main(["--weights", "smollm2"])) == 2
     assert capsys.readouterr().err == "smollm2: the registry pins no weights of the hub for it\n"
 
 

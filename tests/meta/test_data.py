@@ -230,7 +230,7 @@ BAD_REGISTRIES = {
     "unknown_capability": (('["chat", "system"]', '["chats"]'), "[phi3] capabilities.0: "),
     "revision_of_nothing": (
         ('hub_id = "microsoft/', '# "'),
-        "[phi3] (table): Value error, a revision needs its hub_id",
+        "[phi3] a revision needs its hub_id",
     ),
     "table_twice": ((PHI3, f"[smollm2]\n{PHI3}"), "Cannot declare"),
     "no_toml": ((PHI3, "[phi3\ntitle = "), "Expected ']'"),
