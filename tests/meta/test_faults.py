@@ -49,7 +49,14 @@ def verdicts(
     return {row["id"]: row["wrong"] for row in json.loads(path.read_text())}
 
 
-@pytest.mark.parametrize("name", catalogue())
+# Those in a copy of the project cost a process each.
+NAMED = [
+    pytest.param(name, marks=[pytest.mark.slow] if fault.area in APART else [])
+    for name, fault in catalogue().items()
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_planted_fault_is_named(name: str, verdicts: dict[str, list[str]]) -> None:
     wrong = verdicts[name]
     assert not wrong, "\n".join([f"{name}: {catalogue()[name].stands_for}", *wrong])

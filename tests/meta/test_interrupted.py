@@ -88,6 +88,7 @@ MOMENTS = {"download": "requirements.txt", "build": "*.gguf"}
 PAIRS = [("command", "download"), ("pytest", "download"), ("workers", "build")]
 
 
+@pytest.mark.slow  # each fetches packages
 @pytest.mark.parametrize(("build", "moment"), PAIRS)
 def test_ctrl_c_in_a_build_leaves_nothing(build: str, moment: str, tmp_path: Path) -> None:
     """Neither in the cache nor in the folder for temporary files."""

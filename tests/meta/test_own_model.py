@@ -45,6 +45,7 @@ def draft(*arguments: str, cwd: Path) -> Run:
     return run_anew("tests.harness.draft", *arguments, cwd=cwd)
 
 
+@pytest.mark.slow  # each loads a tokenizer twice
 @pytest.mark.parametrize("key", registry())
 def test_draft_of_a_known_model_is_the_registrys(bundle: dict[str, Path], key: str) -> None:
     if key not in bundle:

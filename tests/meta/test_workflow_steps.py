@@ -104,6 +104,7 @@ def test_fetching_step_alone_has_the_token(
     assert CANARY not in run.out
 
 
+@pytest.mark.slow  # it may build an environment
 def test_comparing_step_is_red_if_something_differs(checkout: Path, tmp_path: Path) -> None:
     """Which version is the newest, and so what differs, is the day's."""
     run = run_step(STEPS[COMPARE], checkout, tmp_path, {"MODELS": "phi3"})
