@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.models import DataError
 
-from .catalogue import APART, FAULTS, HASHES, SNAPSHOTS, catalogue, read_catalogue
+from .catalogue import APART, FAULTS, HASHES, QUANTISED, SNAPSHOTS, catalogue, read_catalogue
 from .conftest import PROJECT, run_pytest
 from .faults import table
 
@@ -49,9 +49,9 @@ def verdicts(
     return {row["id"]: row["wrong"] for row in json.loads(path.read_text())}
 
 
-# Those in a copy of the project cost a process each.
+# Those in a copy of the project cost a process each, those of a loaded model seconds.
 NAMED = [
-    pytest.param(name, marks=[pytest.mark.slow] if fault.area in APART else [])
+    pytest.param(name, marks=[pytest.mark.slow] if fault.area in (*APART, *QUANTISED) else [])
     for name, fault in catalogue().items()
 ]
 
@@ -98,7 +98,7 @@ def test_no_fault_is_an_equal_of_another() -> None:
 
 
 WRONG = {
-    "unknown_key": ('says = "', 'says_ = "', "says"),
+    "unknown_key": ('says = "', 'says_ = "', "says_"),
     "no_link": ('stands_for = "', 'link = "https://example.org"\nstands_for = "', "link"),
     "operation": ('op = "set"', 'op = "unset"', "edits.0.op"),
 }

@@ -176,7 +176,7 @@ def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> Non
         ("[rule]\n", "[rules]\n", "[rule] is missing"),
         ("margin = 0.05", "margin = 5", "[rule] margin:"),
         ("rounds = { cpu = 600 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
-        ("rounds = { cpu = 600 }", "round = { cpu = 600 }", "[encode_prompt] rounds"),
+        ("rounds = { cpu = 600 }", "round = { cpu = 600 }", "[encode_prompt] round: unknown key"),
         ("rounds = { cpu = 2, cuda = 3 }", "rounds = { cpu = 2 }", "no number for cuda"),
         ("[rule]", "[rule", "fixtures"),
     ],

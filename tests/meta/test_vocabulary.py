@@ -206,7 +206,7 @@ SAMPLE: dict[str, Any] = {"id": "one", "title": "One", "kind": "cut", "text": "a
 BAD_SAMPLES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown_kind": ({"kind": "cuts"}, "kind: "),
     "no_text": ({"text": ""}, "text: "),
-    "not_composed": ({"text": "e\u0301"}, "text: Value error, must be in Unicode's normal form"),
+    "not_composed": ({"text": "e\u0301"}, "text: must be in Unicode's normal form"),
     "unknown_key": ({"language": "de"}, "language: unknown key"),
     "no_title": ({"title": ""}, "title: "),
 }
@@ -214,7 +214,7 @@ BAD_RANGES: dict[str, tuple[dict[str, Any], str]] = {
     "negative": ({"first": -1}, "first: "),
     "too_many": ({"last": 10_000}, "last: "),
     "no_number": ({"last": "9"}, "last: "),
-    "backwards": ({"first": 10}, "(table): Value error, first must not be above last"),
+    "backwards": ({"first": 10}, "first must not be above last"),
 }
 
 
