@@ -8,7 +8,7 @@ import pytest
 
 from .bundle import folder_of, is_intact
 from .errors import Broken
-from .evidence import Evidence, compared, compared_texts
+from .evidence import Evidence, compared
 from .loading import Loaded
 from .options import versions
 from .repeating import with_sources
@@ -89,6 +89,12 @@ def check_ids(
         unchanged(loaded),
         evidence=compared("tokens", left, right, position),
     )
+
+
+def compared_texts(got: str, expected: str) -> Evidence:
+    """Two different texts, line by line."""
+    left, right = ([quote(it) for it in text.splitlines(keepends=True)] for text in (got, expected))
+    return compared("lines", left, right, parting(left, right) or 0)
 
 
 def check_text(loaded: Loaded, case: str, what: str, got: str, expected: str) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from .visible import quote
-
 BEFORE, SHOWN = 6, 60  # rows in front of the first difference, and all that are kept
 
 
@@ -29,11 +27,3 @@ def compared(
     kept = slice(first, first + SHOWN)
     left, right = list(got[kept]), list(expected[kept])
     return Evidence(kind=kind, first=first, position=position, got=left, expected=right)
-
-
-def compared_texts(got: str, expected: str) -> Evidence:
-    """Two different texts, line by line."""
-    left, right = ([quote(it) for it in text.splitlines(keepends=True)] for text in (got, expected))
-    pairs = enumerate(zip(left, right, strict=False))
-    shorter = min(len(left), len(right))
-    return compared("lines", left, right, next((i for i, (a, b) in pairs if a != b), shorter))

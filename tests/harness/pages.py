@@ -9,20 +9,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from . import visible
 from .strips import STYLE
-from .visible import escape_character
 
 HERE = Path(__file__).parent
 LONGEST = 4000  # characters of one text that a page shows
 
 
 def readable(value: Any) -> str:
-    """Any text with control, bidi and other misleading characters made visible; cut if very long.
-
-    Backslashes and quotes stay: most texts that come here are escaped already.
-    """
+    """Any text as `visible.readable` shows it; cut if very long."""
     text = str(value)
-    shown = "".join(it if it in "\\'" else escape_character(it) for it in text[:LONGEST])
+    shown = visible.readable(text[:LONGEST])
     return shown if len(text) <= LONGEST else f"{shown} ... ({len(text):,} characters in all)"
 
 

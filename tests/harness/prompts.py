@@ -8,6 +8,7 @@ from .cases import ChatCase
 from .diagnosis import fail
 from .loading import Loaded
 from .models import Model
+from .refusing import said
 from .tokens import rows
 from .visible import quote
 
@@ -37,9 +38,8 @@ def rendered(model: Loaded, chat: ChatCase) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0][:200]
         fail(
-            f"{model.key} {chat.name}: the template raised {type(error).__name__}: {said}; if it "
+            f"{model.key} {chat.name}: the template raised {said(error)}; if it "
             f'is meant to, add "{model.key}" to raises of '
             f"fixtures/conversations/{chat.topic}.json [{chat.id}]"
         )

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.diagnosis import compared_texts
 from tests.harness.errors import Broken
-from tests.harness.evidence import compared_texts
 
 # A login of the hub, one of GitHub that every way of escaping changes, one that `hf` has saved,
 # and one that is beside it. No pattern of a token fits them: they are known by where they stand.

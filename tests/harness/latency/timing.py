@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from .. import device as devices
-from ..device import has_cuda
 from ..diagnosis import fail
 from ..live import Live
 from ..models import DataError, Device
@@ -43,7 +42,9 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     on_cuda = [it for it in predictions if it.get_closest_marker("gpu")]
     if len(predictions) > len(on_cuda):
         use_one_thread()
-    for device in cast(list[Device], ["cpu", *(["cuda"] if on_cuda and has_cuda() else [])]):
+    for device in cast(
+        list[Device], ["cpu", *(["cuda"] if on_cuda and devices.has_cuda() else [])]
+    ):
         run.machine[device] = identity(device)
         if predictions:  # the tokenizers need no torch
             run.controls |= {name: (tuple(it),) for name, it in run_controls(device).items()}
