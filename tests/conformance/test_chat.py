@@ -7,7 +7,7 @@ from tests.harness.cases import ChatCase
 from tests.harness.diagnosis import check_ids, check_text, fail
 from tests.harness.loading import Loaded
 from tests.harness.prompts import framed as framed_text
-from tests.harness.prompts import options, render, render_case, render_ids
+from tests.harness.prompts import render, render_case, render_ids
 from tests.harness.visible import quote
 
 HELLO = ({"role": "user", "content": "Hi"},)
@@ -67,7 +67,7 @@ def test_generation_prompt_adds_only_its_suffix(model: Loaded, chat: ChatCase) -
 def test_earlier_turns_stay_a_prefix(model: Loaded, chat: ChatCase) -> None:
     """What the model saw when it answered is how the longer conversation begins."""
     whole = render_case(model, chat)
-    given = options(chat) | {"add_generation_prompt": True, "continue_final_message": False}
+    given = chat.template_arguments() | {"add_generation_prompt": True, "continue_final_message": False}
     for turn, message in enumerate(chat.messages):
         if turn and message["role"] == "assistant":
             earlier = render(model, chat.messages[:turn], **given)
@@ -108,7 +108,7 @@ def test_date_follows_date_string(model: Loaded) -> None:
 
 def test_refused_conversation_raises(model: Loaded, refused: ChatCase) -> None:
     try:
-        text = render(model, refused.messages, **options(refused))
+        text = render(model, refused.messages, **refused.template_arguments())
     except Exception:  # which one differs between versions; that there is no prompt does not
         return
     fail(f"{model.key} {refused.name}: must be refused, but rendered {quote(text[-60:])}")

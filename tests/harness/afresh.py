@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .cache import PROJECT
 from .generation import predict
 from .live import Live, from_pretrained, prepared_tokenizer, quantization_config
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def ask_afresh(live: Live, prompts: Sequence[str], **changes: Any) -> list[tuple[int, ...]]:
@@ -29,7 +28,7 @@ def ask_afresh(live: Live, prompts: Sequence[str], **changes: Any) -> list[tuple
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=PROJECT,
     )
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]

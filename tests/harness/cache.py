@@ -6,6 +6,9 @@ from pathlib import Path
 
 import platformdirs
 
+PROJECT = Path(__file__).resolve().parents[2]
+TESTS, FIXTURES = PROJECT / "tests", PROJECT / "fixtures"
+
 
 def cache_folder() -> Path:
     """Where built files are kept: MODEL_CONFORMANCE_CACHE, else the user's cache folder."""

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from .fields import Comment, Message, ModelKey, Slug
-from .models import FIXTURES, STRICT, DataError, parse
+from .models import STRICT, DataError, parse
+from .cache import FIXTURES
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,6 +74,15 @@ class ChatCase:
     def name(self) -> str:
         """`topic.id`, the case's name in test ids and snapshots."""
         return f"{self.topic}.{self.id}"
+
+    def template_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `apply_chat_template`; those at their default are left out."""
+        arguments: dict[str, Any] = {"add_generation_prompt": self.add_generation_prompt}
+        if self.continue_final_message:
+            arguments["continue_final_message"] = True
+        if self.tools is not None:
+            arguments["tools"] = list(self.tools)
+        return arguments | self.template_kwargs
 
 
 @dataclass(frozen=True, config=STRICT)

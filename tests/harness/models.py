@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from .cache import FIXTURES as FIXTURES
 from .mistakes import first_mistake
 
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 REGISTRY = FIXTURES / "models.toml"
 
 Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]

@@ -15,16 +15,6 @@ from .visible import quote
 Messages = Sequence[dict[str, Any]]
 
 
-def options(chat: ChatCase) -> dict[str, Any]:
-    """The keyword arguments of a case, those that are at their default left out."""
-    given: dict[str, Any] = {"add_generation_prompt": chat.add_generation_prompt}
-    if chat.continue_final_message:
-        given["continue_final_message"] = True
-    if chat.tools is not None:
-        given["tools"] = list(chat.tools)
-    return given | chat.template_kwargs
-
-
 def render(model: Loaded, messages: Messages, **given: Any) -> str:
     """The prompt's text."""
     text = model.auto.apply_chat_template([dict(m) for m in messages], tokenize=False, **given)
@@ -48,14 +38,14 @@ def rendered(model: Loaded, chat: ChatCase) -> Iterator[None]:
 def render_case(model: Loaded, chat: ChatCase, **changes: Any) -> str:
     """The case's prompt, with some of its options changed; judged broken if it is refused."""
     with rendered(model, chat):
-        return render(model, chat.messages, **options(chat) | changes)
+        return render(model, chat.messages, **chat.template_arguments() | changes)
 
 
 def render_ids(model: Loaded, chat: ChatCase) -> list[int]:
     """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
     with rendered(model, chat):
         batch = model.auto.apply_chat_template(
-            [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **options(chat)
+            [dict(m) for m in chat.messages], tokenize=True, return_dict=True, **chat.template_arguments()
         )
     return list(batch["input_ids"])
 

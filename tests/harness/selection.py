@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from .cache import TESTS
 from .loading import KEYS
 from .models import registry
 
-TESTS = Path(__file__).resolve().parents[1]
 CONFORMANCE = TESTS / "conformance"
 SUITES = (CONFORMANCE, TESTS / "quantized")  # the folders whose tests record snapshots
 

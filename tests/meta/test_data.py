@@ -20,7 +20,8 @@ from tests.harness.cases import (
     texts,
 )
 from tests.harness.known_failures import read_known_failures
-from tests.harness.models import FIXTURES, DataError, read_registry, registry
+from tests.harness.models import DataError, read_registry, registry
+from tests.harness.cache import FIXTURES
 from tests.harness.recipes import RECIPES, read_recipe
 
 from .conftest import PROJECT, run_pytest
