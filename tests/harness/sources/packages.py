@@ -8,10 +8,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from .cache import storage_sentence
-from .errors import AssetError
-from .models import FIXTURES
-from .progress import Progress
+from ..cache import storage_sentence
+from ..errors import AssetError
+from ..models import FIXTURES
+from ..progress import Progress
 
 REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.hub_errors import explain
-
-from .hub_attempts import CANARY, PHI3, Outcome, asked, attempt, check_sentence
-from .hub_server import Seen, serve
+from tests.harness.sources.hub_errors import explain
+from tests.meta.support.hub_runs import CANARY, PHI3, Outcome, asked, attempt, check_sentence
+from tests.meta.support.hub_server import Seen, serve
 
 # What each fault's sentence must say, the mend included.
 SENTENCES = {
@@ -77,7 +76,7 @@ def test_offline_without_a_cache(bundle: dict[str, Path], tmp_path: Path) -> Non
     settings = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": CANARY}
     with serve({PHI3.hub_id: bundle["phi3"]}, {}, seen) as endpoint:
         (outcome,) = attempt(tmp_path, endpoint, settings=settings)
-    said = "unset HF_HUB_OFFLINE, or run `python -m tests.harness.assets --source hub` where"
+    said = "unset HF_HUB_OFFLINE, or run `python -m tests.tools.fetch --source hub` where"
     check_sentence(outcome, PHI3.hub_id, said)
     assert asked(seen) == []
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import assets, checkpoints, shards, weights
 from tests.harness.cache import sha256
-from tests.harness.checkpoints import dummy
 from tests.harness.commands import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.models import Model, PinnedFile, registry
-from tests.harness.weights import parse_weights, prepare_weights
-
-from .tiny_models import tiny
+from tests.harness.sources import checkpoints, fetch, shards, weights
+from tests.harness.sources.checkpoints import dummy
+from tests.harness.sources.weights import parse_weights, prepare_weights
+from tests.meta.tiny_models import tiny
+from tests.tools import fetch as fetch_command
 
 FIRST = "model-00001-of-00003.safetensors"
 
@@ -187,14 +187,14 @@ def test_files_are_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_fetched_of_the_hub(capsys: pytest.CaptureFixture[str]) -> None:
     llama = registry()["llama3_1"]
-    fetched = assets.weights_only(llama).files
+    fetched = fetch.weights_only(llama).files
     assert {"config.json", "generation_config.json", *llama.weights} == set(fetched)
     assert sum(pin.bytes for pin in llama.weights.values()) == 16_060_580_326
     assert [name for name, pin in fetched.items() if pin.published] == [
         "config.json",
         "generation_config.json",
     ]
-    assert exit_status(lambda: assets.main(["--weights", "smollm2"])) == 2
+    assert exit_status(lambda: fetch_command.main(["--weights", "smollm2"])) == 2
     assert capsys.readouterr().err == "smollm2: the registry pins no weights of the hub for it\n"
 
 

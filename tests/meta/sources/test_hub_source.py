@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.harness.models import registry
 from tests.meta.conftest import run_pytest
-from tests.meta.hub_server import Seen, serve
+from tests.meta.support.hub_server import Seen, serve
 
 
 def folders(bundle: dict[str, Path]) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT, Run, run_pytest
+from tests.meta.conftest import PROJECT, Run, run_pytest
 
 FILES = "tests/conformance/test_files.py"
 KNOWN = """

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from tokenizers import Tokenizer
 
-from tests.harness.packages import download
+from tests.harness.sources.packages import download
 from tests.harness.visible import quote
 
 PACKAGE = "llama_cpp_python"

@@ -22,10 +22,9 @@ import pytest
 
 from tests.harness.tokens import at, parting, side_by_side
 from tests.harness.visible import quote
-
-from .references import REFERENCES
-from .strings import COUNT, random_strings
-from .vendored import open_file, pieces, vendored
+from tests.meta.support.independent_tokenizers import REFERENCES
+from tests.meta.support.llama_cpp_vectors import open_file, pieces, vendored
+from tests.meta.support.random_texts import COUNT, random_strings
 
 STEP = 1000  # strings encoded at a time
 

@@ -14,8 +14,7 @@ from tokenizers import Tokenizer
 
 from tests.harness.tokens import at, parting, side_by_side
 from tests.harness.visible import quote
-
-from .vendored import FILES, open_file, pieces, vendored
+from tests.meta.support.llama_cpp_vectors import FILES, open_file, pieces, vendored
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 COUNT = 46

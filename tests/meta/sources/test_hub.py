@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.harness.errors import AssetError
-from tests.harness.hub import fetch
 from tests.harness.models import registry
-
-from .hub_attempts import CANARY, PHI3, asked, attempt, check_files, check_sentence
-from .hub_server import Seen, serve
+from tests.harness.sources.hub import fetch
+from tests.meta.support.hub_runs import CANARY, PHI3, asked, attempt, check_files, check_sentence
+from tests.meta.support.hub_server import Seen, serve
 
 
 def test_the_registrys_files_and_no_other_are_fetched(

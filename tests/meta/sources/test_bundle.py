@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.bundle import folder_of, is_intact
 from tests.harness.cache import sha256
 from tests.harness.models import registry
+from tests.harness.sources.bundle import folder_of, is_intact
 from tests.meta.conftest import PROJECT
 
-COMMAND = [sys.executable, "-m", "tests.harness.assets"]
+COMMAND = [sys.executable, "-m", "tests.tools.fetch"]
 PUBLISHED = [
     (key, name) for key, m in registry().items() for name, f in m.files.items() if f.published
 ]
