@@ -1,3 +1,2 @@
 # SHIM
-from tests.harness.sources.hub_errors import explain as explain
-from tests.harness.sources.hub_errors import kind_of as kind_of
+from tests.harness.sources.hub import explain as explain

@@ -42,5 +42,5 @@ def test_refusal_is_the_failure_of_every_test_in_one_sentence(
             HF_TOKEN="hf_canary0123456789",
         )
     assert run.code == 1
-    assert "its licence is not accepted" in run.line(f"phi3 ({repository})")
+    assert "access is gated" in run.line(f"phi3 ({repository})")
     assert "canary" not in run.out

@@ -77,14 +77,14 @@ def attempt(
     return [Outcome(**json.loads(line), output=output) for line in done.stdout.splitlines()]
 
 
-def check_sentence(outcome: Outcome, hub_id: str, said: str) -> None:
-    """The error is one sentence of that content; nothing that was printed holds the token."""
+def check_sentence(outcome: Outcome, hub_id: str, text: str) -> None:
+    """The error is one line with that text and a fix; nothing that was printed holds the token."""
     leaked = CANARY in outcome.output
     assert not leaked, "the token was printed"
     assert outcome.error.startswith(f"phi3 ({hub_id}): ")
-    assert said in outcome.error
+    assert text in outcome.error
+    assert outcome.error.endswith(" use --source bundle")
     assert "\n" not in outcome.error
-    assert ". " not in outcome.error
 
 
 def check_files(outcome: Outcome, folder: Path) -> None:
