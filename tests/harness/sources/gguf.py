@@ -51,11 +51,13 @@ def read_gguf(path: Path, size: int) -> Vocabulary:
         merges = strings("tokenizer.ggml.merges")
     else:
         scores = fields["tokenizer.ggml.scores"]
-        merges = merges_from_scores(tokens, [float(scores.parts[i][0]) for i in scores.data[:size]])
+        merges = _merges_from_scores(
+            tokens, [float(scores.parts[i][0]) for i in scores.data[:size]]
+        )
     return Vocabulary(tuple(tokens), tuple(merges), template.contents() if template else None)
 
 
-def merges_from_scores(tokens: list[str], scores: list[float]) -> list[str]:
+def _merges_from_scores(tokens: list[str], scores: list[float]) -> list[str]:
     """The BPE merges that rebuild a SentencePiece vocabulary.
 
     Every split of a token into two known tokens is a merge; the better the token's score, the
@@ -73,13 +75,13 @@ def merges_from_scores(tokens: list[str], scores: list[float]) -> list[str]:
 
 
 def save(tensors: dict[str, Any], path: Path) -> None:
-    """One safetensors file; the format note is what transformers asks for."""
+    """Write one safetensors file with the format note that transformers requires."""
     from safetensors.torch import save_file
 
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def dequantised(gguf: Path, config: dict[str, Any]) -> dict[str, Any]:
+def dequantized(gguf: Path, config: dict[str, Any]) -> dict[str, Any]:
     """A Llama GGUF's tensors in bf16 under the names and in the row order of transformers."""
     import numpy
     import torch
@@ -95,12 +97,12 @@ def dequantised(gguf: Path, config: dict[str, Any]) -> dict[str, Any]:
             # llama.cpp rotates neighbouring rows, transformers the two halves of a head.
             pairs = value.reshape(heads[part], head_size(config) // 2, 2, -1)
             value = pairs.transpose(1, 2).reshape(value.shape)
-        tensors[hub_name(tensor.name)] = value.to(torch.bfloat16).contiguous()
+        tensors[_hub_name(tensor.name)] = value.to(torch.bfloat16).contiguous()
     return tensors
 
 
-def hub_name(name: str) -> str:
-    """`blk.3.attn_q.weight` as transformers calls it; KeyError for a tensor Llama has not."""
+def _hub_name(name: str) -> str:
+    """`blk.3.attn_q.weight` as transformers names it; KeyError if Llama has no such tensor."""
     *block, part, kind = name.split(".")
     layer = f"model.layers.{block[1]}." if block else ""
     return f"{layer}{NAMES[part]}.{kind}"

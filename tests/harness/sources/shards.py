@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from ..atomic import write_atomically
 from ..cache import cache_folder, sha256
 from ..errors import AssetError
 
@@ -18,8 +19,8 @@ SINGLE = "model.safetensors"
 def header(path: Path) -> dict[str, Any]:
     """A safetensors file's tensors: name to dtype, shape and data_offsets; no data is read.
 
-    Raises AssetError, naming the file, if it is empty, cut off or no safetensors file: the
-    library loads some of these without a word.
+    Raises AssetError, naming the file, if it is empty, cut off or not a safetensors file: the
+    library loads some of these without a warning.
     """
     size = path.stat().st_size
     if size < 8:
@@ -30,9 +31,9 @@ def header(path: Path) -> dict[str, Any]:
     try:
         tensors: dict[str, Any] = json.loads(text)
         tensors.pop("__metadata__", None)
-        end = max((it["data_offsets"][1] for it in tensors.values()), default=0)
+        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise AssetError(f"{path.name} is no safetensors file: fetch it again") from None
+        raise AssetError(f"{path.name} is not a safetensors file: fetch it again") from None
     if size != 8 + length + end:
         raise AssetError(
             f"{path.name} has {size:,} bytes where its header says {8 + length + end:,}: "
@@ -44,19 +45,19 @@ def header(path: Path) -> dict[str, Any]:
 def shard_names(folder: Path) -> list[str]:
     """The checkpoint's safetensors files; AssetError if there is none, or one is missing."""
     if (folder / INDEX).is_file():
-        names = sorted(set(weight_map(folder).values()))
+        names = sorted(set(_weight_map(folder).values()))
     elif (folder / SINGLE).is_file():
         names = [SINGLE]
     else:
-        found = sorted(path.name for path in folder.glob("*.bin"))
-        why = f" ({found[0]} is a pickle, which can run code: not read)" if found else ""
+        pickles = sorted(path.name for path in folder.glob("*.bin"))
+        why = f" ({pickles[0]} is a pickle, which can run code: not read)" if pickles else ""
         raise AssetError(f"there are no safetensors in {folder}{why}: convert the checkpoint")
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise AssetError(f"{missing[0]}, which the index names, is not in {folder}")
     return names
 
 
-def weight_map(folder: Path) -> dict[str, str]:
+def _weight_map(folder: Path) -> dict[str, str]:
     """The index: tensor name to file name; a name with a folder in it is refused."""
     try:
         names: dict[str, str] = json.loads((folder / INDEX).read_bytes())["weight_map"]
@@ -72,16 +73,16 @@ def tensor_files(folder: Path) -> dict[str, Path]:
     """Tensor name to the file that holds it; AssetError names a shard that lacks its tensors."""
     headers = {name: header(folder / name) for name in shard_names(folder)}
     if (folder / INDEX).is_file():
-        promised = weight_map(folder)
+        promised = _weight_map(folder)
         for name, tensors in headers.items():
-            wanted = [tensor for tensor, file in promised.items() if file == name]
-            if missing := [tensor for tensor in wanted if tensor not in tensors]:
+            expected = [tensor for tensor, file in promised.items() if file == name]
+            if missing := [tensor for tensor in expected if tensor not in tensors]:
                 raise AssetError(
-                    f"{name} lacks {len(missing)} of its {len(wanted)} tensors, first "
+                    f"{name} lacks {len(missing)} of its {len(expected)} tensors, first "
                     f"{missing[0]}: fetch it again"
                 )
     elif not headers[SINGLE]:
-        raise AssetError(f"{SINGLE} in {folder} holds no tensor: fetch it again")
+        raise AssetError(f"{SINGLE} in {folder} holds no tensors: fetch it again")
     return {tensor: folder / name for name, tensors in headers.items() for tensor in tensors}
 
 
@@ -91,19 +92,17 @@ def digests(paths: list[Path]) -> dict[Path, str]:
     memory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(memory.with_suffix(".lock")):
         known: dict[str, list[Any]] = json.loads(memory.read_bytes()) if memory.is_file() else {}
-        marks = {path: mark(path) for path in paths}
+        marks = {path: _mark(path) for path in paths}
         unknown = [p for p in paths if known.get(str(p.resolve()), [None])[:-1] != marks[p]]
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):
                 known[str(path.resolve())] = [*marks[path], digest]
         if unknown:
-            scratch = memory.with_suffix(".new")
-            scratch.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            scratch.replace(memory)
+            content = json.dumps(known, indent=1).encode()
+            write_atomically(memory, lambda path: path.write_bytes(content))
     return {path: known[str(path.resolve())][-1] for path in paths}
 
 
-def mark(path: Path) -> list[int]:
-    """What changes when a file is written: its size, time and inode."""
+def _mark(path: Path) -> list[int]:
     state = path.stat()
     return [state.st_size, state.st_mtime_ns, state.st_ino]

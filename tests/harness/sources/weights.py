@@ -14,7 +14,7 @@ from .fetch import WEIGHTS, fetch_apart
 from .shards import digests, tensor_files
 
 Kind = Literal["package", "hub", "directory", "dummy"]
-WORDS = ("auto", "hub", "dummy")
+KEYWORDS = ("auto", "hub", "dummy")
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ def parse_weights(options: list[str]) -> dict[str, str]:
     for option in options:
         name, _, rest = option.partition("=")
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
-        if value not in WORDS and not (value and Path(value).is_dir()):
-            near = meant(value.partition("=")[0], [*registry(), *WORDS])
+        if value not in KEYWORDS and not (value and Path(value).is_dir()):
+            near = meant(value.partition("=")[0], [*registry(), *KEYWORDS])
             raise AssetError(
                 f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one of "
                 "these"
             )
-        chosen |= dict.fromkeys(keys, value if value in WORDS else str(Path(value).absolute()))
+        chosen |= dict.fromkeys(keys, value if value in KEYWORDS else str(Path(value).absolute()))
     return chosen
 
 
-def in_force(model: Model, option: str) -> str:
-    """What the header says; only what can be known without reading a shard."""
+def description(model: Model, option: str) -> str:
+    """Which weights the option means, for the header; no shard is read for it."""
     if option == "auto" and model.revision:
         return "hub (cached)" if cached_on_hub(model) else "dummy (none cached)"
     return "package" if option in ("auto", "hub") and not model.revision else option
@@ -64,8 +64,8 @@ def prepare_weights(
     checkpoints built here. Raises AssetError: no network, no space, a hash that differs, a
     folder without safetensors.
     """
-    if option not in WORDS:
-        weights = from_directory(model, Path(option), progress)
+    if option not in KEYWORDS:
+        weights = _from_directory(model, Path(option), progress)
     elif option == "dummy" or (option == "auto" and model.revision and not cached_on_hub(model)):
         folder = dummy(model, device, tokenizer_folder, progress)
         why = "asked for" if option == "dummy" else "no others are cached"
@@ -83,12 +83,12 @@ def cached_on_hub(model: Model) -> Path | None:
     """The model's snapshot folder in the Hugging Face cache if all its weights are there."""
     from huggingface_hub import try_to_load_from_cache
 
-    places = [
+    entries = [
         try_to_load_from_cache(model.hub_id, name, revision=model.revision)
         for name in model.checkpoint()
     ]
-    found = [Path(place) for place in places if isinstance(place, str)]
-    return found[0].parent if model.weights and len(found) == len(places) else None
+    paths = [Path(entry) for entry in entries if isinstance(entry, str)]
+    return paths[0].parent if model.weights and len(paths) == len(entries) else None
 
 
 def from_hub(model: Model, progress: Progress) -> Weights:
@@ -98,7 +98,7 @@ def from_hub(model: Model, progress: Progress) -> Weights:
     folder = cached_on_hub(model)
     if folder is None:
         folder = fetch_apart([model], progress, WEIGHTS)[model.key]
-    if changed := unpublished(model.checkpoint(), folder, progress):
+    if changed := _changed_files(model.checkpoint(), folder, progress):
         raise AssetError(
             f"{model.key}: {changed[0]} in {folder} is not the published file: delete it, and "
             "run with --weights hub again"
@@ -106,28 +106,28 @@ def from_hub(model: Model, progress: Progress) -> Weights:
     return Weights("hub", folder, True, "published weights")
 
 
-def unpublished(pins: dict[str, PinnedFile], folder: Path, progress: Progress) -> list[str]:
+def _changed_files(pins: dict[str, PinnedFile], folder: Path, progress: Progress) -> list[str]:
     """Names of the pinned files that the folder lacks or holds with other bytes."""
     sizes = {name: pin.bytes for name, pin in pins.items()}
     held = [folder / name for name in sizes if (folder / name).is_file()]
-    right = [path for path in held if path.stat().st_size == sizes[path.name]]
-    if len(right) == len(sizes):
+    right_size = [path for path in held if path.stat().st_size == sizes[path.name]]
+    if len(right_size) == len(sizes):
         progress(f"sha256 of {sum(sizes.values()) / 1e9:.1f} GB in {folder}, once")
-    found = {path.name: digest for path, digest in digests(right).items()}
-    return [name for name, pin in pins.items() if found.get(name) != pin.sha256]
+    hashes = {path.name: digest for path, digest in digests(right_size).items()}
+    return [name for name, pin in pins.items() if hashes.get(name) != pin.sha256]
 
 
-def from_directory(model: Model, folder: Path, progress: Progress) -> Weights:
-    """A local checkpoint, named as the published one or as another; AssetError refuses it."""
+def _from_directory(model: Model, folder: Path, progress: Progress) -> Weights:
+    """A local checkpoint, and whether it is the published one; AssetError if it is unusable."""
     tensor_files(folder)
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError):
         raise AssetError(f"{model.key}: {folder} has no config.json that can be read") from None
     if "quantization_config" in config:
-        raise AssetError(f"{model.key}: {folder} is quantised already: give one in bf16")
+        raise AssetError(f"{model.key}: {folder} is quantized already: give one in bf16")
     if (folder / DUMMY).is_file():
         return Weights("directory", folder, False, f"dummy weights of {folder}")
-    changed = unpublished(model.weights, folder, progress)
+    changed = _changed_files(model.weights, folder, progress)
     kind = f"other weights ({changed[0]} differs)" if changed else "the pinned weights"
     return Weights("directory", folder, True, f"{kind} in {folder}")

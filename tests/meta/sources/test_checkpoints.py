@@ -76,21 +76,33 @@ def in_index(folder: Path, name: str) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty_file": (lambda it: (it / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
-    "empty_shard": (lambda it: without_tensors(it / FIRST), f"{FIRST} lacks 6 of its 6 tensors"),
+    "empty_file": (lambda folder: (folder / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
+    "empty_shard": (
+        lambda folder: without_tensors(folder / FIRST),
+        f"{FIRST} lacks 6 of its 6 tensors",
+    ),
     "cut_off": (
-        lambda it: (it / FIRST).write_bytes((it / FIRST).read_bytes()[:-1]),
+        lambda folder: (folder / FIRST).write_bytes((folder / FIRST).read_bytes()[:-1]),
         f"{FIRST} has 295,575 bytes where its header says 295,576",
     ),
     "no_safetensors": (
-        lambda it: (it / FIRST).write_bytes(b"<html>not found</html>"),
-        f"{FIRST} is no safetensors file",
+        lambda folder: (folder / FIRST).write_bytes(b"<html>not found</html>"),
+        f"{FIRST} is not a safetensors file",
     ),
-    "missing_shard": (lambda it: (it / FIRST).unlink(), f"{FIRST}, which the index names, is not"),
+    "missing_shard": (
+        lambda folder: (folder / FIRST).unlink(),
+        f"{FIRST}, which the index names, is not",
+    ),
     "only_pickles": (only_pickles, "pytorch_model.bin is a pickle, which can run code: not read"),
-    "outside": (lambda it: in_index(it, "../x.safetensors"), "names '../x.safetensors', which is"),
-    "no_config": (lambda it: (it / "config.json").unlink(), "has no config.json that can be read"),
-    "quantised": (lambda it: in_config(it, quantization_config={}), "is quantised already"),
+    "outside": (
+        lambda folder: in_index(folder, "../x.safetensors"),
+        "names '../x.safetensors', which is",
+    ),
+    "no_config": (
+        lambda folder: (folder / "config.json").unlink(),
+        "has no config.json that can be read",
+    ),
+    "quantized": (lambda folder: in_config(folder, quantization_config={}), "is quantized already"),
 }
 
 

@@ -1,6 +1,7 @@
 """Downloads against a hub on the loopback: the registry's files, whole, and no others."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,55 +9,81 @@ import pytest
 from tests.harness.errors import AssetError
 from tests.harness.models import registry
 from tests.harness.sources.hub import fetch
-from tests.meta.support.hub_runs import CANARY, PHI3, asked, attempt, check_files, check_sentence
+from tests.meta.support.hub_runs import (
+    CANARY,
+    PHI3,
+    Outcome,
+    asked,
+    attempt,
+    check_files,
+    check_sentence,
+)
 from tests.meta.support.hub_server import Seen, serve
 
 
-def test_the_registrys_files_and_no_other_are_fetched(
-    bundle: dict[str, Path], tmp_path: Path
-) -> None:
-    """Bytes, requests, login and progress of a plain download; then the same without a hub."""
-    published = tmp_path / "published"
-    shutil.copytree(bundle["phi3"], published)
-    (published / "pytorch_model.bin").write_bytes(b"not asked for")
+@dataclass(frozen=True)
+class Fetched:
+    """A first fetch: its home folder with the cache, how it ended, and what it requested."""
+
+    home: Path
+    outcome: Outcome
+    seen: list[Seen]
+
+    def copy(self, home: Path) -> Path:
+        """Copy the home, in which a test may do harm; the model's folder in its cache."""
+        shutil.copytree(self.home, home, symlinks=True)
+        return home / Path(self.outcome.folder).relative_to(self.home)
+
+
+@pytest.fixture(scope="module")
+def fetched(bundle: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Fetched:
+    """Phi-3's files from a repository that holds one more."""
+    published, home = tmp_path_factory.mktemp("published"), tmp_path_factory.mktemp("home")
+    shutil.copytree(bundle["phi3"], published, dirs_exist_ok=True)
+    (published / "pytorch_model.bin").write_bytes(b"not requested")
     seen: list[Seen] = []
     with serve({PHI3.hub_id: published}, {}, seen) as endpoint:
-        (first,) = attempt(tmp_path, endpoint)
-    check_files(first, bundle["phi3"])
-    assert CANARY not in first.output
-    assert first.lines == ["phi3: microsoft/Phi-3-mini-4k-instruct at 0a67737c, 3 files"]
-    place = f"/{PHI3.hub_id}/resolve/{PHI3.revision}/"
-    assert {one.path for one in asked(seen)} == {place + name for name in PHI3.files}
-    assert {one.authorization for one in asked(seen)} == {f"Bearer {CANARY}"}
-    (again,) = attempt(tmp_path, endpoint, settings={"HF_HUB_OFFLINE": "1"})
+        (outcome,) = attempt(home, endpoint)
+    return Fetched(home, outcome, seen)
+
+
+def test_the_registrys_files_and_no_other_are_fetched(
+    fetched: Fetched, bundle: dict[str, Path]
+) -> None:
+    """Bytes, requests, login and progress of a plain download; then the same without a hub."""
+    check_files(fetched.outcome, bundle["phi3"])
+    assert CANARY not in fetched.outcome.output
+    assert fetched.outcome.lines == ["phi3: microsoft/Phi-3-mini-4k-instruct at 0a67737c, 3 files"]
+    folder = f"/{PHI3.hub_id}/resolve/{PHI3.revision}/"
+    assert {request.path for request in asked(fetched.seen)} == {
+        folder + name for name in PHI3.files
+    }
+    assert {request.authorization for request in asked(fetched.seen)} == {f"Bearer {CANARY}"}
+    (again,) = attempt(fetched.home, "http://127.0.0.1:9", settings={"HF_HUB_OFFLINE": "1"})
     check_files(again, bundle["phi3"])
 
 
-def test_a_damaged_cached_file_is_replaced(bundle: dict[str, Path], tmp_path: Path) -> None:
-    """The size is right, so that only the hash tells; only this file is downloaded again."""
-    seen: list[Seen] = []
+def test_a_damaged_cached_file_is_replaced(
+    fetched: Fetched, bundle: dict[str, Path], tmp_path: Path
+) -> None:
+    """The size is right, so only the hash shows it; only this file is downloaded again.
+
+    Without a network it is refused: a file known to be wrong is not used for want of a better one.
+    """
+    home, seen = tmp_path / "home", list[Seen]()
+    damaged = fetched.copy(home) / "tokenizer_config.json"
+    content = damaged.read_bytes()
+    damaged.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    (offline,) = attempt(home, "http://127.0.0.1:9", settings={"HF_HUB_OFFLINE": "1"})
+    check_sentence(offline, PHI3.hub_id, "tokenizer_config.json: ")
+    assert "HF_HUB_OFFLINE" in offline.error
     with serve({PHI3.hub_id: bundle["phi3"]}, {}, seen) as endpoint:
-        (first,) = attempt(tmp_path, endpoint)
-        cached = Path(first.folder) / "tokenizer_config.json"
-        content = cached.read_bytes()
-        cached.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-        seen.clear()
-        (second,) = attempt(tmp_path, endpoint)
+        (second,) = attempt(home, endpoint)
     check_files(second, bundle["phi3"])
-    assert {Path(one.path).name for one in asked(seen)} == {"tokenizer_config.json"}
+    assert {Path(request.path).name for request in asked(seen)} == {"tokenizer_config.json"}
 
 
-def test_a_damaged_cached_file_and_no_network(bundle: dict[str, Path], tmp_path: Path) -> None:
-    """A file that is known to be wrong is not handed out for want of a better one."""
-    with serve({PHI3.hub_id: bundle["phi3"]}, {}) as endpoint:
-        (first,) = attempt(tmp_path, endpoint)
-    with (Path(first.folder) / "tokenizer.json").open("r+b") as cached:
-        cached.write(b" ")
-    (second,) = attempt(tmp_path, endpoint, settings={"HF_HUB_OFFLINE": "1"})
-    check_sentence(second, PHI3.hub_id, "offline mode")
-
-
-def test_a_tampered_file_is_refused_and_an_honest_hub_mends_it(
+def test_a_tampered_file_is_refused_and_replaced_by_an_honest_hub(
     bundle: dict[str, Path], tmp_path: Path
 ) -> None:
     """Another file of the same size from the hub: refused, and it does not stick in the cache."""
@@ -70,8 +97,8 @@ def test_a_tampered_file_is_refused_and_an_honest_hub_mends_it(
     assert "where the registry has 32f66c2bab49, even after a second download" in refused.error
     assert "or use --source bundle" in refused.error
     with serve({PHI3.hub_id: bundle["phi3"]}, {}) as endpoint:
-        (mended,) = attempt(tmp_path, endpoint)
-    check_files(mended, bundle["phi3"])
+        (replaced,) = attempt(tmp_path, endpoint)
+    check_files(replaced, bundle["phi3"])
 
 
 def test_a_model_of_a_package_is_not_on_the_hub() -> None:
