@@ -44,8 +44,8 @@ class AddedToken:
 
     def as_json(self) -> dict[str, Any]:
         """The entry as `tokenizer.json` writes it."""
-        given = {flag: flag in self.flags for flag in FLAGS}
-        return {"id": self.id, "content": self.content, **given}
+        flags = {flag: flag in self.flags for flag in FLAGS}
+        return {"id": self.id, "content": self.content, **flags}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -79,7 +79,10 @@ class Recipe:
 
 
 def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
-    """The recipe of a model; `"extends": OTHER` takes what it does not say from OTHER's."""
+    """The recipe of a model; `"extends": OTHER` takes what it leaves out from OTHER's.
+
+    Raises DataError, naming file and key, for unknown keys, or files other than the registry's.
+    """
     path = folder / f"{key}.json"
     table = read_json(path)
     if base := table.pop("extends", None):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,7 @@ def failure(process: subprocess.Popen[str]) -> str:
     return stderr.splitlines()[-1]
 
 
-def from_folder(folder: Path) -> dict[str, object]:
+def from_folder(folder: Path) -> dict[str, Any]:
     """Settings under which pip looks nowhere but in this folder."""
     return {"PIP_NO_INDEX": 1, "PIP_FIND_LINKS": folder, "PIP_CONFIG_FILE": os.devnull}
 

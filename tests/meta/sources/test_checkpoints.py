@@ -49,7 +49,7 @@ def flip(path: Path) -> None:
 
 
 def without_tensors(path: Path) -> None:
-    """A sound safetensors file that holds nothing: the library loads it without a word."""
+    """A valid safetensors file that holds nothing: the library loads it without a warning."""
     path.write_bytes(struct.pack("<Q", 2) + b"{}")
 
 
@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("plant", "words"), REFUSED.values(), ids=REFUSED)
-def test_unsound_folder_is_refused(
+def test_unusable_folder_is_refused(
     plant: Callable[[Path], object], words: str, folder: Path
 ) -> None:
     plant(folder)
@@ -119,18 +119,18 @@ def test_unsound_folder_is_refused(
 
 def pinned(folder: Path) -> Model:
     """The tiny model with the folder's files for published ones."""
-    found = {
+    pins = {
         path.name: PinnedFile(shards.digests([path])[path], path.stat().st_size, published=True)
         for path in checkpoints.weight_files(folder)
     }
-    return replace(tiny(), weights=found)
+    return replace(tiny(), weights=pins)
 
 
 def test_local_folder_is_named_as_the_pinned_one_or_as_another(folder: Path) -> None:
     model = pinned(folder)
-    found = prepare_weights(model, "cpu", str(folder), folder, say)
-    assert (found.kind, found.trained) == ("directory", True)
-    assert found.note == f"the pinned weights in {folder}"
+    weights_of_folder = prepare_weights(model, "cpu", str(folder), folder, say)
+    assert (weights_of_folder.kind, weights_of_folder.trained) == ("directory", True)
+    assert weights_of_folder.note == f"the pinned weights in {folder}"
     flip(folder / FIRST)
     other = prepare_weights(model, "cpu", str(folder), folder, say)
     assert other.note == f"other weights ({FIRST} differs) in {folder}"
@@ -157,11 +157,11 @@ def test_damaged_dummy_is_named_and_made_again(cache: Path) -> None:
     assert (made / FIRST).read_bytes() == whole, "the seed does not give the same values"
 
 
-def test_dummy_is_told_by_its_folder(cache: Path, tmp_path: Path) -> None:
+def test_dummy_is_recognized_by_its_folder(cache: Path, tmp_path: Path) -> None:
     made = dummy(tiny(), "cpu", cache, say)
-    found = prepare_weights(tiny(), "cpu", str(made), tmp_path, say)
-    assert not found.trained
-    assert found.note == f"dummy weights of {made}"
+    weights_of_folder = prepare_weights(tiny(), "cpu", str(made), tmp_path, say)
+    assert not weights_of_folder.trained
+    assert weights_of_folder.note == f"dummy weights of {made}"
 
 
 def test_generation_settings_are_the_models_own(cache: Path, tmp_path: Path) -> None:

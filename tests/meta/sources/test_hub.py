@@ -13,10 +13,10 @@ from tests.meta.support.hub_runs import (
     CANARY,
     PHI3,
     Outcome,
-    asked,
     attempt,
     check_files,
     check_sentence,
+    file_requests,
 )
 from tests.meta.support.hub_server import Seen, serve
 
@@ -55,10 +55,12 @@ def test_the_registrys_files_and_no_other_are_fetched(
     assert CANARY not in fetched.outcome.output
     assert fetched.outcome.lines == ["phi3: microsoft/Phi-3-mini-4k-instruct at 0a67737c, 3 files"]
     folder = f"/{PHI3.hub_id}/resolve/{PHI3.revision}/"
-    assert {request.path for request in asked(fetched.seen)} == {
+    assert {request.path for request in file_requests(fetched.seen)} == {
         folder + name for name in PHI3.files
     }
-    assert {request.authorization for request in asked(fetched.seen)} == {f"Bearer {CANARY}"}
+    assert {request.authorization for request in file_requests(fetched.seen)} == {
+        f"Bearer {CANARY}"
+    }
     (again,) = attempt(fetched.home, "http://127.0.0.1:9", settings={"HF_HUB_OFFLINE": "1"})
     check_files(again, bundle["phi3"])
 
@@ -80,7 +82,7 @@ def test_a_damaged_cached_file_is_replaced(
     with serve({PHI3.hub_id: bundle["phi3"]}, {}, seen) as endpoint:
         (second,) = attempt(home, endpoint)
     check_files(second, bundle["phi3"])
-    assert {Path(request.path).name for request in asked(seen)} == {"tokenizer_config.json"}
+    assert {Path(request.path).name for request in file_requests(seen)} == {"tokenizer_config.json"}
 
 
 def test_a_tampered_file_is_refused_and_replaced_by_an_honest_hub(

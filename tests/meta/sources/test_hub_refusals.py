@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness.sources.hub import explain
-from tests.meta.support.hub_runs import CANARY, PHI3, Outcome, asked, attempt, check_sentence
+from tests.meta.support.hub_runs import (
+    CANARY,
+    PHI3,
+    Outcome,
+    attempt,
+    check_sentence,
+    file_requests,
+)
 from tests.meta.support.hub_server import Seen, serve
 
 # Our own sentences first, then messages of huggingface_hub.
@@ -73,7 +80,7 @@ def test_offline_without_a_cache(bundle: dict[str, Path], tmp_path: Path) -> Non
     with serve({PHI3.hub_id: bundle["phi3"]}, {}, seen) as endpoint:
         (outcome,) = attempt(tmp_path, endpoint, settings=settings)
     check_sentence(outcome, PHI3.hub_id, "HF_HUB_OFFLINE")
-    assert asked(seen) == []
+    assert file_requests(seen) == []
 
 
 def test_a_full_disk_and_a_cache_that_is_a_file() -> None:

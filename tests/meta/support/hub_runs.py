@@ -96,6 +96,6 @@ def check_files(outcome: Outcome, folder: Path) -> None:
     assert differing == []
 
 
-def asked(seen: list[Seen]) -> list[Seen]:
+def file_requests(seen: list[Seen]) -> list[Seen]:
     """The requests, less one for a list of its own that huggingface_hub 2 makes once a day."""
-    return [one for one in seen if one.path != "/api/agent-harnesses"]
+    return [request for request in seen if request.path != "/api/agent-harnesses"]

@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet: tests read `Hub.seen`."""
+        """Log nothing: tests read `Hub.seen`."""
 
     def do_GET(self) -> None:
         """The file, or the repository's fault."""
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_file(file.read_bytes(), route["revision"], cut=fault == "cut")
 
     def do_HEAD(self) -> None:
-        """The same, for `answer` keeps the body back."""
+        """The same, for `answer` leaves out the body."""
         self.do_GET()
 
     def refuse(self, refusal: Refusal, repo: str, authorization: str) -> None:
@@ -108,20 +108,20 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(refusal.status, {**headers, **refusal.headers}, body)
 
     def send_file(self, content: bytes, revision: str, cut: bool) -> None:
-        """The content, from the asked byte on; when cut, never past the middle."""
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
+        """The content, from the requested byte on; when cut, never past the middle."""
+        requested = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(requested[1]) if requested else 0
         blob = sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
         stop = max(start, len(content) // 2) if cut else len(content)
         headers = {"ETag": f'"{blob}"', "X-Repo-Commit": revision, "Accept-Ranges": "bytes"}
         headers["Content-Length"] = str(len(content) - start)
-        if asked:
+        if requested:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.answer(206 if asked else 200, headers, content[start:stop])
+        self.answer(206 if requested else 200, headers, content[start:stop])
         self.close_connection = cut
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send the head, and the body to those who asked for it."""
+        """Send the head, and the body in answer to GET."""
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
