@@ -31,7 +31,7 @@ class FileRecipe:
     content: Content
     newline: str = "\n"
     end: str = "\n"
-    inline: tuple[str, ...] = ()  # keys whose value stands on one line
+    inline: tuple[str, ...] = ()  # keys whose value is on one line
 
 
 @plain(frozen=True)

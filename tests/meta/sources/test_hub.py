@@ -113,6 +113,6 @@ def test_a_model_of_a_package_is_not_on_the_hub() -> None:
 
 
 def test_the_server_knows_its_faults() -> None:
-    """A mistyped fault is no fault at all, and a test with it would pass for nothing."""
+    """A test with a mistyped fault would pass without proving anything."""
     with pytest.raises(ValueError, match=r"unknown faults: .'gate'"), serve({}, {"a/b": "gate"}):
         pass

@@ -91,7 +91,7 @@ def test_a_full_disk_and_a_cache_that_is_a_file() -> None:
 
 
 def test_a_write_that_the_system_cuts_short(bundle: dict[str, Path], tmp_path: Path) -> None:
-    """It is no room on the disk, and the file is not taken for whole."""
+    """Reported as a full disk; the file does not count as complete."""
     pytest.importorskip("resource", reason="the limit on file sizes is of POSIX systems")
     with serve({PHI3.hub_id: bundle["phi3"]}, {}) as endpoint:
         (outcome,) = attempt(tmp_path, endpoint, size_limit=500_000)

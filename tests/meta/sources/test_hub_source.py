@@ -19,11 +19,11 @@ def test_hub_gives_the_same_snapshots(bundle: dict[str, Path], tmp_path: Path) -
         hub = partial(run_pytest, "--source", "hub", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path))
         run = hub("tests/conformance", "--gate")
         assert run.code == 0, run.out[-3000:]
-        asked = len(seen)
-        assert asked > 0
+        requests = len(seen)
+        assert requests > 0
         again = hub("tests/conformance", "--models", "phi3", HF_HUB_OFFLINE="1")
         assert again.code == 0, again.out[-3000:]
-        assert len(seen) == asked, "a cached model asks the hub nothing"
+        assert len(seen) == requests, "a cached model needs no request"
 
 
 def test_refusal_is_the_failure_of_every_test_in_one_sentence(
