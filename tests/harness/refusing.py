@@ -77,7 +77,7 @@ def mend_of(loaded: Loaded) -> str:
     """What to do about a file that cannot be read."""
     if loaded.source == "directory":
         return f"mend the folder, or leave out --model-dir {loaded.key}"
-    return f"python -m tests.harness.assets --source {loaded.source} {loaded.key}"
+    return f"python -m tests.tools.fetch --source {loaded.source} {loaded.key}"
 
 
 def said(error: BaseException) -> str:

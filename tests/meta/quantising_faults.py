@@ -61,7 +61,7 @@ def checkpoint_changed(drop: str = "", add: str = "") -> None:
     """Load a checkpoint in which a tensor is missing, or one too many."""
     import torch
 
-    weights: Any = import_module("tests.harness.weights")
+    weights: Any = import_module("tests.harness.sources.weights")
     made = weights.dummy
 
     def faulty(model: Any, device: str, folder: Path, progress: Any) -> Path:

@@ -79,7 +79,7 @@ def files(folder: Path) -> set[Path]:
 
 
 BUILDS = {
-    "command": ("tests.harness.assets", "phi3", "starcoder2"),
+    "command": ("tests.tools.fetch", "phi3", "starcoder2"),
     "pytest": ("pytest", PRICES, "--models", "phi3,starcoder2"),
     "workers": ("pytest", PRICES, "--models", "phi3,starcoder2", "-n", "2"),
 }

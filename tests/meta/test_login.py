@@ -67,7 +67,7 @@ def test_a_hub_that_repeats_the_login_is_not_quoted(
     with serve({PHI3: bundle["phi3"]}, {PHI3: "forbidden"}) as endpoint:
         run = run_pytest(*PRICES, "--source", "hub", HF_ENDPOINT=endpoint, **given)
     assert run.code == 1
-    assert f"(Bearer {HIDDEN} may not read" in run.out
+    assert f"Bearer {HIDDEN} may not read" in run.out
     assert HUB not in run.out
 
 

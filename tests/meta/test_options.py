@@ -17,7 +17,7 @@ from .conftest import PROJECT, run_pytest
 
 KEYS = ", ".join(registry())
 COMMANDS = {
-    "tests.harness.assets": "--source",
+    "tests.tools.fetch": "--source",
     "tests.harness.budget": "DATA",
     "tests.harness.doctor": "--json",
     "tests.harness.drift": "VERSION",
@@ -141,8 +141,8 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("tests.harness.assets", "phi4"),
-        ("tests.harness.assets", "--sauce"),
+        ("tests.tools.fetch", "phi4"),
+        ("tests.tools.fetch", "--sauce"),
         ("tests.harness.budget", "no_such_file.jsonl"),
         ("tests.harness.doctor", "gpus"),
         ("tests.harness.drift", "5.0.0"),

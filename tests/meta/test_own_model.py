@@ -107,12 +107,12 @@ def test_without_its_folder_it_is_skipped_and_the_others_run(
 
 def test_assets_leave_it_out_unless_it_is_named(project_of_mine: tuple[Path, Run]) -> None:
     project, _ = project_of_mine
-    every = run_anew("tests.harness.assets", cwd=project)
+    every = run_anew("tests.tools.fetch", cwd=project)
     assert every.code == 0
     assert sorted(line.partition("\t")[0] for line in every.out.splitlines()) == sorted(
         [*(key for key in registry() if key != "mine"), f"left out: {REASON}"]
     )
-    named = run_anew("tests.harness.assets", "phi3", "mine", cwd=project)
+    named = run_anew("tests.tools.fetch", "phi3", "mine", cwd=project)
     assert (named.code, named.out) == (2, f"{REASON}\n")
 
 

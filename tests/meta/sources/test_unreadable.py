@@ -1,4 +1,4 @@
-"""Files that cannot be had or read: one line, said once, soon, and red whatever is known."""
+"""Files that cannot be had or read: one line, reported once, soon, and red whatever is known."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT, Run, run_pytest
+from tests.meta.conftest import PROJECT, Run, run_pytest
 
 FILES = "tests/conformance/test_files.py"
 KNOWN = """
@@ -26,17 +26,18 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+# One model for each way to be unreadable, so that one run shows them all.
 HARM: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut": (cut, "tokenizer.json in "),
-    "no_tokenizer": (
+    "phi3": (cut, "tokenizer.json in "),
+    "qwen2": (
         lambda folder: (folder / "tokenizer.json").write_text('{"version": "1.0"}'),
         " cannot read it (",
     ),
-    "config_no_json": (
+    "starcoder2": (
         lambda folder: (folder / "tokenizer_config.json").write_text("{"),
         "tokenizer_config.json in ",
     ),
-    "config_no_class": (
+    "llama3_1": (
         lambda folder: (folder / "tokenizer_config.json").write_text("[1]"),
         " cannot load them (",
     ),
@@ -49,27 +50,27 @@ def without_index(folder: Path) -> dict[str, str]:
     return {"MODEL_CONFORMANCE_CACHE": str(folder / "cache"), **pip}
 
 
-def check_said_once(run: Run, said: str) -> None:
-    """One test says it, on one line; the others are skipped, and not one is excused."""
+def check_reported_once(run: Run, reasons: dict[str, str]) -> None:
+    """One error a model, on one line with its reason; its other tests are skipped, none excused."""
     assert run.code == 1
-    assert re.search(r"^\d+ skipped, 1 error in|^=+ \d+ skipped, 1 error in", run.out, re.MULTILINE)
-    lines = [line for line in run.out.splitlines() if line.startswith("phi3: ")]
-    assert len(lines) == 1
-    assert said in lines[0]
+    errors = f"{len(reasons)} error{'s' * (len(reasons) > 1)}"
+    assert re.search(rf"^(=+ )?\d+ skipped, {errors} in", run.out, re.MULTILINE)
+    for key, reason in reasons.items():
+        lines = [line for line in run.out.splitlines() if line.startswith(f"{key}: ")]
+        assert len(lines) == 1
+        assert reason in lines[0]
+        assert lines[0].endswith(f"the folder, or leave out --model-dir {key}")
     assert "Traceback" not in run.out
-
-
-@pytest.mark.parametrize("harm", HARM)
-def test_a_file_that_cannot_be_read_is_said_once(
-    harm: str, model_copy: Callable[[str], Path]
-) -> None:
-    damage, said = HARM[harm]
-    folder = model_copy("phi3")
-    damage(folder)
-    run = run_pytest(FILES, "--models", "phi3", "--model-dir", f"phi3={folder}")
-    check_said_once(run, said)
-    assert run.line("phi3: ").endswith("mend the folder, or leave out --model-dir phi3")
     assert "xfailed" not in run.out
+
+
+def test_a_file_that_cannot_be_read_is_reported_once(model_copy: Callable[[str], Path]) -> None:
+    options = ["--models", ",".join(HARM)]
+    for key, (damage, _) in HARM.items():
+        folder = model_copy(key)
+        damage(folder)
+        options += ["--model-dir", f"{key}={folder}"]
+    check_reported_once(run_pytest(FILES, *options), {key: row[1] for key, row in HARM.items()})
 
 
 def test_no_known_failure_excuses_it(project: Path, model_copy: Callable[[str], Path]) -> None:
@@ -79,9 +80,8 @@ def test_no_known_failure_excuses_it(project: Path, model_copy: Callable[[str], 
     cut(folder)
     options = ("--models", "phi3", "--model-dir", f"phi3={folder}", "--gate")
     run = run_pytest(FILES, *options, cwd=project)
-    check_said_once(run, "is no JSON")
+    check_reported_once(run, {"phi3": "JSON"})
     assert "gate: " in run.out
-    assert "xfailed" not in run.out
 
 
 def test_a_model_that_is_only_compared_with_another_is_refused_too(
@@ -96,10 +96,14 @@ def test_a_model_that_is_only_compared_with_another_is_refused_too(
     assert " failed" not in run.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("place", [(FILES, "phi3"), ("tests/quantized/test_memory.py", "smollm2")])
-def test_a_bundle_that_cannot_be_built_is_said_once(place: tuple[str, str], tmp_path: Path) -> None:
-    run = run_pytest(place[0], "--models", place[1], cwd=PROJECT, **without_index(tmp_path))
+@pytest.mark.parametrize(
+    ("file", "key"), [(FILES, "phi3"), ("tests/quantized/test_memory.py", "smollm2")]
+)
+def test_a_bundle_that_cannot_be_built_is_reported_once(
+    file: str, key: str, tmp_path: Path
+) -> None:
+    run = run_pytest(file, "--models", key, cwd=PROJECT, **without_index(tmp_path))
     assert run.code == 1
     assert re.search(r"skipped.* 1 error", run.out.splitlines()[-1])
-    said = [line for line in run.out.splitlines() if line.startswith("the bundle's packages")]
-    assert len(said) == 1
+    lines = [line for line in run.out.splitlines() if line.startswith("the bundle's packages")]
+    assert len(lines) == 1

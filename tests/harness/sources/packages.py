@@ -8,31 +8,31 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from .cache import storage_sentence
-from .errors import AssetError
-from .models import FIXTURES
-from .progress import Progress
+from ..cache import storage_sentence
+from ..errors import AssetError
+from ..models import FIXTURES
+from ..progress import Progress
 
 REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
 
 
 def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str, Path]:
-    """Archives by package name, hash-checked by pip."""
+    """Archives in `scratch` by package name, hashes checked by pip; AssetError if pip fails."""
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [line for line in lines if line.split("==")[0].replace("-", "_") in packages]
+    pins = [line for line in lines if line.split("==")[0].replace("-", "_") in packages]
     listing = scratch / "requirements.txt"
-    listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    listing.write_text("\n".join(pins) + "\n", encoding="utf-8")
     progress(f"downloading {', '.join(sorted(packages))} from the package index")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--no-binary", "llama-cpp-python", "--dest", str(scratch), "-r", str(listing)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        raise AssetError(download_sentence(run.stderr))
+        raise AssetError(_download_sentence(run.stderr))
     return {path.name.split("-")[0]: path for path in scratch.iterdir() if path != listing}
 
 
-def download_sentence(stderr: str) -> str:
-    """One line for a failed download; pip's own last error where we know no better."""
+def _download_sentence(stderr: str) -> str:
+    """One line for a failed download: what to do, or pip's own last error."""
     if "DO NOT MATCH THE HASHES" in stderr:
         return (
             "a package of the index is not the one pinned in fixtures/bundle-requirements.txt "

@@ -22,10 +22,9 @@ import pytest
 
 from tests.harness.tokens import at, parting, side_by_side
 from tests.harness.visible import quote
-
-from .references import REFERENCES
-from .strings import COUNT, random_strings
-from .vendored import open_file, pieces, vendored
+from tests.meta.support.independent_tokenizers import REFERENCES
+from tests.meta.support.llama_cpp_vectors import llama_cpp_folder, open_file, pieces
+from tests.meta.support.random_texts import COUNT, random_texts
 
 STEP = 1000  # strings encoded at a time
 
@@ -34,7 +33,7 @@ STEP = 1000  # strings encoded at a time
 def texts(bundle: dict[str, Path]) -> list[str]:
     """The strings, without any model's special tokens, which only our side would see as such."""
     contents = [json.loads((bundle[key] / "tokenizer.json").read_bytes()) for key in REFERENCES]
-    return random_strings({t["content"] for content in contents for t in content["added_tokens"]})
+    return random_texts({t["content"] for content in contents for t in content["added_tokens"]})
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +44,7 @@ def reference(
 
     @cache
     def ids(key: str) -> list[list[int]]:
-        encode = REFERENCES[key](bundle[key], lambda: vendored(tmp_path_factory))
+        encode = REFERENCES[key](bundle[key], lambda: llama_cpp_folder(tmp_path_factory))
         return [encode(text) for text in texts]
 
     return ids
@@ -65,9 +64,9 @@ def compare(key: str, folder: Path, texts: list[str], expected: list[list[int]])
     for start in range(0, len(texts), STEP):
         batch = texts[start : start + STEP]
         for number, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False)):
-            got, wanted = encoding.ids, expected[start + number]
-            if (position := parting(got, wanted)) is not None:
-                left, right = pieces(tokenizer, got), pieces(tokenizer, wanted)
+            got, reference = encoding.ids, expected[start + number]
+            if (position := parting(got, reference)) is not None:
+                left, right = pieces(tokenizer, got), pieces(tokenizer, reference)
                 headline = (
                     f"{key} {quote(batch[number])}: position {position} got "
                     f"{at(left, position)}, the other implementation {at(right, position)}"
@@ -92,7 +91,7 @@ def test_same_ids(
 
 @dataclass(frozen=True)
 class Fault:
-    """A replacement in `tokenizer.json`, and what a string must have to show it."""
+    """A replacement in `tokenizer.json`, and what a text must have to show it."""
 
     key: str
     name: str

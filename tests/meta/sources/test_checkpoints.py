@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import assets, checkpoints, shards, weights
 from tests.harness.cache import sha256
-from tests.harness.checkpoints import dummy
 from tests.harness.commands import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.models import Model, PinnedFile, registry
-from tests.harness.weights import parse_weights, prepare_weights
-
-from .tiny_models import tiny
+from tests.harness.sources import checkpoints, fetch, shards, weights
+from tests.harness.sources.checkpoints import dummy
+from tests.harness.sources.weights import parse_weights, prepare_weights
+from tests.meta.tiny_models import tiny
+from tests.tools import fetch as fetch_command
 
 FIRST = "model-00001-of-00003.safetensors"
 
@@ -49,7 +49,7 @@ def flip(path: Path) -> None:
 
 
 def without_tensors(path: Path) -> None:
-    """A sound safetensors file that holds nothing: the library loads it without a word."""
+    """A valid safetensors file that holds nothing: the library loads it without a warning."""
     path.write_bytes(struct.pack("<Q", 2) + b"{}")
 
 
@@ -76,26 +76,38 @@ def in_index(folder: Path, name: str) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty_file": (lambda it: (it / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
-    "empty_shard": (lambda it: without_tensors(it / FIRST), f"{FIRST} lacks 6 of its 6 tensors"),
+    "empty_file": (lambda folder: (folder / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
+    "empty_shard": (
+        lambda folder: without_tensors(folder / FIRST),
+        f"{FIRST} lacks 6 of its 6 tensors",
+    ),
     "cut_off": (
-        lambda it: (it / FIRST).write_bytes((it / FIRST).read_bytes()[:-1]),
+        lambda folder: (folder / FIRST).write_bytes((folder / FIRST).read_bytes()[:-1]),
         f"{FIRST} has 295,575 bytes where its header says 295,576",
     ),
     "no_safetensors": (
-        lambda it: (it / FIRST).write_bytes(b"<html>not found</html>"),
-        f"{FIRST} is no safetensors file",
+        lambda folder: (folder / FIRST).write_bytes(b"<html>not found</html>"),
+        f"{FIRST} is not a safetensors file",
     ),
-    "missing_shard": (lambda it: (it / FIRST).unlink(), f"{FIRST}, which the index names, is not"),
+    "missing_shard": (
+        lambda folder: (folder / FIRST).unlink(),
+        f"{FIRST}, which the index names, is not",
+    ),
     "only_pickles": (only_pickles, "pytorch_model.bin is a pickle, which can run code: not read"),
-    "outside": (lambda it: in_index(it, "../x.safetensors"), "names '../x.safetensors', which is"),
-    "no_config": (lambda it: (it / "config.json").unlink(), "has no config.json that can be read"),
-    "quantised": (lambda it: in_config(it, quantization_config={}), "is quantised already"),
+    "outside": (
+        lambda folder: in_index(folder, "../x.safetensors"),
+        "names '../x.safetensors', which is",
+    ),
+    "no_config": (
+        lambda folder: (folder / "config.json").unlink(),
+        "has no config.json that can be read",
+    ),
+    "quantized": (lambda folder: in_config(folder, quantization_config={}), "is quantized already"),
 }
 
 
 @pytest.mark.parametrize(("plant", "words"), REFUSED.values(), ids=REFUSED)
-def test_unsound_folder_is_refused(
+def test_unusable_folder_is_refused(
     plant: Callable[[Path], object], words: str, folder: Path
 ) -> None:
     plant(folder)
@@ -107,18 +119,18 @@ def test_unsound_folder_is_refused(
 
 def pinned(folder: Path) -> Model:
     """The tiny model with the folder's files for published ones."""
-    found = {
+    pins = {
         path.name: PinnedFile(shards.digests([path])[path], path.stat().st_size, published=True)
         for path in checkpoints.weight_files(folder)
     }
-    return replace(tiny(), weights=found)
+    return replace(tiny(), weights=pins)
 
 
 def test_local_folder_is_named_as_the_pinned_one_or_as_another(folder: Path) -> None:
     model = pinned(folder)
-    found = prepare_weights(model, "cpu", str(folder), folder, say)
-    assert (found.kind, found.trained) == ("directory", True)
-    assert found.note == f"the pinned weights in {folder}"
+    weights_of_folder = prepare_weights(model, "cpu", str(folder), folder, say)
+    assert (weights_of_folder.kind, weights_of_folder.trained) == ("directory", True)
+    assert weights_of_folder.note == f"the pinned weights in {folder}"
     flip(folder / FIRST)
     other = prepare_weights(model, "cpu", str(folder), folder, say)
     assert other.note == f"other weights ({FIRST} differs) in {folder}"
@@ -145,11 +157,11 @@ def test_damaged_dummy_is_named_and_made_again(cache: Path) -> None:
     assert (made / FIRST).read_bytes() == whole, "the seed does not give the same values"
 
 
-def test_dummy_is_told_by_its_folder(cache: Path, tmp_path: Path) -> None:
+def test_dummy_is_recognized_by_its_folder(cache: Path, tmp_path: Path) -> None:
     made = dummy(tiny(), "cpu", cache, say)
-    found = prepare_weights(tiny(), "cpu", str(made), tmp_path, say)
-    assert not found.trained
-    assert found.note == f"dummy weights of {made}"
+    weights_of_folder = prepare_weights(tiny(), "cpu", str(made), tmp_path, say)
+    assert not weights_of_folder.trained
+    assert weights_of_folder.note == f"dummy weights of {made}"
 
 
 def test_generation_settings_are_the_models_own(cache: Path, tmp_path: Path) -> None:
@@ -187,14 +199,14 @@ def test_files_are_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_fetched_of_the_hub(capsys: pytest.CaptureFixture[str]) -> None:
     llama = registry()["llama3_1"]
-    fetched = assets.weights_only(llama).files
+    fetched = fetch.weights_only(llama).files
     assert {"config.json", "generation_config.json", *llama.weights} == set(fetched)
     assert sum(pin.bytes for pin in llama.weights.values()) == 16_060_580_326
     assert [name for name, pin in fetched.items() if pin.published] == [
         "config.json",
         "generation_config.json",
     ]
-    assert exit_status(lambda: assets.main(["--weights", "smollm2"])) == 2
+    assert exit_status(lambda: fetch_command.main(["--weights", "smollm2"])) == 2
     assert capsys.readouterr().err == "smollm2: the registry pins no weights of the hub for it\n"
 
 

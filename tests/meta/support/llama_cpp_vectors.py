@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from tokenizers import Tokenizer
 
-from tests.harness.packages import download
+from tests.harness.sources.packages import download
 from tests.harness.visible import quote
 
 PACKAGE = "llama_cpp_python"
@@ -26,7 +26,7 @@ END = (".inp", ".out")
 SPM = "ggml-vocab-llama-spm.gguf"  # Llama-2's SentencePiece model, for the differential test
 
 
-def vendored(factory: pytest.TempPathFactory) -> Path:
+def llama_cpp_folder(factory: pytest.TempPathFactory) -> Path:
     """A folder with the vector files and Llama-2's vocabulary; downloaded once a session.
 
     The workers of pytest-xdist share the folder above their own, and wait for the first of them.
@@ -38,15 +38,15 @@ def vendored(factory: pytest.TempPathFactory) -> Path:
         if not folder.is_dir():
             with tempfile.TemporaryDirectory(dir=root) as scratch:
                 archive = download({PACKAGE}, Path(scratch), print)[PACKAGE]
-                wanted = {SPM, *(f"{name}{end}" for name in FILES.values() for end in END)}
-                unpack(archive, wanted, Path(scratch) / "out").rename(folder)
+                names = {SPM, *(f"{name}{end}" for name in FILES.values() for end in END)}
+                _unpack(archive, names, Path(scratch) / "out").rename(folder)
     return folder
 
 
-def unpack(archive: Path, wanted: set[str], target: Path) -> Path:
+def _unpack(archive: Path, names: set[str], target: Path) -> Path:
     """Copy files of the models' folder out of the sdist in one pass; it is large."""
     target.mkdir()
-    missing = {f"{archive.name.removesuffix('.tar.gz')}/{MODELS}/{name}" for name in wanted}
+    missing = {f"{archive.name.removesuffix('.tar.gz')}/{MODELS}/{name}" for name in names}
     with tarfile.open(archive, "r|gz") as sdist:
         for member in sdist:
             if member.name in missing and (source := sdist.extractfile(member)):
@@ -58,7 +58,7 @@ def unpack(archive: Path, wanted: set[str], target: Path) -> Path:
 
 
 def open_file(folder: Path) -> Tokenizer:
-    """The tokenizer as its file says; transformers is no part of this."""
+    """The tokenizer of `tokenizer.json`, without transformers."""
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 

@@ -1,6 +1,7 @@
 """The bundle: the hub's bytes, built once, and whole or not at all."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,15 +9,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness.bundle import folder_of, is_intact
 from tests.harness.cache import sha256
+from tests.harness.errors import AssetError
 from tests.harness.models import registry
+from tests.harness.sources.bundle import folder_of, is_intact, move_into_place
+from tests.harness.sources.packages import REQUIREMENTS
 from tests.meta.conftest import PROJECT
 
-COMMAND = [sys.executable, "-m", "tests.harness.assets"]
+COMMAND = [sys.executable, "-m", "tests.tools.fetch"]
 PUBLISHED = [
     (key, name) for key, m in registry().items() for name, f in m.files.items() if f.published
 ]
@@ -25,7 +29,7 @@ PUBLISHED = [
 def start(
     *keys: str, cache: Path, cwd: Path = PROJECT, **variables: object
 ) -> subprocess.Popen[str]:
-    """Run the assets command on a cache of its own."""
+    """Run the fetch command on a cache of its own."""
     environment = dict(os.environ, MODEL_CONFORMANCE_CACHE=str(cache))
     environment |= {name: str(value) for name, value in variables.items()}
     return subprocess.Popen(
@@ -47,7 +51,7 @@ def test_all_published_hashes_are_met(bundle: dict[str, Path]) -> None:
         assert (bundle[key] / name).stat().st_size == registry()[key].files[name].bytes
 
 
-def test_assets_prints_a_line_a_model_and_nothing_else(bundle: dict[str, Path]) -> None:
+def test_fetch_prints_a_line_a_model_and_nothing_else(bundle: dict[str, Path]) -> None:
     done = subprocess.run(COMMAND, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{key}\t{folder}" for key, folder in bundle.items()]
     assert done.stderr == ""
@@ -77,7 +81,9 @@ def test_harm_in_the_cache_is_noticed(
     assert not is_intact(model)
 
 
-def test_killed_build_is_done_again_once_for_two_and_after_truncation(tmp_path: Path) -> None:
+def test_killed_build_and_damaged_folder_are_replaced_once_for_two(
+    tmp_path: Path, bundle: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One story in one cache, because every build downloads."""
     killed = start("phi3", cache=tmp_path)
     while not list(tmp_path.glob("bundle/.build-*/*")):
@@ -85,19 +91,18 @@ def test_killed_build_is_done_again_once_for_two_and_after_truncation(tmp_path: 
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert list(tmp_path.glob("bundle/.build-*"))
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path))
+    folder = Path(shutil.copytree(bundle["phi3"], folder_of(registry()["phi3"])))
+    vocabulary = folder / "tokenizer.json"
+    vocabulary.write_bytes(vocabulary.read_bytes()[:1000])
 
     two = [start("phi3", cache=tmp_path) for _ in range(2)]
     answers = [process.communicate() for process in two]
     assert [process.returncode for process in two] == [0, 0]
-    assert answers[0][0] == answers[1][0] == f"phi3\t{next(tmp_path.glob('bundle/phi3-*'))}\n"
+    assert answers[0][0] == answers[1][0] == f"phi3\t{folder}\n"
     assert sum("downloading" in stderr for _, stderr in answers) == 1
     assert not list(tmp_path.glob("bundle/.build-*")), "leftovers of the killed build"
-
-    vocabulary = next(tmp_path.glob("bundle/phi3-*/tokenizer.json"))
-    vocabulary.write_bytes(vocabulary.read_bytes()[:1000])
-    again = start("phi3", cache=tmp_path)
-    assert "downloading" in again.communicate()[1]
-    assert sha256(vocabulary) == registry()["phi3"].files["tokenizer.json"].sha256
+    assert is_intact(registry()["phi3"])
 
 
 def failure(process: subprocess.Popen[str]) -> str:
@@ -109,32 +114,35 @@ def failure(process: subprocess.Popen[str]) -> str:
     return stderr.splitlines()[-1]
 
 
+def from_folder(folder: Path) -> dict[str, Any]:
+    """Settings under which pip looks nowhere but in this folder."""
+    return {"PIP_NO_INDEX": 1, "PIP_FIND_LINKS": folder, "PIP_CONFIG_FILE": os.devnull}
+
+
 def test_no_index_is_one_line(tmp_path: Path) -> None:
-    line = failure(
-        start(
-            "phi3",
-            cache=tmp_path / "cache",
-            PIP_NO_INDEX=1,
-            PIP_FIND_LINKS=tmp_path,
-            PIP_CONFIG_FILE=os.devnull,
-        )
-    )
+    line = failure(start("phi3", cache=tmp_path / "cache", **from_folder(tmp_path)))
     assert "cannot be downloaded" in line
     assert "--source hub" in line
 
 
-def test_other_package_than_pinned_is_one_line(tmp_path: Path, project: Path) -> None:
-    path = project / "fixtures" / "bundle-requirements.txt"
-    path.write_text(path.read_text(encoding="utf-8").replace("sha256:c4", "sha256:d5"))
-    line = failure(start("phi3", cache=tmp_path / "cache", cwd=project))
+def test_other_package_than_pinned_is_one_line(tmp_path: Path) -> None:
+    pin = re.search(r"^llama-cpp-python==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
+    assert pin
+    (tmp_path / f"llama_cpp_python-{pin[1]}.tar.gz").write_bytes(b"another archive")
+    line = failure(start("phi3", cache=tmp_path / "cache", **from_folder(tmp_path)))
     assert "not the one pinned in fixtures/bundle-requirements.txt" in line
 
 
-def test_wrong_recipe_is_one_line(tmp_path: Path, project: Path) -> None:
-    path = project / "fixtures" / "recipes" / "phi3.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"legacy": false', '"legacy": true'))
-    line = failure(start("phi3", cache=tmp_path / "cache", cwd=project))
-    assert line.startswith("phi3: the built tokenizer_config.json has sha256")
+def test_other_bytes_than_pinned_do_not_move_into_place(
+    model_copy: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    built = model_copy("phi3")
+    config = built / "tokenizer_config.json"
+    config.write_bytes(config.read_bytes().replace(b'"legacy": false', b'"legacy": true'))
+    with pytest.raises(AssetError, match=r"^phi3: the built tokenizer_config.json has sha256"):
+        move_into_place(registry()["phi3"], built)
+    assert not folder_of(registry()["phi3"]).exists()
 
 
 def test_full_disk_is_one_line(small_disk: Path) -> None:

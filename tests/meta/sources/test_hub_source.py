@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.harness.models import registry
 from tests.meta.conftest import run_pytest
-from tests.meta.hub_server import Seen, serve
+from tests.meta.support.hub_server import Seen, serve
 
 
 def folders(bundle: dict[str, Path]) -> dict[str, Path]:
@@ -19,11 +19,11 @@ def test_hub_gives_the_same_snapshots(bundle: dict[str, Path], tmp_path: Path) -
         hub = partial(run_pytest, "--source", "hub", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path))
         run = hub("tests/conformance", "--gate")
         assert run.code == 0, run.out[-3000:]
-        asked = len(seen)
-        assert asked > 0
+        requests = len(seen)
+        assert requests > 0
         again = hub("tests/conformance", "--models", "phi3", HF_HUB_OFFLINE="1")
         assert again.code == 0, again.out[-3000:]
-        assert len(seen) == asked, "a cached model asks the hub nothing"
+        assert len(seen) == requests, "a cached model needs no request"
 
 
 def test_refusal_is_the_failure_of_every_test_in_one_sentence(
@@ -42,5 +42,5 @@ def test_refusal_is_the_failure_of_every_test_in_one_sentence(
             HF_TOKEN="hf_canary0123456789",
         )
     assert run.code == 1
-    assert "its licence is not accepted" in run.line(f"phi3 ({repository})")
+    assert "access is gated" in run.line(f"phi3 ({repository})")
     assert "canary" not in run.out

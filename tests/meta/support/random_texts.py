@@ -55,7 +55,7 @@ LOOKALIKES = """
 
 
 def code_point(rng: random.Random, first: int, last: int) -> str:
-    """A random code point, assigned or not, that is none of LEFT_OUT.
+    """A random code point, assigned or not, outside LEFT_OUT.
 
     Left out as well are combining marks that came after Unicode 3.2: `tokenizers` 0.23 does not
     know the class of 51 of them and keeps their order, where newer tables sort them.
@@ -102,7 +102,7 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
-def random_strings(forbidden: set[str]) -> list[str]:
+def random_texts(forbidden: set[str]) -> list[str]:
     """Distinct strings, none of which happens to contain a forbidden token."""
     rng, texts = random.Random(SEED), dict[str, None]()
     while len(texts) < COUNT:

@@ -14,8 +14,7 @@ from tokenizers import Tokenizer
 
 from tests.harness.tokens import at, parting, side_by_side
 from tests.harness.visible import quote
-
-from .vendored import FILES, open_file, pieces, vendored
+from tests.meta.support.llama_cpp_vectors import FILES, llama_cpp_folder, open_file, pieces
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 COUNT = 46
@@ -41,7 +40,7 @@ def read_vectors(folder: Path, name: str) -> list[Vector]:
 
 def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[str]:
     """A message for every vector that gives other ids."""
-    found = []
+    messages = []
     for number, vector in enumerate(vectors, 1):
         got = tokenizer.encode(vector.text, add_special_tokens=False).ids
         if (position := parting(got, list(vector.ids))) is not None:
@@ -50,14 +49,14 @@ def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[s
                 f"{key} vector {number} of {len(vectors)} {quote(vector.text)}: position "
                 f"{position} got {at(left, position)}, recorded {at(right, position)}"
             )
-            found.append("\n".join([headline, *side_by_side(left, right, position)]))
-    return found
+            messages.append("\n".join([headline, *side_by_side(left, right, position)]))
+    return messages
 
 
 @pytest.fixture(scope="session")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Vector]]:
     """The vectors by model."""
-    folder = vendored(tmp_path_factory)
+    folder = llama_cpp_folder(tmp_path_factory)
     return {key: read_vectors(folder, name) for key, name in FILES.items()}
 
 
@@ -65,9 +64,9 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Vector]]
 def test_recorded_ids(key: str, bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
     """Each of the 46 strings gives the recorded ids."""
     assert len(vectors[key]) == COUNT
-    found = differences(key, open_file(bundle[key]), vectors[key])
-    if found:
-        pytest.fail("\n".join(found), pytrace=False)
+    messages = differences(key, open_file(bundle[key]), vectors[key])
+    if messages:
+        pytest.fail("\n".join(messages), pytrace=False)
 
 
 def test_four_vocabularies(vectors: dict[str, list[Vector]]) -> None:
@@ -78,13 +77,13 @@ def test_four_vocabularies(vectors: dict[str, list[Vector]]) -> None:
     assert len({tuple(vector.ids for vector in listed) for listed in distinct.values()}) == 4
 
 
-def test_a_wrong_id_is_told(bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
+def test_a_wrong_id_is_reported(bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
     """A changed vector is reported with model, number, string and both pieces."""
     changed = list(vectors["qwen2"])
     index = next(i for i, vector in enumerate(changed) if vector.text == "Hello world")
     changed[index] = Vector("Hello world", (*changed[index].ids[:-1], 0))
-    found = differences("qwen2", open_file(bundle["qwen2"]), changed)
-    assert [line.splitlines()[0] for line in found] == [
+    messages = differences("qwen2", open_file(bundle["qwen2"]), changed)
+    assert [line.splitlines()[0] for line in messages] == [
         f"qwen2 vector {index + 1} of 46 'Hello world': position 1 got 1879 'Ġworld', "
         "recorded 0 '!'"
     ]

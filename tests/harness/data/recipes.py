@@ -1,0 +1,108 @@
+"""Recipes (`fixtures/recipes/KEY.json`): what a model's files are built from."""
+
+from dataclasses import dataclass as plain
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from ..cases import read_json
+from ..fields import Content
+from ..models import FIXTURES, STRICT, DataError, parse, registry
+
+RECIPES = FIXTURES / "recipes"
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+@dataclass(frozen=True, config=STRICT)
+class Origin:
+    """A file inside a downloaded package; `size` is the number of tokens to take from a GGUF."""
+
+    package: str
+    path: str
+    size: int = 0
+    replace: tuple[str, str] | None = None  # the one correction a template needs
+
+
+@dataclass(frozen=True, config=STRICT)
+class FileRecipe:
+    """One file: its JSON content with placeholders, and how its text is laid out."""
+
+    content: Content
+    newline: str = "\n"
+    end: str = "\n"
+    inline: tuple[str, ...] = ()  # keys whose value is on one line
+
+
+@plain(frozen=True)
+class AddedToken:
+    """An entry of `added_tokens`; `flags` are those that are true."""
+
+    id: int
+    content: str
+    flags: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as `tokenizer.json` writes it."""
+        flags = {flag: flag in self.flags for flag in FLAGS}
+        return {"id": self.id, "content": self.content, **flags}
+
+
+@dataclass(frozen=True, config=STRICT)
+class AddedRow:
+    """`count` added tokens from `id` on; `#` in their content stands for `number` and on."""
+
+    id: int
+    content: str
+    flags: tuple[Literal["single_word", "lstrip", "rstrip", "normalized", "special"], ...] = ()
+    number: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, config=STRICT)
+class Recipe:
+    """Everything a model's folder is built from, short of the vocabulary."""
+
+    added_tokens: tuple[AddedRow, ...]
+    files: dict[str, FileRecipe]
+    vocabulary: Origin | None = None  # None: no package holds it, so nothing can be built
+    template: Origin | None = None
+
+    def tokens(self) -> list[AddedToken]:
+        """The added tokens, ranges written out."""
+        rows: list[AddedToken] = []
+        for row in self.added_tokens:
+            for offset in range(row.count):
+                content = row.content.replace("#", str(row.number + offset))
+                rows.append(AddedToken(row.id + offset, content, row.flags))
+        return rows
+
+
+def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
+    """The recipe of a model; `"extends": OTHER` takes what it leaves out from OTHER's.
+
+    Raises DataError, naming file and key, for unknown keys, or files other than the registry's.
+    """
+    path = folder / f"{key}.json"
+    table = read_json(path)
+    if base := table.pop("extends", None):
+        if not (folder / f"{base}.json").is_file():
+            raise DataError(f"recipes/{path.name}: [{key}] extends: there is no recipe {base!r}")
+        parent, changed = read_json(folder / f"{base}.json"), table.get("files", {})
+        files = {
+            name: {**parent["files"].get(name, {}), **changed.get(name, {})}
+            for name in {**parent["files"], **changed}
+        }
+        table = {**parent, **table, "files": files}
+    recipe = parse(Recipe, table, path, key)
+    pinned = set(registry()[key].files)
+    for name in sorted(pinned ^ set(recipe.files)):
+        side = "recipe" if name in pinned else "table of fixtures/models.toml"
+        raise DataError(f"recipes/{path.name}: [{key}] files: {name} is missing in the {side}")
+    return recipe
+
+
+def vocabulary_of(recipe: Recipe) -> Origin:
+    """The package file with the vocabulary, of a model that has one."""
+    assert recipe.vocabulary is not None, "only what a package holds is built"
+    return recipe.vocabulary

@@ -1,0 +1,181 @@
+"""The embedded default: hub folders rebuilt, byte for byte, from pinned packages of the index."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..cache import cache_folder, sha256, storage_sentence
+from ..data.recipes import FileRecipe, Origin, Recipe, read_recipe, vocabulary_of
+from ..errors import AssetError
+from ..models import Model
+from ..progress import Progress
+from .gguf import Vocabulary, read_gguf
+from .packages import download, extract, member
+
+
+def folder_of(model: Model) -> Path:
+    """The model's bundle folder; its name carries the hashes it must hold, so that two versions
+    of the project share a cache without rebuilding for each other.
+    """
+    pins = "".join(f"{name} {file.sha256}\n" for name, file in sorted(model.files.items()))
+    return (
+        cache_folder() / "bundle" / f"{model.key}-{hashlib.sha256(pins.encode()).hexdigest()[:12]}"
+    )
+
+
+def is_intact(model: Model) -> bool:
+    """Whether the folder holds exactly the registry's files with exactly their bytes."""
+    folder = folder_of(model)
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != set(model.files):
+        return False
+    return all(sha256(folder / name) == file.sha256 for name, file in model.files.items())
+
+
+def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
+    """Folders by key, built first where they are missing or damaged.
+
+    A model whose files no package holds is left out.
+    Raises AssetError: no package index, a package's hash differs, no space left, or a built file
+    that is not the pinned one.
+    """
+    buildable = [model for model in models if read_recipe(model.key).vocabulary]
+    if any(not is_intact(model) for model in buildable):
+        try:
+            home = cache_folder() / "bundle"
+            home.mkdir(parents=True, exist_ok=True)
+            # Of two processes at once the second waits here, then finds the work done.
+            with FileLock(home / ".lock"):
+                missing = [model for model in buildable if not is_intact(model)]
+                if missing:
+                    _build(missing, home, progress)
+        except OSError as error:
+            raise AssetError(storage_sentence(error)) from None
+    return {model.key: folder_of(model) for model in buildable}
+
+
+def _build(models: list[Model], home: Path, progress: Progress) -> None:
+    """Download, build on all cores, check, and move each complete folder into place."""
+    for leftover in home.glob(".build-*"):  # of a killed process; we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
+    recipes = {model.key: read_recipe(model.key) for model in models}
+    # Reading a vocabulary is the work: models that share one are one job, the longest job first.
+    jobs: dict[Origin, list[Model]] = {}
+    for model in sorted(models, key=lambda model: -vocabulary_of(recipes[model.key]).size):
+        jobs.setdefault(vocabulary_of(recipes[model.key]), []).append(model)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as name:
+        scratch = Path(name)
+        names = {origin.package for recipe in recipes.values() for origin in _origins(recipe)}
+        packages = download(names, scratch, progress)
+        started, done = time.monotonic(), 0
+        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+            futures = [
+                pool.submit(_build_folders, job, recipes, packages, scratch)
+                for job in jobs.values()
+            ]
+            for future in as_completed(futures):
+                for model, folder in future.result():
+                    move_into_place(model, folder)
+                    done, seconds = done + 1, time.monotonic() - started
+                    progress(f"built {model.key} ({done} of {len(models)}, {seconds:.0f} s)")
+
+
+def _origins(recipe: Recipe) -> list[Origin]:
+    return [origin for origin in (recipe.vocabulary, recipe.template) if origin]
+
+
+def _build_folders(
+    models: list[Model], recipes: dict[str, Recipe], packages: dict[str, Path], scratch: Path
+) -> list[tuple[Model, Path]]:
+    """Build the files of models that share a vocabulary; runs in a worker process."""
+    origin = vocabulary_of(recipes[models[0].key])
+    gguf = extract(packages[origin.package], origin.path, scratch / f"{models[0].key}.gguf")
+    vocabulary = read_gguf(gguf, origin.size)
+    built = []
+    for model in models:
+        recipe, folder = recipes[model.key], scratch / model.key
+        folder.mkdir()
+        template = _read_template(recipe.template, packages, vocabulary.template)
+        for name, content in _build_files(model, recipe, vocabulary, template).items():
+            (folder / name).write_bytes(content)
+        built.append((model, folder))
+    return built
+
+
+def _read_template(
+    origin: Origin | None, packages: dict[str, Path], of_vocabulary: str | None
+) -> str | None:
+    """The chat template: a file of a package, or the one the vocabulary's GGUF carries."""
+    if origin is None:
+        return None
+    text = of_vocabulary or ""
+    if origin.path.endswith(".jinja"):
+        text = member(packages[origin.package], origin.path).decode()
+    return text.replace(*origin.replace) if origin.replace else text
+
+
+def move_into_place(model: Model, built: Path) -> None:
+    """Check every built file against its pin, then move the folder in one step.
+
+    Raises AssetError if a file is not the pinned one.
+    """
+    for name, file in model.files.items():
+        if (digest := sha256(built / name)) != file.sha256:
+            raise AssetError(
+                f"{model.key}: the built {name} has sha256 {digest[:12]}, pinned is "
+                f"{file.sha256[:12]}: fixtures/recipes/{model.key}.json or the registry is wrong"
+            )
+    target = folder_of(model)
+    if target.exists():  # a damaged one: out of the way first, a folder cannot replace a full one
+        target.rename(built.parent / f"{model.key}.damaged")
+    built.rename(target)
+
+
+def _build_files(
+    model: Model, recipe: Recipe, vocabulary: Vocabulary, template: str | None
+) -> dict[str, bytes]:
+    """The bytes of every file of the model's folder, by name."""
+    tokens = [token.as_json() for token in recipe.tokens()]
+    values: dict[str, Any] = {
+        "@vocabulary": {token: index for index, token in enumerate(vocabulary.tokens)},
+        "@merges": list(vocabulary.merges),
+        "@added_tokens": tokens,
+        "@added_tokens_decoder": {str(token["id"]): decoder_entry(token) for token in tokens},
+        "@architecture": model.architecture,
+        "@template": template,
+    }
+    return {name: _render(file, values) for name, file in recipe.files.items()}
+
+
+def decoder_entry(token: dict[str, Any]) -> dict[str, Any]:
+    """An added token as `tokenizer_config.json` writes it: without id, keys sorted."""
+    return {key: token[key] for key in sorted(token) if key != "id"}
+
+
+def _render(file: FileRecipe, values: dict[str, Any]) -> bytes:
+    """Fill the placeholders and lay the JSON out as the hub's file is."""
+    text = json.dumps(_fill(file.content, values, file.inline), indent=2, ensure_ascii=False)
+    for key in file.inline:
+        assert isinstance(file.content, dict)
+        text = text.replace(f'"@inline {key}"', json.dumps(file.content[key], ensure_ascii=False))
+    return (text + file.end).replace("\n", file.newline).encode()
+
+
+def _fill(content: Any, values: dict[str, Any], inline: tuple[str, ...] = ()) -> Any:
+    """Put the values in the places of their placeholders."""
+    if isinstance(content, dict):
+        return {
+            key: f"@inline {key}" if key in inline else _fill(value, values)
+            for key, value in content.items()
+        }
+    if isinstance(content, str):
+        return values.get(content, content)
+    return content

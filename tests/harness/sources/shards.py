@@ -1,0 +1,108 @@
+"""Checkpoint files: what safetensors hold, and their hashes, each computed once."""
+
+import json
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..atomic import write_atomically
+from ..cache import cache_folder, sha256
+from ..errors import AssetError
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+def header(path: Path) -> dict[str, Any]:
+    """A safetensors file's tensors: name to dtype, shape and data_offsets; no data is read.
+
+    Raises AssetError, naming the file, if it is empty, cut off or not a safetensors file: the
+    library loads some of these without a warning.
+    """
+    size = path.stat().st_size
+    if size < 8:
+        raise AssetError(f"{path.name} is empty ({size} bytes): fetch it again")
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        text = stream.read(length) if length < size else b""
+    try:
+        tensors: dict[str, Any] = json.loads(text)
+        tensors.pop("__metadata__", None)
+        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AssetError(f"{path.name} is not a safetensors file: fetch it again") from None
+    if size != 8 + length + end:
+        raise AssetError(
+            f"{path.name} has {size:,} bytes where its header says {8 + length + end:,}: "
+            "fetch it again"
+        )
+    return tensors
+
+
+def shard_names(folder: Path) -> list[str]:
+    """The checkpoint's safetensors files; AssetError if there is none, or one is missing."""
+    if (folder / INDEX).is_file():
+        names = sorted(set(_weight_map(folder).values()))
+    elif (folder / SINGLE).is_file():
+        names = [SINGLE]
+    else:
+        pickles = sorted(path.name for path in folder.glob("*.bin"))
+        why = f" ({pickles[0]} is a pickle, which can run code: not read)" if pickles else ""
+        raise AssetError(f"there are no safetensors in {folder}{why}: convert the checkpoint")
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise AssetError(f"{missing[0]}, which the index names, is not in {folder}")
+    return names
+
+
+def _weight_map(folder: Path) -> dict[str, str]:
+    """The index: tensor name to file name; a name with a folder in it is refused."""
+    try:
+        names: dict[str, str] = json.loads((folder / INDEX).read_bytes())["weight_map"]
+        outside = [name for name in names.values() if Path(name).name != name]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AssetError(f"{INDEX} in {folder} cannot be read: fetch it again") from None
+    if outside:
+        raise AssetError(f"{INDEX} names {outside[0]!r}, which is not beside it: not read")
+    return names
+
+
+def tensor_files(folder: Path) -> dict[str, Path]:
+    """Tensor name to the file that holds it; AssetError names a shard that lacks its tensors."""
+    headers = {name: header(folder / name) for name in shard_names(folder)}
+    if (folder / INDEX).is_file():
+        promised = _weight_map(folder)
+        for name, tensors in headers.items():
+            expected = [tensor for tensor, file in promised.items() if file == name]
+            if missing := [tensor for tensor in expected if tensor not in tensors]:
+                raise AssetError(
+                    f"{name} lacks {len(missing)} of its {len(expected)} tensors, first "
+                    f"{missing[0]}: fetch it again"
+                )
+    elif not headers[SINGLE]:
+        raise AssetError(f"{SINGLE} in {folder} holds no tensors: fetch it again")
+    return {tensor: folder / name for name, tensors in headers.items() for tensor in tensors}
+
+
+def digests(paths: list[Path]) -> dict[Path, str]:
+    """The files' sha256; remembered by size, time and inode, so that 16 GB are hashed once."""
+    memory = cache_folder() / "weights" / "hashes.json"
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(memory.with_suffix(".lock")):
+        known: dict[str, list[Any]] = json.loads(memory.read_bytes()) if memory.is_file() else {}
+        marks = {path: _mark(path) for path in paths}
+        unknown = [p for p in paths if known.get(str(p.resolve()), [None])[:-1] != marks[p]]
+        with ThreadPoolExecutor() as pool:
+            for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):
+                known[str(path.resolve())] = [*marks[path], digest]
+        if unknown:
+            content = json.dumps(known, indent=1).encode()
+            write_atomically(memory, lambda path: path.write_bytes(content))
+    return {path: known[str(path.resolve())][-1] for path in paths}
+
+
+def _mark(path: Path) -> list[int]:
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns, state.st_ino]
