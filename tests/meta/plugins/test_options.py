@@ -12,8 +12,7 @@ from tests.harness.choices import chosen_models
 from tests.harness.commands import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.models import DataError, registry
-
-from .conftest import PROJECT, run_pytest
+from tests.meta.conftest import PROJECT, run_pytest
 
 KEYS = ", ".join(registry())
 COMMANDS = {

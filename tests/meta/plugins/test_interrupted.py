@@ -12,8 +12,7 @@ import pytest
 
 from tests.harness.drift.environments import Environment
 from tests.harness.drift.observations import observe, task
-
-from .conftest import PROJECT
+from tests.meta.conftest import PROJECT
 
 PRICES = "tests/conformance/test_prices.py"
 
