@@ -1,7 +1,6 @@
 """The gate, the matrix, the header and the exit codes: a run says what it did not check."""
 
 import re
-import shutil
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from tests.harness.assets import parse_directories
 from tests.harness.errors import AssetError
 from tests.harness.snapshots import read_snapshot_file
-from tests.meta.conftest import PARTS, PROJECT, Run, run_pytest
+from tests.meta.conftest import Run, copy_project, run_pytest
 from tests.meta.support.small_project import (
     FIRST,
     IDS,
@@ -37,12 +36,7 @@ WORDS = {"FAILED": "failed", "ERROR": "error", "known": "xfailed", "skipped": "s
 @pytest.fixture(scope="module")
 def harmed(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Run]:
     """Gated runs of a project with one trouble of every kind, alone and distributed."""
-    project = tmp_path_factory.mktemp("harmed")
-    for part in PARTS:
-        source = PROJECT / part
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, project / part)
-    shrink(project)
+    project = shrink(copy_project(tmp_path_factory.mktemp("harmed")))
     lose(project, *LOST)
     change(project)
     path = project / SNAPSHOTS / IDS
