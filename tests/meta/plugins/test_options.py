@@ -19,6 +19,7 @@ COMMANDS = {
     "tests.harness.assets": "--source",
     "tests.harness.budget": "DATA",
     "tests.tools.doctor": "--json",
+    "tests.tools.explore": "TEXT",
     "tests.harness.drift": "VERSION",
     "tests.harness.sweep": "--load",
     "tests.meta.faults": "--only",
