@@ -12,8 +12,10 @@ import pytest
 
 from tests.harness.drift.environments import Environment
 from tests.harness.drift.observations import observe, task
+from tests.meta.conftest import PROJECT
+from tests.meta.support.small_project import LAST, MODES, change, plant, small
 
-from .conftest import PROJECT
+__all__ = ["small"]  # a fixture
 
 PRICES = "tests/conformance/test_prices.py"
 
@@ -105,31 +107,22 @@ def test_ctrl_c_in_a_build_leaves_nothing(build: str, moment: str, tmp_path: Pat
         assert "downloading llama_cpp_python" in out, "progress is shown"
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
-def test_ctrl_c_among_the_tests_leaves_nothing(
-    workers: tuple[str, ...], project: Path, tmp_path: Path
-) -> None:
-    before, out = files(project), tmp_path / "out"
-    options = ("tests/conformance", "--models", "phi3", "-v", *workers, "-p", "no:cacheprovider")
-    temporary = tmp_path / "tmp"
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_among_the_tests_leaves_nothing(mode: str, small: Path, tmp_path: Path) -> None:
+    """No file, and no recording is written by a run that did not end, where one might be."""
+    plant(small, LAST, "import time\ndef test_plant(): time.sleep(60)\n")
+    change(small)
+    before, temporary = {path: (small / path).read_bytes() for path in files(small)}, tmp_path / "t"
     temporary.mkdir()
-    arguments = (*options, "--junitxml", str(out))
-    process = start("pytest", *arguments, cwd=project, TMPDIR=str(temporary))
-    interrupted(process, lambda: read_to(process, "PASSED"))
-    assert process.returncode == 2
-    assert files(project) == before
-    assert files(temporary) == set()
-
-
-def test_ctrl_c_while_recording_leaves_nothing(project: Path) -> None:
-    """No recording is written by a run that did not end."""
-    before = {path: (project / path).read_bytes() for path in files(project)}
-    options = ("tests/conformance", "--models", "phi3", "-v", "--snapshot-update")
-    process = start("pytest", *options, "-p", "no:cacheprovider", cwd=project, CI="")
+    options = ["-v", "-p", "no:cacheprovider", "--junitxml", str(tmp_path / "out"), *MODES[mode]]
+    if mode == "alone":  # distributed, the option is refused
+        options += ["--snapshot-update"]
+    process = start("pytest", *options, cwd=small, TMPDIR=str(temporary), CI="")
     out = interrupted(process, lambda: read_to(process, "test_ids_snapshot"))
     # Seen once in six: a library swallowed the interrupt, one test failed, and the run went on.
-    assert process.returncode in (1, 2), out[-3000:]
-    assert {path: (project / path).read_bytes() for path in files(project)} == before
+    assert process.returncode in ((1, 2) if mode == "alone" else (2,)), out[-3000:]
+    assert {path: (small / path).read_bytes() for path in files(small)} == before
+    assert files(temporary) == set()
 
 
 @pytest.mark.parametrize("signal_name", ["INT", "TERM", "KILL"])

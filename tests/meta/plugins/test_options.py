@@ -12,14 +12,14 @@ from tests.harness.choices import chosen_models
 from tests.harness.commands import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.models import DataError, registry
-
-from .conftest import PROJECT, run_pytest
+from tests.meta.conftest import PROJECT, run_pytest
 
 KEYS = ", ".join(registry())
 COMMANDS = {
     "tests.tools.fetch": "--source",
     "tests.harness.budget": "DATA",
-    "tests.harness.doctor": "--json",
+    "tests.tools.doctor": "--json",
+    "tests.tools.explore": "TEXT",
     "tests.harness.drift": "VERSION",
     "tests.harness.sweep": "--load",
     "tests.meta.faults": "--only",
@@ -144,7 +144,7 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("tests.tools.fetch", "phi4"),
         ("tests.tools.fetch", "--sauce"),
         ("tests.harness.budget", "no_such_file.jsonl"),
-        ("tests.harness.doctor", "gpus"),
+        ("tests.tools.doctor", "gpus"),
         ("tests.harness.drift", "5.0.0"),
         ("tests.harness.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
         ("tests.meta.faults", "--only", "nothing"),
@@ -160,7 +160,7 @@ def test_wrong_use_is_status_2_and_no_traceback(arguments: tuple[str, ...]) -> N
 
 def test_every_command_of_ours_ends_through_it() -> None:
     """Those with their own last words apart; a new one is not forgotten."""
-    own = {"sweep/__main__.py", "budget/__main__.py", "doctor/__main__.py"}
+    own = {"sweep/__main__.py", "budget/__main__.py", "tools/doctor.py"}
     for path in sorted((PROJECT / "tests").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if 'prog="python -m' in text and '__name__ == "__main__"' in text:

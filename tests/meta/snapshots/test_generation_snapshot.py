@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import run_pytest
+from tests.meta.conftest import run_pytest
 
 NODES = ("tests/quantized/test_snapshots.py", "--models", "smollm2")
 

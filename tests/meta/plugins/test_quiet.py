@@ -8,8 +8,7 @@ import pytest
 from tests.harness.assets import relayed
 from tests.harness.latency.report import not_passed
 from tests.harness.reporting import brief
-
-from .conftest import run_pytest
+from tests.meta.conftest import run_pytest
 
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
 MATRIX = "model x area: checks passed"

@@ -1,0 +1,105 @@
+"""A project of phi3 and three topics to do harm to, whose complete run takes seconds."""
+
+import hashlib
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.harness.snapshots import Blocks, format_snapshot_file, read_snapshot_file
+from tests.meta.conftest import Run, run_pytest
+
+CONFORMANCE = "tests/conformance"
+SNAPSHOTS = f"{CONFORMANCE}/__snapshots__"
+IDS, PROMPTS = "phi3.ids.txt", "phi3.prompts.txt"
+CASE = "plain.task_sentence"
+NODE = f"{CONFORMANCE}/test_snapshots.py::test_ids_snapshot[phi3-{CASE}]"
+TOKENS = f"{CONFORMANCE}/test_tokens.py"
+FIRST, LAST = f"{CONFORMANCE}/test_a_plant.py", f"{CONFORMANCE}/test_z_plant.py"
+TOPICS = ("plain", "special_tokens", "task")  # of texts and conversations, in a small project
+KNOWN = f"""
+[planted]
+nodes = ["test_ids_snapshot[phi3-{CASE}]"]
+package = "transformers"
+versions = ">=1"
+reason = "planted"
+link = "https://example.org/1"
+"""
+TROUBLE = """
+import pytest
+
+@pytest.fixture
+def bad():
+    raise RuntimeError
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_skip(model, number):
+    pytest.skip("planted reason")
+
+def test_error(model, bad):
+    pass
+"""
+MODES = {"alone": (), "distributed": ("-n", "2")}
+
+
+def shrink(project: Path) -> Path:
+    """Cut a project down to phi3, three topics and no torch: a complete run takes seconds."""
+    shutil.rmtree(project / "tests" / "quantized", ignore_errors=True)
+    conftest, fixtures = project / "conftest.py", project / "fixtures"
+    conftest.write_text("import sys\nsys.modules['torch'] = None\n" + conftest.read_text())
+    for name, kept in (("models.toml", "[phi3]\n"), ("known_failures.toml", "[*-")):
+        tables = re.split(r"\n(?=\[\w+\]\n)", (fixtures / name).read_text(encoding="utf-8"))
+        wanted = "\n".join(table for table in tables if kept in table)
+        (fixtures / name).write_text(wanted, encoding="utf-8")
+    (fixtures / "published.json").write_text("[]")
+    for path in [*fixtures.glob("texts/*"), *fixtures.glob("conversations/*")]:
+        if path.stem not in TOPICS:
+            path.unlink()
+    for path in (project / SNAPSHOTS).iterdir():
+        if path.name not in (IDS, PROMPTS):
+            path.unlink()
+            continue
+        blocks = read_snapshot_file(path).blocks
+        edit(path, {name: rows for name, rows in blocks.items() if name.startswith(TOPICS)})
+    return project
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    """A small copy to do harm to."""
+    return shrink(project)
+
+
+def edit(path: Path, blocks: Blocks) -> None:
+    """Put these blocks in place of a recording's."""
+    text = format_snapshot_file(path, replace(read_snapshot_file(path), blocks=blocks))
+    path.write_bytes(text.encode())
+
+
+def state(project: Path) -> dict[str, str]:
+    """The hash of every file in the folder of recordings, hidden and stray ones too."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (project / SNAPSHOTS).iterdir()
+    }
+
+
+def change(project: Path, name: str = IDS, case: str = CASE) -> None:
+    """Change one recorded block, so that there is something to update."""
+    path = project / SNAPSHOTS / name
+    blocks = read_snapshot_file(path).blocks
+    edit(path, {**blocks, case: blocks[case].rpartition("\n")[0]})
+
+
+def plant(project: Path, file: str, text: str) -> None:
+    """Put text in front of a file, which may be new."""
+    path = project / file
+    path.write_text(text + (path.read_text() if path.exists() else ""))
+
+
+def update(project: Path, *options: str, **environment: str) -> Run:
+    """Run the small project's whole suite with --snapshot-update; a planted plugin is loaded."""
+    plugins = ("-p", "planted") if (project / "planted.py").exists() else ()
+    return run_pytest("--snapshot-update", *plugins, *options, cwd=project, **environment)

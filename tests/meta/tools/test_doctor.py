@@ -1,0 +1,264 @@
+"""The doctor: each thing it is for, really made wrong, and no error where nothing is wrong."""
+
+import ast
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.bundle import folder_of
+from tests.harness.device import has_cuda
+from tests.harness.models import registry
+from tests.meta.conftest import PROJECT
+from tests.meta.hub_attempts import CANARY
+from tests.meta.hub_server import serve
+from tests.tools import doctor
+from tests.tools.doctor import Finding
+
+COMMAND = [sys.executable, "-m", "tests.tools.doctor"]
+
+
+def run(
+    *arguments: str, cwd: Path = PROJECT, **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """The command without the hub's variables, but with these."""
+    hub = ("HF_", "MODEL_CONFORMANCE_HF_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(hub)}
+    environment = inherited | {name: str(value) for name, value in variables.items()}
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def findings(*subjects: str, cwd: Path = PROJECT, **variables: object) -> list[Finding]:
+    """What the command finds; its status says whether there is an error."""
+    done = run("--json", *subjects, cwd=cwd, **variables)
+    assert CANARY not in done.stdout
+    result = [Finding(**row) for row in json.loads(done.stdout)]
+    assert done.returncode == any(finding.state == "error" for finding in result)
+    return result
+
+
+def check(finding: Finding, state: str, message: str, fix: str = "") -> None:
+    """The finding has that state and these words."""
+    assert finding.state == state, finding
+    assert message in finding.message
+    assert fix in finding.fix
+
+
+def requirements(project: Path, old: str, new: str) -> Path:
+    """The project with another requirements.txt."""
+    text = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
+    assert old in text
+    (project / "requirements.txt").write_text(text.replace(old, new, 1), encoding="utf-8")
+    return project
+
+
+def test_versions(project: Path) -> None:
+    (other,) = findings("packages", cwd=requirements(project, "jinja2==3", "jinja2==2"))
+    check(other, "warning", "(pinned: 2.")
+    done = run("python", "packages", cwd=requirements(project, "jinja2==", "not-there=="))
+    assert done.returncode == 1
+    python, packages, summary = done.stdout.splitlines()
+    assert python.startswith("ok       python ")
+    words = "not installed: not-there; fix: pip install -r requirements.txt"
+    assert packages == f"error    packages      {words}"
+    assert summary == "1 error, no warnings; fix `packages` first"
+
+
+def test_old_pythons_can_read_it() -> None:
+    """Else there is a syntax error where the finding should be."""
+    ast.parse(Path(str(doctor.__file__)).read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_an_unknown_subject_is_wrong_usage() -> None:
+    done = run("gpus")
+    assert done.returncode == 2
+    assert "gpus" in done.stderr
+    assert "gpu, " in done.stderr
+
+
+def package(folder: Path, name: str, code: str) -> Path:
+    """A folder whose package of that name is broken."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(code)
+    return folder
+
+
+BREAKS = {
+    "raises": ("raise ImportError('libcudart.so.13: cannot open')", "cannot open"),
+    "crashes": ("import os\nos.kill(os.getpid(), 11)", "signal 11"),
+    "exits": ("raise SystemExit('gone')", "gone"),
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_broken_package_is_an_error(how: str, tmp_path: Path) -> None:
+    code, message = BREAKS[how]
+    without_torch = findings(
+        "gpu", "bitsandbytes", PYTHONPATH=package(tmp_path / "1", "torch", code)
+    )
+    check(without_torch[0], "error", message, "pip install -r requirements.txt")
+    check(without_torch[1], "warning", "torch does not load")
+    (quantizer,) = findings("bitsandbytes", PYTHONPATH=package(tmp_path, "bitsandbytes", code))
+    check(quantizer, "error", message)
+
+
+def test_what_cannot_be_imported_is_an_error(tmp_path: Path) -> None:
+    broken = package(tmp_path, "pydantic", "raise ImportError('planted')")
+    python, bundle, disk = findings("python", "bundle", "disk", PYTHONPATH=broken)
+    assert python.state == "ok"
+    for finding in (bundle, disk):
+        check(finding, "error", "could not be checked: planted", "pip install")
+
+
+def test_an_old_bitsandbytes_is_an_error(tmp_path: Path) -> None:
+    metadata = tmp_path / "bitsandbytes-0.43.1.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: bitsandbytes\nVersion: 0.43.1\n")
+    (finding,) = findings("bitsandbytes", PYTHONPATH=tmp_path)
+    check(finding, "error", "0.43.1: no model loads", "pip install bitsandbytes==")
+
+
+def test_ctrl_c_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> list[Finding]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(doctor.CHECKS, "gpu", interrupt)
+    assert doctor.main(["python", "gpu"]) == 130
+    assert capsys.readouterr().err == "interrupted: run it again\n"
+
+
+def nvidia_smi(folder: Path, script: str) -> str:
+    """A PATH that finds this nvidia-smi first."""
+    path = folder / "nvidia-smi"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.skipif(has_cuda(), reason="here torch can use the GPU")
+def test_a_gpu_that_cannot_be_used(tmp_path: Path) -> None:
+    (absent,) = findings("gpu", PATH="/nowhere")
+    check(absent, "warning", "no NVIDIA GPU", "pytest -m gpu --gate")
+    (unusable,) = findings("gpu", PATH=nvidia_smi(tmp_path, "echo 'NVIDIA H100, 550.54'"))
+    check(unusable, "error", "NVIDIA H100, 550.54", "torch built for CUDA")
+    (silent,) = findings("gpu", PATH=nvidia_smi(tmp_path, "echo 'NVIDIA-SMI has failed'; exit 9"))
+    check(silent, "error", "the driver does not answer: NVIDIA-SMI has failed")
+
+
+OLD = "The NVIDIA driver on your system is too old (found version 12020)."
+CARDS: dict[str, tuple[dict[str, object], str, str]] = {
+    "old_driver": ({"usable": False, "reason": OLD}, "error", "too old (found version 12020)"),
+    "cpu_build": ({"cuda": None, "usable": False}, "error", "is a CPU build"),
+    "taken": ({"usable": True, "free": 1e9, "total": 8e10}, "warning", "1.0 GB of 80.0 GB free"),
+    "free": ({"usable": True, "free": 7e10, "total": 8e10}, "ok", "70.0 GB of 80.0 GB free"),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_gpus_of_other_machines(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch reports on such machines, written down; the rest is real."""
+    facts, state, message = CARDS[case]
+    monkeypatch.setattr(doctor, "_gpus", lambda: (["NVIDIA H100, 550.54"], ""))
+    reported = {"torch": "2.11.0+cu130", "cuda": "13.0"} | facts
+    monkeypatch.setattr(doctor, "_torch_facts", lambda: (reported, ""))
+    (finding,) = doctor.check_gpu()
+    check(finding, state, message)
+
+
+def cut(path: Path) -> None:
+    """Lose the last bytes."""
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    """Change one byte."""
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
+HARM: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated": (cut, "tokenizer.json has 1,937,769 bytes, expected 1,937,869"),
+    "altered": (flip, "tokenizer.json is altered: its sha256 is not the pinned one"),
+    "lost": (Path.unlink, "tokenizer.json is missing"),
+    "added": (lambda path: (path.parent / "x.jinja").touch(), "'x.jinja' does not belong there"),
+}
+
+
+def test_harm_in_the_bundle(
+    bundle: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "a cache"))
+    folder = folder_of(registry()["phi3"])
+    shutil.copytree(bundle["phi3"], folder)
+    (intact,) = doctor.check_bundle()
+    check(intact, "ok", "1 of 6 models intact")
+    for harm, message in HARM.values():
+        shutil.copytree(bundle["phi3"], folder, dirs_exist_ok=True)
+        harm(folder / "tokenizer.json")
+        (finding,) = doctor.check_bundle()
+        check(finding, "error", f"phi3: {message}")
+        assert finding.fix == "python -m tests.harness.assets phi3"
+
+
+def test_disks(small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "file").write_bytes(bytes(19_500_000))
+    cache = small_disk / "cache"
+    for finding in findings("disk", MODEL_CONFORMANCE_CACHE=cache, TMPDIR=small_disk):
+        check(finding, "error", f" free in {small_disk}, ", "to a folder on another disk")
+    (tmp_path / "file").touch()
+    blocked, temporary = findings("disk", MODEL_CONFORMANCE_CACHE=tmp_path / "file")
+    check(blocked, "error", "file cannot be written", "MODEL_CONFORMANCE_CACHE")
+    assert temporary.state == "ok"
+
+
+HUB = {
+    "unauthorised": ("error", "your token is refused", "hf auth login"),
+    "gated": ("warning", "licence is not accepted", "accept it at https://huggingface.co/"),
+    "portal": ("warning", "is not a hub", "check the proxy"),
+    "silent": ("warning", "no answer from 127.0.0.1", "check the network"),
+    "": ("ok", "can be read: llama3_1, llama3_1_instruct, phi3, qwen2", ""),
+}
+
+
+@pytest.mark.parametrize("fault", HUB)
+def test_the_hubs_answers(fault: str, bundle: dict[str, Path], tmp_path: Path) -> None:
+    """Offline mode of this process does not matter, and no token is printed."""
+    models = [model for model in registry().values() if model.revision]
+    folders = {model.hub_id: bundle[model.key] for model in models}
+    faults = dict.fromkeys(folders, fault) if fault else {}
+    with serve(folders, faults) as endpoint:
+        answer, offline = findings(
+            "hub",
+            HF_ENDPOINT=endpoint,
+            HF_HUB_OFFLINE=1,
+            HF_TOKEN=CANARY,
+            HF_HOME=tmp_path,
+            HF_HUB_ETAG_TIMEOUT=1,
+        )
+    check(answer, *HUB[fault])
+    check(offline, "warning", "HF_HUB_OFFLINE=1", "unset HF_HUB_OFFLINE")
+
+
+def test_no_token(tmp_path: Path) -> None:
+    with serve({}, {}) as endpoint:
+        pass
+    answer, token = findings("hub", HF_HOME=tmp_path, HF_ENDPOINT=endpoint, HF_HUB_ETAG_TIMEOUT=1)
+    check(answer, "warning", "no answer from 127.0.0.1")
+    check(token, "warning", "no token", "hf auth login")

@@ -1,0 +1,59 @@
+"""The explorer, against published ids and counts made by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.errors import AssetError
+from tests.harness.loading import Loaded
+from tests.harness.models import registry
+from tests.harness.prices import MARKER
+from tests.tools import explore
+
+STARCODER2 = [222, 610, 17966, 100, 5879, 45, 6427, 731, 353, 1489, 459, 8302, 411, 4944, 46, 222]
+NUMBERS = {"llama3_1": (1000, 1000), "qwen2": (10, 10), "starcoder2": (10, 10), "phi3": (0, 10)}
+
+
+def tokenizer(key: str, bundle: dict[str, Path]) -> Loaded:
+    """The model's, from the bundle."""
+    return Loaded(registry()[key], "bundle", lambda: bundle)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_numbers_of_one_token(key: str, bundle: dict[str, Path]) -> None:
+    loaded = tokenizer(key, bundle)
+    counts = [len(explore.single_token_numbers(loaded, prefix)) for prefix in ("", MARKER)]
+    assert tuple(counts) == NUMBERS[key]
+
+
+def test_words_of_one_token(bundle: dict[str, Path]) -> None:
+    """Every word listed is one token indeed, and none is longer or rarer than the first."""
+    loaded = tokenizer("phi3", bundle)
+    words = explore.single_token_words(loaded)
+    ids = explore.token_ids(loaded, list(words)[:500])
+    assert ids == [[token_id] for token_id in list(words.values())[:500]]
+    longest = explore.longest_words(words)[0].split("'")[1]
+    assert len(longest) == max(map(len, words))
+    rarest = int(explore.rarest_words(words)[0].split()[0])
+    assert rarest == max(it for word, it in words.items() if len(word) >= explore.LETTERS)
+
+
+def test_tokens_of_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore.main([explore.CODE, "--models", "starcoder2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    ids = [int(line.split()[0]) for line in lines[4 : lines.index("", 4)]]
+    assert ids == STARCODER2
+    # Counted by hand: 1 + 24 + 1 + 24 + 1 characters.
+    assert lines[:3] == ["starcoder2", "16 tokens", "3.19 characters each"]
+
+
+def test_samples_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explore.main(["--models", "starcoder2,phi3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines].count(["starcoder2", "phi3"]) == 2
+    assert "306 ' I'" in next(line for line in lines if "' I'" in line)
+
+
+def test_a_file_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(AssetError, match="no_such"):
+        explore.main(["--file", "no_such.txt", "--models", "phi3"])
