@@ -93,7 +93,7 @@ def command(rows: int, folder: Path) -> None:
     """Print what the whole command takes for that many rows."""
     file = folder / "all.jsonl"
     write(file, rows)
-    arguments = ["tests.harness.budget", str(file), "--out", str(folder / "out.parquet")]
+    arguments = ["tests.tools.budget", str(file), "--out", str(folder / "out.parquet")]
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=PROJECT)
     _, status, used = os.wait4(process.pid, 0)

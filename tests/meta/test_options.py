@@ -18,7 +18,7 @@ from .conftest import PROJECT, run_pytest
 KEYS = ", ".join(registry())
 COMMANDS = {
     "tests.harness.assets": "--source",
-    "tests.harness.budget": "DATA",
+    "tests.tools.budget": "DATA",
     "tests.harness.doctor": "--json",
     "tests.harness.drift": "VERSION",
     "tests.harness.sweep": "--load",
@@ -143,7 +143,7 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
     [
         ("tests.harness.assets", "phi4"),
         ("tests.harness.assets", "--sauce"),
-        ("tests.harness.budget", "no_such_file.jsonl"),
+        ("tests.tools.budget", "no_such_file.jsonl"),
         ("tests.harness.doctor", "gpus"),
         ("tests.harness.drift", "5.0.0"),
         ("tests.harness.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),

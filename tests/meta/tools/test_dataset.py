@@ -10,10 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.harness.data_sets import rows_in
 from tests.harness.models import DataError
-from tests.harness.price_prompts import price_prompt, training_text
-from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
+from tests.harness.prices.dataset import BadRow, DataSet, Row, read_rows, rows_in
+from tests.harness.prices.products import price_prompt, training_text
 
 PAN = price_prompt('A pan, 28 cm "Øre"\nwith lid')
 LINES: list[dict[str, Any]] = [

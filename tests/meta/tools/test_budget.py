@@ -13,15 +13,14 @@ import pytest
 from pyarrow import parquet
 from transformers import AutoTokenizer
 
-from tests.harness.budget.__main__ import main
-from tests.harness.budget.counts import Counted, count_rows, count_tokens, open_tokenizer
-from tests.harness.budget.findings import findings, findings_file
-from tests.harness.budget.report import Report
 from tests.harness.cases import texts
-from tests.harness.data_sets import DataSet
-from tests.harness.price_prompts import price_prompt, read_products, training_text
-from tests.harness.price_rows import BadRow, Row, row_of
+from tests.harness.prices.dataset import BadRow, DataSet, Row, row_of
+from tests.harness.prices.products import price_prompt, read_products, training_text
 from tests.meta.conftest import PROJECT, Run
+from tests.tools.budget.__main__ import main
+from tests.tools.budget.count import Counted, count_rows, count_tokens, open_tokenizer
+from tests.tools.budget.output import findings, findings_file
+from tests.tools.budget.summary import Report
 
 ANY = DataSet("any.jsonl")
 
@@ -180,7 +179,7 @@ def test_command_says_what_it_found_and_leaves_nothing(
     caches = {"MODEL_CONFORMANCE_CACHE": str(bundle["llama3_1"].parents[1])}
     kept = {name: os.environ[name] for name in ("MODEL_CONFORMANCE_CACHE",) if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.harness.budget", str(path), "--out", str(out)],
+        [sys.executable, "-m", "tests.tools.budget", str(path), "--out", str(out)],
         cwd=PROJECT,
         env={"PATH": os.environ["PATH"], "HOME": str(home)} | caches | kept,
         capture_output=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Run, run_pytest
+from tests.meta.conftest import Run, run_pytest
 
 FILES = "tests/conformance/test_files.py"
 CHAT = "tests/conformance/test_chat.py"

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any
 
-MARKER = "Price is $"
+from .products import MARKER
 
 # A comma belongs to the number only where it groups thousands; the digits are ASCII on purpose.
 NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")

@@ -12,13 +12,12 @@ import pytest
 
 from tests.harness import repeating
 from tests.harness.assets import Sources
-from tests.harness.draft import loaded, written
-from tests.harness.drafting import table
 from tests.harness.errors import AssetError
-from tests.harness.framing import framing, rendering
 from tests.harness.models import read_registry, registry
-
-from .conftest import Run, copy_project, run_anew, run_pytest
+from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
+from tests.tools.new_model.__main__ import loaded, written
+from tests.tools.new_model.table import table
+from tests.tools.new_model.template_format import framing, rendering
 
 REASON = "mine: no package holds its files; give --model-dir mine=DIR"
 PRICES = "tests/conformance/test_prices.py"
@@ -42,7 +41,7 @@ def project_of_mine(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> t
 
 def draft(*arguments: str, cwd: Path) -> Run:
     """Run the command."""
-    return run_anew("tests.harness.draft", *arguments, cwd=cwd)
+    return run_anew("tests.tools.new_model", *arguments, cwd=cwd)
 
 
 @pytest.mark.slow  # each loads a tokenizer twice

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests.harness.models import DataError
-from tests.harness.price_prompts import (
+from tests.harness.prices.products import (
     Product,
     price_prompt,
     read_price_replies,
@@ -133,9 +133,9 @@ BAD_REPLIES: dict[str, tuple[dict[str, Any], str]] = {
 def test_bad_reply_is_named(tmp_path: Path, fault: str) -> None:
     change, message = BAD_REPLIES[fault]
     row = {key: value for key, value in {**REPLY, **change}.items() if value is not ...}
-    path = tmp_path / "price_replies.json"
+    path = tmp_path / "replies.json"
     path.write_text(json.dumps({"topic": path.stem, "about": "Bad.", "cases": [row]}))
-    with pytest.raises(DataError, match=rf"/price_replies\.json: {message}"):
+    with pytest.raises(DataError, match=rf"/replies\.json: {message}"):
         read_price_replies(path)
 
 

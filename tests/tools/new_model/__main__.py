@@ -1,6 +1,6 @@
 """Drafts a model's table and recipe from its folder: what stands there, not that it is right.
 
-`python -m tests.harness.draft KEY DIR` prints the table; with `--write` both go into `fixtures`.
+`python -m tests.tools.new_model KEY DIR` prints the table; with `--write` both go into `fixtures`.
 """
 
 import argparse
@@ -12,14 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .atomic import write_atomically
-from .commands import exit_status
-from .drafting import name, recipe, table, toml
-from .errors import AssetError
-from .models import REGISTRY, Model, parse, registry
-from .progress import say
-from .recipes import RECIPES
-from .secrets import scrub
+from tests.harness.atomic import write_atomically
+from tests.harness.commands import exit_status
+from tests.harness.errors import AssetError
+from tests.harness.models import REGISTRY, Model, parse, registry
+from tests.harness.progress import say
+from tests.harness.recipes import RECIPES
+from tests.harness.secrets import scrub
+
+from .table import name, recipe, table, toml
 
 NEEDED = ("tokenizer.json", "tokenizer_config.json", "config.json")
 SLOW = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
@@ -97,7 +98,7 @@ def next_steps(key: str, folder: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table, or write it; AssetError for a key or a folder that cannot be taken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.harness.draft", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.new_model", description=__doc__)
     parser.add_argument("key", metavar="KEY", help="what the model is to be called here")
     parser.add_argument("folder", metavar="DIR", type=Path, help="its folder")
     parser.add_argument("--write", action="store_true", help="add both to fixtures (default: off)")

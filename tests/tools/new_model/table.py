@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .cache import sha256, sha256_text
-from .cases import read_json
-from .framing import framing, rendering, takes_system
-from .prices import MARKER, single_token_numbers
-from .recipes import FLAGS, decoder_entry
-from .tokenizer_file import File
+from tests.harness.cache import sha256, sha256_text
+from tests.harness.cases import read_json
+from tests.harness.prices.products import MARKER
+from tests.harness.prices.replies import single_token_numbers
+from tests.harness.recipes import FLAGS, decoder_entry
+from tests.harness.tokenizer_file import File
+
+from .template_format import framing, rendering, takes_system
 
 FILES = (
     "tokenizer.json",

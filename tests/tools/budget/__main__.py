@@ -1,4 +1,4 @@
-"""Do the texts of a price data set keep the token budget? `python -m tests.harness.budget DATA`.
+"""Do the texts of a price data set keep the token budget? `python -m tests.tools.budget DATA`.
 
 Counts each text as it stands in the data set, without BOS and EOS, by the model's own
 `tokenizer.json`; names the rows that take more than --limit tokens, those whose price would be cut
@@ -15,22 +15,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..assets import Sources, parse_directories, prepare
-from ..cleaning import clean_streams
-from ..data_sets import rows_in
-from ..errors import AssetError
-from ..models import DataError, registry
-from ..price_rows import add_options, data_of, read_rows
-from ..progress import say
-from .counts import count_rows, open_tokenizer
-from .findings import findings, findings_file
-from .report import Report
+from tests.harness.assets import Sources, parse_directories, prepare
+from tests.harness.cleaning import clean_streams
+from tests.harness.errors import AssetError
+from tests.harness.models import DataError, registry
+from tests.harness.prices.dataset import add_options, data_of, read_rows, rows_in
+from tests.harness.progress import say
+
+from .count import count_rows, open_tokenizer
+from .output import findings, findings_file
+from .summary import Report
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     about, _, rest = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser("python -m tests.harness.budget", None, about, rest)
+    parser = argparse.ArgumentParser("python -m tests.tools.budget", None, about, rest)
     add_options(parser)
     keys = ", ".join(registry())
     parser.add_argument(

@@ -1,0 +1,100 @@
+"""How many tokens the texts of a price data set take, over all cores, in flat memory."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tests.harness.errors import AssetError
+from tests.harness.prices.dataset import BadRow, Row
+
+BATCH = 4000  # rows; fewer leave cores idle at a batch's end, more only take memory
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A batch of rows with their tokens; `lost` are the numbers of those whose price is cut off."""
+
+    rows: list[Row]
+    tokens: list[int]
+    lost: frozenset[int]
+    bad: list[BadRow]
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """The folder's `tokenizers.Tokenizer`, which counts whole texts whatever its file says."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises nothing narrower
+        raise AssetError(f"{folder / 'tokenizer.json'}: {error}; fetch the file anew") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def count_rows(
+    rows: Iterator[Row | BadRow], tokenizer: Any, train_limit: int, batch: int = BATCH
+) -> Iterator[Counted]:
+    """The rows' tokens, batch by batch; the next batch is read while this one is encoded."""
+
+    def read() -> list[Row | BadRow]:
+        return list(islice(rows, batch))
+
+    # A thread is enough: encoding, which is nearly all the work, lets others run.
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read)
+        while found := ahead.result():
+            ahead = reader.submit(read)
+            good = [row for row in found if isinstance(row, Row)]
+            tokens = count_tokens(tokenizer, [row.text + row.answer for row in good])
+            yield Counted(
+                good,
+                tokens,
+                frozenset(lost_prices(tokenizer, good, tokens, train_limit)),
+                [row for row in found if isinstance(row, BadRow)],
+            )
+
+
+def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
+    """Tokens of each text as it stands, without special tokens.
+
+    So the task counts: BOS and EOS come on top, and training has room for them.
+    """
+    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return list(map(len, encodings))
+
+
+def lost_prices(
+    tokenizer: Any, rows: list[Row], tokens: list[int], train_limit: int
+) -> Iterator[int]:
+    """Numbers of the rows whose price does not survive truncation to `train_limit` tokens.
+
+    Only texts that may be too long are encoded again: in full, with special tokens, as training
+    has them. A prompt without an answer gets the one that training would give it.
+    """
+    special = tokenizer.num_special_tokens_to_add(False)
+    long = [
+        row
+        for row, count in zip(rows, tokens, strict=True)
+        if special + count + len(answer_to_come(row)) > train_limit
+    ]
+    answers = [row.answer or answer_to_come(row) for row in long]
+    texts = [row.text + answer for row, answer in zip(long, answers, strict=True)]
+    tokenizer.enable_truncation(train_limit)
+    encodings = tokenizer.encode_batch(texts)
+    tokenizer.no_truncation()
+    for row, answer, encoding in zip(long, answers, encodings, strict=True):
+        digits = len(answer.partition(".")[0]) or 1
+        if encoding.char_to_token(len(row.text) + digits - 1) is None:
+            yield row.number
+
+
+def answer_to_come(row: Row) -> str:
+    """What training would write behind a prompt; of an unknown price one digit."""
+    if row.answer:
+        return ""
+    return "0" if row.price is None else f"{round(row.price)}.00"

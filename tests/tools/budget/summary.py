@@ -1,0 +1,105 @@
+"""What was counted of a data set: distribution of tokens, and rows that go over the budget."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from .count import Counted
+
+SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
+BINS, BAR, SHOWN = 12, 40, 10
+
+
+@dataclass
+class Report:
+    """Fills batch by batch; of the rows only the first SHOWN of each kind are kept."""
+
+    limit: int
+    train_limit: int
+    histogram: Counter[int] = field(default_factory=Counter)  # rows by tokens
+    over: list[int] = field(default_factory=list)  # row numbers, the first SHOWN
+    lost: list[int] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)  # `row 5: no text`
+    rows_lost: int = 0
+    rows_bad: int = 0
+
+    def add(self, counted: Counted) -> None:
+        """Take in a batch."""
+        self.histogram.update(counted.tokens)
+        self.rows_lost += len(counted.lost)
+        self.rows_bad += len(counted.bad)
+        pairs = zip(counted.rows, counted.tokens, strict=True)
+        keep(self.over, [row.number for row, tokens in pairs if tokens > self.limit])
+        keep(self.lost, sorted(counted.lost))
+        keep(self.bad, [f"row {row.number}: {row.reason}" for row in counted.bad])
+
+    @property
+    def rows_over(self) -> int:
+        """How many texts take more than `limit` tokens."""
+        return sum(rows for tokens, rows in self.histogram.items() if tokens > self.limit)
+
+    @property
+    def fits(self) -> bool:
+        """Whether every row could be counted and keeps both limits."""
+        return not (self.rows_over or self.rows_lost or self.rows_bad)
+
+    def quantile(self, share: float) -> int:
+        """The least number of tokens that this share of the texts does not exceed."""
+        counts = sorted(self.histogram)
+        totals = accumulate(self.histogram[tokens] for tokens in counts)
+        wanted = share * self.histogram.total()
+        return next(it for it, total in zip(counts, totals, strict=True) if total >= wanted)
+
+    def bins(self) -> list[tuple[int, int, int]]:
+        """The histogram in at most BINS parts of equal width: first and last tokens, rows."""
+        low, high = min(self.histogram), max(self.histogram)
+        width = -(-(high - low + 1) // BINS)
+        parts = Counter[int]()
+        for tokens, rows in self.histogram.items():
+            parts[(tokens - low) // width] += rows
+        firsts = range(low, high + 1, width)
+        return [(first, first + width - 1, parts[part]) for part, first in enumerate(firsts)]
+
+    def summary(self) -> dict[str, Any]:
+        """All figures, as JSON has them; of the rows those that are kept."""
+        figures: dict[str, Any] = {"counted": self.histogram.total(), "bad": self.rows_bad}
+        figures |= {"limit": self.limit, "over_limit": self.rows_over}
+        figures |= {"train_limit": self.train_limit, "price_lost": self.rows_lost}
+        if self.histogram:
+            figures["min"], figures["max"] = min(self.histogram), max(self.histogram)
+            figures["quantiles"] = {f"{share:g}": self.quantile(share) for share in SHARES}
+            figures["histogram"] = self.bins()
+        figures |= {"first_over_limit": self.over, "first_price_lost": self.lost}
+        return figures | {"first_bad": self.bad}
+
+    def text(self) -> str:
+        """The report as people read it."""
+        lines = [f"{self.histogram.total():,} texts counted, {self.rows_bad:,} bad rows"]
+        if self.histogram:
+            shares = [f"{share:.0%} {self.quantile(share)}" for share in SHARES]
+            ends = min(self.histogram), max(self.histogram)
+            lines.append(f"tokens: min {ends[0]}, {', '.join(shares)}, max {ends[1]}")
+            most = max(rows for _, _, rows in self.bins())
+            for first, last, rows in self.bins():
+                bar = "#" * -(-rows * BAR // most)
+                lines.append(f"  {first:>5}..{last:<5} {rows:>9,} {bar}".rstrip())
+        over = f"more than {self.limit} tokens: {self.rows_over:,} rows"
+        lost = f"price token lost at {self.train_limit}: {self.rows_lost:,} rows"
+        lines.append(over + first_of(self.over, self.rows_over))
+        lines.append(lost + first_of(self.lost, self.rows_lost))
+        lines += self.bad
+        more = self.rows_bad - len(self.bad)
+        return "\n".join([*lines, f"... and {more:,} more bad rows"] if more else lines)
+
+
+def keep(kept: list[Any], found: list[Any]) -> None:
+    """Append what was found until SHOWN are kept."""
+    kept += found[: SHOWN - len(kept)]
+
+
+def first_of(numbers: list[int], total: int) -> str:
+    """The row numbers, and whether there are more."""
+    if not numbers:
+        return ""
+    return f" ({', '.join(map(str, numbers))}{', ...' if total > len(numbers) else ''})"
