@@ -22,7 +22,7 @@ from tests.tools.new_model.template_format import framing, rendering
 REASON = "mine: no package holds its files; give --model-dir mine=DIR"
 PRICES = "tests/conformance/test_prices.py"
 # What the registry knows from elsewhere.
-ELSEWHERE = ("key", "title", "hub_id", "revision", "licence", "quantized_on", "weights")
+ELSEWHERE = ("key", "hub_id", "revision", "quantized_on", "weights")
 FRAMES = ("turn", "opening", "trims_content", "generation_prompt", "conversation_end")
 
 
@@ -50,7 +50,7 @@ def test_draft_of_a_known_model_is_the_registrys(bundle: dict[str, Path], key: s
     if key not in bundle:
         pytest.skip("no package holds its files")
     # Read anew: transformers adds to the rope_scaling of a config that it is given.
-    facts, model = table(key, bundle[key], loaded(bundle[key])), read_registry()[key]
+    facts, model = table(bundle[key], loaded(bundle[key])), read_registry()[key]
     told = json.loads(json.dumps(asdict(model)))
     left_out = {*ELSEWHERE, "price_mass", *(FRAMES if model.opening else ())}
     if model.can("tools"):

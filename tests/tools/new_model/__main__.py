@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     key, folder = options.key, options.folder
 
     check_key(key)
-    facts = table(key, folder, loaded(folder))
+    facts = table(folder, loaded(folder))
     parse(Model, {**facts, "key": key}, REGISTRY, key)
     text = written(key, facts)
     if options.write:

@@ -23,17 +23,13 @@ FILES = (
 )
 
 
-def table(key: str, folder: Path, tokenizer: Any) -> dict[str, Any]:
+def table(folder: Path, tokenizer: Any) -> dict[str, Any]:
     """The model's table for `fixtures/models.toml`; `tokenizer` is what AutoTokenizer loads."""
     settings = read_json(folder / "tokenizer_config.json")
     architecture = {name: it for name, it in read_json(folder / "config.json").items() if full(it)}
     numbers = [len(single_token_numbers(tokenizer, prefix)) for prefix in ("", MARKER)]
-    context = architecture.get("max_position_embeddings", tokenizer.model_max_length)
     render = rendering(tokenizer)
     facts = {
-        "title": key,
-        "licence": "unknown",
-        "context_length": context,
         "capabilities": capabilities(tokenizer, numbers),
         **(framing(render) if tokenizer.chat_template else {}),
         "single_token_numbers": numbers,
