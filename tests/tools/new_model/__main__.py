@@ -1,6 +1,7 @@
-"""Drafts a model's table and recipe from its folder: what stands there, not that it is right.
+"""Draft a model's table and recipe from its folder: what the files contain, not what is right.
 
-`python -m tests.tools.new_model KEY DIR` prints the table; with `--write` both go into `fixtures`.
+`python -m tests.tools.new_model KEY DIR` prints the table; with `--write` the table is added to
+`fixtures/models.toml` and the recipe to `fixtures/recipes`.
 """
 
 import argparse
@@ -20,74 +21,57 @@ from tests.harness.progress import say
 from tests.harness.recipes import RECIPES
 from tests.harness.secrets import scrub
 
-from .table import name, recipe, table, toml
+from .table import draft_recipe, draft_table, to_toml
 
-NEEDED = ("tokenizer.json", "tokenizer_config.json", "config.json")
-SLOW = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
-REVIEW = "# review: drafted from a folder; it says what stands there, not that it is right"
-TURNS = """\
-# turn, generation_prompt: could not be seen by rendering; say how the template frames a message,
-# with {role} and {content}, and what add_generation_prompt appends (tests/harness/models.py)"""
+REQUIRED_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+SLOW_TOKENIZERS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 
 
-def check_key(key: str) -> None:
-    """Raise AssetError for a key that is none, or that is taken."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
-        raise AssetError(f"{key!a}: a model's key is small letters, digits and _")
-    if key in registry() or (RECIPES / f"{key}.json").exists():
-        raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
-
-
-def loaded(folder: Path) -> Any:
-    """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot read the folder."""
+def load_tokenizer(folder: Path) -> Any:
+    """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
     if not folder.is_dir():
         raise AssetError(f"{folder}: there is no such folder")
-    for needed in NEEDED:
-        if not (folder / needed).is_file():
-            slow = needed == "tokenizer.json" and any((folder / it).is_file() for it in SLOW)
-            mend = ": a slow tokenizer must be saved as a fast one first" if slow else ""
-            raise AssetError(f"{folder}: there is no {needed}{mend}")
+    for name in REQUIRED_FILES:
+        if not (folder / name).is_file():
+            slow = name == "tokenizer.json" and any((folder / s).is_file() for s in SLOW_TOKENIZERS)
+            fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
+            raise AssetError(f"{folder}: there is no {name}{fix}")
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
     from tokenizers import Tokenizer
     from transformers import CONFIG_MAPPING, AutoTokenizer
 
     try:
-        kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
-        model = type(Tokenizer.from_file(str(folder / "tokenizer.json")).model).__name__
-        if kind not in CONFIG_MAPPING:
-            raise AssetError(f"{folder}: config.json: transformers knows no model_type {kind!a}")
-        if model != "BPE":
-            raise AssetError(f"{folder}: tokenizer.json: {model}; the contracts are for BPE")
+        model_type = json.loads((folder / "config.json").read_bytes()).get("model_type")
+        algorithm = type(Tokenizer.from_file(str(folder / "tokenizer.json")).model).__name__
+        if model_type not in CONFIG_MAPPING:
+            raise AssetError(
+                f"{folder}: config.json: transformers knows no model_type {model_type!a}"
+            )
+        if algorithm != "BPE":
+            raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for BPE")
         return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except AssetError:
         raise
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
-        raise AssetError(f"{folder} cannot be loaded: {type(error).__name__}: {said}") from None
+        reason = (str(error).splitlines() or [""])[0]
+        raise AssetError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from None
 
 
-def written(key: str, facts: dict[str, Any]) -> str:
-    """The model's tables as they go into `fixtures/models.toml`."""
-    lines = [REVIEW, f"[{key}]"]
-    lines += [f"{it} = {toml(v)}" for it, v in facts.items() if not isinstance(v, dict)]
-    if "chat" in facts["capabilities"] and "turn" not in facts:
-        lines += TURNS.splitlines()
-    for part in ("tokenizer", "files", "architecture"):
-        lines += ["", f"[{key}.{part}]"]
-        lines += [f"{name(it)} = {toml(value)}" for it, value in facts[part].items()]
-    return "\n".join(lines) + "\n"
+def _check_key(key: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
+        raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
+    if key in registry() or (RECIPES / f"{key}.json").exists():
+        raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
 
 
-def add(key: str, text: str, content: dict[str, Any]) -> None:
-    """Write the recipe, then the table, each whole."""
-    made = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(RECIPES / f"{key}.json", lambda path: path.write_text(made, "utf-8"))
-    whole = f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{text}"
-    write_atomically(REGISTRY, lambda path: path.write_text(whole, "utf-8"))
+def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
+    recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(RECIPES / f"{key}.json", lambda path: path.write_text(recipe_text, "utf-8"))
+    models = f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}"
+    write_atomically(REGISTRY, lambda path: path.write_text(models, "utf-8"))
 
 
-def next_steps(key: str, folder: Path) -> str:
-    """What to type next, on one line."""
+def _next_steps(key: str, folder: Path) -> str:
     run = f"pytest tests/conformance --models {key} --model-dir "
     run += shlex.quote(f"{key}={folder.absolute()}")
     return (
@@ -97,22 +81,22 @@ def next_steps(key: str, folder: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table, or write it; AssetError for a key or a folder that cannot be taken."""
+    """Print the table, or add it; AssetError for a key or a folder that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.new_model", description=__doc__)
-    parser.add_argument("key", metavar="KEY", help="what the model is to be called here")
+    parser.add_argument("key", metavar="KEY", help="the model's new key in the registry")
     parser.add_argument("folder", metavar="DIR", type=Path, help="its folder")
     parser.add_argument("--write", action="store_true", help="add both to fixtures (default: off)")
     options = parser.parse_args(arguments)
     key, folder = options.key, options.folder
 
-    check_key(key)
-    facts = table(folder, loaded(folder))
+    _check_key(key)
+    facts = draft_table(folder, load_tokenizer(folder))
     parse(Model, {**facts, "key": key}, REGISTRY, key)
-    text = written(key, facts)
+    table = to_toml(key, facts)
     if options.write:
-        add(key, text, recipe(folder))
-    print(scrub(text), end="")
-    say(next_steps(key, folder) if options.write else f"--write adds it, and recipes/{key}.json")
+        _add_to_fixtures(key, table, draft_recipe(folder))
+    print(scrub(table), end="")
+    say(_next_steps(key, folder) if options.write else f"--write adds it, and recipes/{key}.json")
     return 0
 
 

@@ -1,9 +1,9 @@
-"""What a folder says of its model: the registry's table and the recipe, as far as can be seen."""
+"""The registry's table and the recipe of a model, as far as its folder shows them."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
+
+import tomlkit
 
 from tests.harness.cache import sha256, sha256_text
 from tests.harness.cases import read_json
@@ -12,7 +12,7 @@ from tests.harness.prices.replies import single_token_numbers
 from tests.harness.recipes import FLAGS, decoder_entry
 from tests.harness.tokenizer_file import File
 
-from .template_format import framing, rendering, takes_system
+from .template_format import detect_format, renderer, renders_system
 
 FILES = (
     "tokenizer.json",
@@ -21,45 +21,48 @@ FILES = (
     "config.json",
     "generation_config.json",
 )
+REVIEW = "review: drafted from a folder; it shows what the files contain, not what is right"
+NO_FORMAT = (
+    "turn, generation_prompt: rendering did not show them; write how the template frames a",
+    "message, with {role} and {content}, and what add_generation_prompt appends",
+)
 
 
-def table(folder: Path, tokenizer: Any) -> dict[str, Any]:
-    """The model's table for `fixtures/models.toml`; `tokenizer` is what AutoTokenizer loads."""
+def draft_table(folder: Path, tokenizer: Any) -> dict[str, Any]:
+    """The fields of `Model` for a folder; `tokenizer` is what AutoTokenizer loads from it."""
     settings = read_json(folder / "tokenizer_config.json")
-    architecture = {name: it for name, it in read_json(folder / "config.json").items() if full(it)}
-    numbers = [len(single_token_numbers(tokenizer, prefix)) for prefix in ("", MARKER)]
-    render = rendering(tokenizer)
-    facts = {
-        "capabilities": capabilities(tokenizer, numbers),
-        **(framing(render) if tokenizer.chat_template else {}),
-        "single_token_numbers": numbers,
-        "tokenizer": tokenizer_facts(tokenizer, File(folder / "tokenizer.json"), settings),
-        "files": {name: pin(folder / name) for name in FILES if (folder / name).is_file()},
-        "architecture": architecture,
+    config = read_json(folder / "config.json")
+    number_counts = [len(single_token_numbers(tokenizer, prefix)) for prefix in ("", MARKER)]
+    return {
+        "capabilities": _capabilities(tokenizer, number_counts),
+        **(detect_format(renderer(tokenizer)) if tokenizer.chat_template else {}),
+        "single_token_numbers": number_counts,
+        "tokenizer": _tokenizer_facts(tokenizer, File(folder / "tokenizer.json"), settings),
+        "files": {name: _pin(folder / name) for name in FILES if (folder / name).is_file()},
+        "architecture": {name: value for name, value in config.items() if not _has_null(value)},
     }
-    return facts
 
 
-def full(value: Any) -> bool:
-    """Whether TOML can say the value: it has no null."""
+def _has_null(value: Any) -> bool:
+    """Whether there is a null in the value, which TOML cannot express."""
     if isinstance(value, dict | list):
-        return all(map(full, value.values() if isinstance(value, dict) else value))
-    return value is not None
+        return any(map(_has_null, value.values() if isinstance(value, dict) else value))
+    return value is None
 
 
-def capabilities(tokenizer: Any, numbers: list[int]) -> list[str]:
-    """What the model can be asked, by what its tokenizer does; `tools` cannot be seen."""
+def _capabilities(tokenizer: Any, number_counts: list[int]) -> list[str]:
+    """What the model can do according to its tokenizer; `tools` cannot be detected."""
     bos = tokenizer.bos_token_id
-    found = ["bos"] if bos is not None and tokenizer.encode("a")[:1] == [bos] else []
+    capabilities = ["bos"] if bos is not None and tokenizer.encode("a")[:1] == [bos] else []
     if tokenizer.chat_template:
-        found += ["chat", "system"] if takes_system(rendering(tokenizer)) else ["chat"]
-    if found[:1] == ["bos"] and numbers == [1000, 1000]:
-        found.append("single_token_prices")
-    return found
+        capabilities += ["chat", "system"] if renders_system(renderer(tokenizer)) else ["chat"]
+    if capabilities[:1] == ["bos"] and number_counts == [1000, 1000]:
+        capabilities.append("single_token_prices")
+    return capabilities
 
 
-def tokenizer_facts(tokenizer: Any, file: File, settings: dict[str, Any]) -> dict[str, Any]:
-    """The table of the tokenizer; ids that are None, and what is at its default, are left out."""
+def _tokenizer_facts(tokenizer: Any, file: File, settings: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `TokenizerFacts`, without ids that are None and settings at their default."""
     side, template = tokenizer.truncation_side, tokenizer.chat_template
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
     facts = {
@@ -78,12 +81,12 @@ def tokenizer_facts(tokenizer: Any, file: File, settings: dict[str, Any]) -> dic
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def pin(path: Path) -> dict[str, Any]:
-    """A file as it is here: nobody published its hash, as far as is known."""
+def _pin(path: Path) -> dict[str, Any]:
+    """A file's hash as it is here; as far as is known, nobody published it."""
     return {"sha256": sha256(path), "bytes": path.stat().st_size, "published": False}
 
 
-def recipe(folder: Path) -> dict[str, Any]:
+def draft_recipe(folder: Path) -> dict[str, Any]:
     """The content of `fixtures/recipes/KEY.json`, without a package to build from."""
     contents = {name: read_json(folder / name) for name in FILES if (folder / name).is_file()}
     tokens = contents["tokenizer.json"]["added_tokens"]
@@ -92,27 +95,47 @@ def recipe(folder: Path) -> dict[str, Any]:
     settings = contents["tokenizer_config.json"]
     if settings.get("chat_template"):
         settings["chat_template"] = "@template"
-    if settings.get("added_tokens_decoder") == {str(it["id"]): decoder_entry(it) for it in tokens}:
+    if settings.get("added_tokens_decoder") == {str(t["id"]): decoder_entry(t) for t in tokens}:
         settings["added_tokens_decoder"] = "@added_tokens_decoder"
     contents["config.json"] = "@architecture"
     rows = [
-        {"id": it["id"], "content": it["content"], "flags": [flag for flag in FLAGS if it[flag]]}
-        for it in tokens
+        {"id": t["id"], "content": t["content"], "flags": [flag for flag in FLAGS if t[flag]]}
+        for t in tokens
     ]
-    return {"added_tokens": rows, "files": {name: {"content": it} for name, it in contents.items()}}
+    files = {name: {"content": content} for name, content in contents.items()}
+    return {"added_tokens": rows, "files": files}
 
 
-def name(key: str) -> str:
-    """A key as TOML writes it: bare where it can be."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml(key)
+def to_toml(key: str, facts: dict[str, Any]) -> str:
+    """The model's table as `fixtures/models.toml` has it; `facts` must hold no null."""
+    table = tomlkit.table()
+    for name, value in facts.items():
+        if not isinstance(value, dict):
+            table.add(name, _toml_item(value))
+    if "chat" in facts["capabilities"] and "turn" not in facts:
+        for line in NO_FORMAT:
+            table.add(tomlkit.comment(line))
+    for part in ("tokenizer", "files", "architecture"):
+        fields = tomlkit.table()
+        for name, value in facts[part].items():
+            fields.add(name, _toml_item(value))
+        table.add(tomlkit.nl())
+        table.add(part, fields)
+    document = tomlkit.document()
+    document.add(tomlkit.comment(REVIEW))
+    document.add(key, table)
+    return tomlkit.dumps(document)
 
 
-def toml(value: Any) -> str:
-    """A value as TOML writes it on one line; it must hold no null."""
+def _toml_item(value: Any) -> Any:
+    """The value on one line, the keys of its objects in their order."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{name(key)} = {toml(it)}' for key, it in value.items())} }}"
+        inline = tomlkit.inline_table()
+        for name, member in value.items():
+            inline.add(name, _toml_item(member))
+        return inline
     if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        array = tomlkit.array()
+        array.extend(map(_toml_item, value))
+        return array
+    return tomlkit.item(value)

@@ -1,4 +1,4 @@
-"""How a chat template frames messages, seen by rendering; nothing where it is not simple."""
+"""How a chat template frames messages, found by rendering; empty where it is not simple."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,68 +6,65 @@ from typing import Any
 Render = Callable[..., str]
 
 
-def rendering(tokenizer: Any) -> Render:
-    """Renders `role, content` pairs; empty where the template refuses them."""
+def renderer(tokenizer: Any) -> Render:
+    """A function that renders `role, content` pairs; "" where the template refuses them."""
 
-    def render(*turns: tuple[str, str], **given: Any) -> str:
+    def render(*turns: tuple[str, str], **options: Any) -> str:
         messages = [{"role": role, "content": content} for role, content in turns]
         try:
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, **given))
-        except Exception:  # which one a template raises is its own affair
+            return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+        except Exception:  # a template may raise anything
             return ""
 
     return render
 
 
-def takes_system(render: Render) -> bool:
-    """Whether a system message is written where it stands."""
+def renders_system(render: Render) -> bool:
+    """Whether the template writes a system message, and does not drop or refuse it."""
     return "zero" in render(("system", "zero"), ("user", "first"))
 
 
-def framing(render: Render) -> dict[str, Any]:
-    """`turn`, `generation_prompt` and what else `Model` says of frames; empty if that cannot
-    describe the template, or if it describes what it does not do.
+def detect_format(render: Render) -> dict[str, Any]:
+    """`turn`, `generation_prompt` and the further fields of `Model` on message formats.
+
+    Empty if these fields cannot express the template: each guess is rendered back and compared.
     """
     system, user = ("system", "zero"), ("user", "first")
     talk = (user, ("assistant", "second"), ("user", "third"))
     start, _, rest = render(*talk).partition("first")
     between, end_of_talk = rest.partition("second")[2].partition("third")[::2]
-    opened = opening_of_user(render(system, user).partition("zero")[0], start)
-    if not (opened and between.endswith(opened) and "user" in opened):
+    # A user's message opens as a system's does, where the template takes one in front.
+    opening = render(system, user).partition("zero")[0].replace("system", "user") or start
+    if not (opening and between.endswith(opening) and "user" in opening):
         return {}
-    close = between.removesuffix(opened)
-    turn = f"{braces(opened).replace('user', '{role}')}{{content}}{braces(close)}"
+    close = between.removesuffix(opening)
+    turn = f"{_escape(opening).replace('user', '{role}')}{{content}}{_escape(close)}"
     end = end_of_talk.removeprefix(close)
     facts: dict[str, Any] = {"turn": turn, "conversation_end": end}
-    if added := start.removesuffix(opened):
+    if added := start.removesuffix(opening):
         before, after = turn.format(role="system", content="zero").split("zero")
         facts["default_system"] = added.removeprefix(before).removesuffix(after)
     closed = render(user).removesuffix(end)
-    asked = render(user, add_generation_prompt=True)
-    facts["generation_prompt"] = asked.removeprefix(closed)
+    prompt = render(user, add_generation_prompt=True)
+    facts["generation_prompt"] = prompt.removeprefix(closed)
     if render(("user", " first ")) == render(user):
         facts["trims_content"] = True
-    agrees = asked.startswith(closed) and all(
-        render(*turns) == written(facts, turns)
+    agrees = prompt.startswith(closed) and all(
+        render(*turns) == _predicted(facts, turns)
         for turns in (talk, (system, user))
         if render(*turns)
     )
-    return {name: text for name, text in facts.items() if text} if agrees else {}
+    return {name: value for name, value in facts.items() if value} if agrees else {}
 
 
-def opening_of_user(before_system: str, before_user: str) -> str:
-    """What opens a user's message: as a system's is opened, where there is one in front."""
-    return before_system.replace("system", "user") or before_user
-
-
-def written(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str:
-    """What the facts say that the template writes."""
+def _predicted(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str:
+    """What the template would write if the facts were all of it."""
     if "default_system" in facts and turns[0][0] != "system":
         turns = (("system", facts["default_system"]), *turns)
     framed = [facts["turn"].format(role=role, content=content) for role, content in turns]
     return "".join([*framed, facts["conversation_end"]])
 
 
-def braces(text: str) -> str:
-    """Text as `str.format` takes it for itself."""
+def _escape(text: str) -> str:
+    """Double the braces, which `str.format` would take for fields."""
     return text.replace("{", "{{").replace("}", "}}")
