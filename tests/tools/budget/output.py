@@ -1,23 +1,22 @@
-"""The rows that go over the token budget, written batch by batch; a file is whole or not there."""
+"""The rows that go over the token budget, written batch by batch to a file."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.harness.atomic import write_atomically
 from tests.harness.models import DataError
 from tests.harness.secrets import scrub
 
 from .count import Counted
 
-Finding = dict[str, Any]
-Write = Callable[[list[Finding]], None]
+Finding = dict[str, Any]  # row, tokens, over_limit, price_lost, bad
+Batches = Iterable[list[Finding]]
 
 
 def findings(counted: Counted, limit: int) -> list[Finding]:
     """The rows of a batch that go over a limit or are bad, in the data set's order."""
-    pairs = zip(counted.rows, counted.tokens, strict=True)
     found: list[Finding] = [
         {
             "row": row.number,
@@ -26,58 +25,53 @@ def findings(counted: Counted, limit: int) -> list[Finding]:
             "price_lost": row.number in counted.lost,
             "bad": None,
         }
-        for row, tokens in pairs
+        for row, tokens in zip(counted.rows, counted.tokens, strict=True)
         if tokens > limit or row.number in counted.lost
     ]
-    nothing = {"tokens": None, "over_limit": None, "price_lost": None}
-    found += [{"row": row.number, **nothing, "bad": row.reason} for row in counted.bad]
+    uncounted = {"tokens": None, "over_limit": None, "price_lost": None}
+    found += [{"row": row.number, **uncounted, "bad": row.reason} for row in counted.bad]
     return sorted(found, key=lambda finding: finding["row"])
 
 
-@contextmanager
-def findings_file(path: Path | None) -> Iterator[Write]:
-    """A function that writes findings to the file, which takes its place at the end.
+def write_findings(path: Path | None, batches: Batches) -> None:
+    """Write the findings as they come; whatever ends the run early leaves `path` as it was.
 
-    DataError for a suffix other than .jsonl and .parquet, or a place that cannot be written.
+    Without a path the batches are only consumed. DataError for a suffix other than .jsonl and
+    .parquet, or a path that cannot be written.
     """
     if path is None:
-        yield lambda found: None
+        for _ in batches:
+            pass
         return
-    if path.suffix not in WRITERS:
-        raise DataError(f"--out {path}: give a file ending in {' or '.join(WRITERS)}")
-    part = path.with_name(f"{path.name}.part")
+    if path.suffix not in _WRITERS:
+        raise DataError(f"--out {path}: give a file ending in {' or '.join(_WRITERS)}")
     try:
-        with WRITERS[path.suffix](part) as write:
-            yield write
-        part.replace(path)
+        write_atomically(path, lambda scratch: _WRITERS[path.suffix](scratch, batches))
     except OSError as error:
-        raise DataError(f"--out {path}: {error.strerror or error}; give another place") from None
-    finally:
-        part.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise DataError(f"--out {path}: {reason}; give another file") from None
 
 
-@contextmanager
-def json_lines(path: Path) -> Iterator[Write]:
-    """One object a line."""
+def _write_json_lines(path: Path, batches: Batches) -> None:
     with path.open("w", encoding="utf-8") as file:
-        yield lambda found: file.writelines(
-            scrub(json.dumps(finding, ensure_ascii=False)) + "\n" for finding in found
-        )
+        for batch in batches:
+            file.writelines(scrub(json.dumps(row, ensure_ascii=False)) + "\n" for row in batch)
 
 
-@contextmanager
-def parquet(path: Path) -> Iterator[Write]:
+def _write_parquet(path: Path, batches: Batches) -> None:
     """One row group a batch."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    whole, flag = pa.int64(), pa.bool_()
-    columns = {"row": whole, "tokens": whole, "over_limit": flag, "price_lost": flag}
-    schema = pa.schema({**columns, "bad": pa.string()})
+    types = [pa.int64(), pa.int64(), pa.bool_(), pa.bool_(), pa.string()]
+    names = ["row", "tokens", "over_limit", "price_lost", "bad"]
+    schema = pa.schema(list(zip(names, types, strict=True)))
     with ParquetWriter(path, schema) as writer:
-        yield (
-            lambda found: writer.write_table(pa.Table.from_pylist(found, schema)) if found else None
-        )
+        for batch in filter(None, batches):
+            writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
-WRITERS = {".jsonl": json_lines, ".parquet": parquet}
+_WRITERS: dict[str, Callable[[Path, Batches], None]] = {
+    ".jsonl": _write_json_lines,
+    ".parquet": _write_parquet,
+}

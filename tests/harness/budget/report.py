@@ -1,2 +1,0 @@
-# SHIM
-from tests.tools.budget.summary import Report as Report
