@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from tests.harness.cases import texts
 from tests.harness.commands import exit_status
-from tests.harness.prices.dataset import BadRow, DataSet, Row, row_of
+from tests.harness.prices.dataset import BadRow, DataSet, Row, make_row
 from tests.harness.prices.products import (
     MARKER,
     TEXT_LIMIT,
@@ -86,7 +86,7 @@ def text_of(tokens: int, answer: str = "") -> str:
 def test_limits_are_exact(bundle: dict[str, Path], answer: str) -> None:
     """Whether the price survives is what AutoTokenizer's own truncation leaves of it."""
     auto = auto_of(bundle["llama3_1"])
-    rows = [row_of(n, (text_of(n, answer), 374), ANY) for n in range(170, 190)]
+    rows = [make_row(n, (text_of(n, answer), 374), ANY) for n in range(170, 190)]
     (counted,) = count_rows(iter(rows), open_tokenizer(bundle["llama3_1"]), TRAINING_LIMIT)
     assert counted.tokens == list(range(170, 190))
     expected = set()
@@ -103,7 +103,7 @@ def test_limits_are_exact(bundle: dict[str, Path], answer: str) -> None:
 
 def test_price_of_several_tokens_must_survive_whole(bundle: dict[str, Path]) -> None:
     tokenizer = open_tokenizer(bundle["qwen2"])  # a token a digit, and no BOS
-    row = row_of(0, (price_prompt("A lamp") + "374.00", 374), ANY)
+    row = make_row(0, (price_prompt("A lamp") + "374.00", 374), ANY)
     assert isinstance(row, Row)
     prompt = count_tokens(tokenizer, [row.text])[0]
     for limit, lost in ((prompt + 2, {0}), (prompt + 3, set())):
