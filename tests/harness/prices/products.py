@@ -1,4 +1,4 @@
-"""The price task's texts: what is asked, what it is asked about, and what is expected."""
+"""The price task: its question, products, prompts and training texts, and replies to read."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ MARKER = "Price is $"
 TEXT_LIMIT = 179  # tokens of a training text, special tokens not counted
 TRAINING_LIMIT = 182  # the same as training cuts it, with room for BOS and EOS
 
-# Not a blank at either end, for it would change the tokens at the seams of the prompt.
+# No blank at either end: it would change the tokens where the prompt's parts meet.
 Words = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
 
 
@@ -35,13 +35,13 @@ class Product:
 
     @property
     def text(self) -> str:
-        """What the prompt says of the product: the title on a line of its own, then the rest."""
+        """The prompt's description of the product: a line with the title, then the rest."""
         return f"{self.title}\n{self.description}"
 
 
 @dataclass(frozen=True, config=STRICT)
 class PriceReply:
-    """A model's reply and the price it must be read as; None where it names none."""
+    """A model's reply and the price that must be read from it; None where it names none."""
 
     id: Slug
     reply: str
@@ -51,7 +51,7 @@ class PriceReply:
 
 
 def price_prompt(description: str) -> str:
-    """The text a model is given; the next token is the price."""
+    """The text that a model is given; the next token is the price."""
     return f"{QUESTION}\n\n{description}\n\n{MARKER}"
 
 
@@ -63,40 +63,38 @@ def training_text(description: str, price: float) -> str:
     return f"{price_prompt(description)}{round(price)}.00"
 
 
-def read_product(line: str, path: Path, place: str) -> Product:
-    """The product of one line; DataError if it is none, or if its text would end the prompt."""
-    try:
-        row: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path.parent.name}/{path.name}: [{place}] {error}") from None
-    product = parse(Product, row, path, place)
-    for key in ("title", "description"):
-        if MARKER in row[key]:
-            raise DataError(
-                f"{path.parent.name}/{path.name}: [{place}] {key}: {MARKER!r} ends a prompt"
-            )
-    return product
-
-
 def read_products(path: Path = PRODUCTS) -> list[Product]:
     """All products in the file's order, one JSON object a line; DataError names line and key."""
     try:
-        # Not splitlines: it would also cut at U+2028 and other marks that a text may hold.
+        # Not splitlines: it would also cut at U+2028 and other marks that a text may contain.
         lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
-    first_seen: dict[str, str] = {}
+    first_line: dict[str, int] = {}
     products: list[Product] = []
     for number, line in enumerate(lines, start=1):
-        place = f"line {number}"
-        product = read_product(line, path, place)
-        if first_seen.setdefault(product.id, place) != place:
+        product = _parse_product(line, path, f"line {number}")
+        if first_line.setdefault(product.id, number) != number:
             raise DataError(
-                f"{path.parent.name}/{path.name}: [{place}] id: {product.id!r} stands twice, "
-                f"first in {first_seen[product.id]}"
+                f"{path.parent.name}/{path.name}: [line {number}] id: {product.id!r} appears "
+                f"twice, first in line {first_line[product.id]}"
             )
         products.append(product)
     return products
+
+
+def _parse_product(line: str, path: Path, where: str) -> Product:
+    """The product of one line; DataError if there is none, or if its text would end the prompt."""
+    try:
+        row: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path.parent.name}/{path.name}: [{where}] {error}") from None
+    product = parse(Product, row, path, where)
+    for key, text in (("title", product.title), ("description", product.description)):
+        if MARKER in text:
+            place = f"{path.parent.name}/{path.name}: [{where}] {key}"
+            raise DataError(f"{place}: {MARKER!r} ends a prompt")
+    return product
 
 
 def read_price_replies(path: Path = PRICE_REPLIES) -> list[PriceReply]:

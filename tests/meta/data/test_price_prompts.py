@@ -90,7 +90,7 @@ BAD_PRODUCTS: dict[str, tuple[Any, str]] = {
     "empty_title": ({"title": ""}, r"\[line 2\] title: "),
     "blank_at_the_end": ({"description": "Iron. "}, r"\[line 2\] description: "),
     "id_not_a_slug": ({"id": "Pan 2"}, r"\[line 2\] id: "),
-    "id_twice": ({"id": "pan"}, r"\[line 2\] id: 'pan' stands twice, first in line 1"),
+    "id_twice": ({"id": "pan"}, r"\[line 2\] id: 'pan' appears twice, first in line 1"),
     "marker": ({"title": "Price is $5"}, r"\[line 2\] title: 'Price is \$' ends a prompt"),
 }
 
