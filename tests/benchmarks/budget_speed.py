@@ -11,21 +11,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks.price_texts import texts, write
-from tests.harness.budget.counts import BATCH, count_rows, open_tokenizer
-from tests.harness.budget.findings import findings, findings_file
-from tests.harness.budget.report import Report
 from tests.harness.bundle import bundle
 from tests.harness.commands import exit_status
 from tests.harness.data_sets import DataSet
 from tests.harness.models import registry
 from tests.harness.price_rows import read_rows
+from tests.tools.budget.count import BATCH, count_rows, open_tokenizer
+from tests.tools.budget.output import findings, write_findings
+from tests.tools.budget.summary import Summary
 
 PROJECT = Path(__file__).resolve().parents[2]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
@@ -33,11 +33,14 @@ SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
 
 def path(file: Path, tokenizer: Any) -> None:
     """All that the command does but its start."""
-    report = Report(limit=179, train_limit=182)
-    with findings_file(file.with_suffix(".out.jsonl")) as put:
+    report = Summary(limit=179, train_limit=182)
+
+    def batches() -> Iterator[list[dict[str, Any]]]:
         for counted in count_rows(read_rows(DataSet(str(file))), tokenizer, 182):
             report.add(counted)
-            put(findings(counted, 179))
+            yield findings(counted, 179)
+
+    write_findings(file.with_suffix(".out.jsonl"), batches())
     assert report.histogram.total() == SLICE
 
 
@@ -93,7 +96,7 @@ def command(rows: int, folder: Path) -> None:
     """Print what the whole command takes for that many rows."""
     file = folder / "all.jsonl"
     write(file, rows)
-    arguments = ["tests.harness.budget", str(file), "--out", str(folder / "out.parquet")]
+    arguments = ["tests.tools.budget", str(file), "--out", str(folder / "out.parquet")]
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=PROJECT)
     _, status, used = os.wait4(process.pid, 0)

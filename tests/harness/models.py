@@ -68,9 +68,6 @@ class Model:
     """One model of the registry; `key` is its table's name."""
 
     key: str
-    title: str
-    licence: str
-    context_length: int
     capabilities: tuple[Capability, ...]
     tokenizer: TokenizerFacts
     architecture: dict[str, Any]  # config.json, keys in the file's order

@@ -44,7 +44,7 @@ ONE: dict[str, Any] = {"do_sample": False, "max_new_tokens": 1}
 Judge = Callable[[Live], None]
 
 
-def facts_of(script: str) -> Model:
+def facts_of() -> Model:
     """The registry's entry with the double's small architecture."""
     model = registry()[KEY]
     small = {
@@ -54,7 +54,7 @@ def facts_of(script: str) -> Model:
         "num_key_value_heads": 2,
         "num_hidden_layers": 2,
     }
-    return replace(model, title=script, architecture={**model.architecture, **small})
+    return replace(model, architecture={**model.architecture, **small})
 
 
 def next_tokens(tokenizer: Any, script: tuple[str, ...]) -> Mapping[int, int]:
@@ -99,7 +99,7 @@ def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...]) ->
 @contextmanager
 def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[Live]:
     """The double, loaded by the path that real models take."""
-    facts = facts_of(script)
+    facts = facts_of()
     save(folder, facts, tokenizer, SCRIPTS[script])
     weights = Weights("directory", folder, True, f"double {script!r}")
     slot = Slot()

@@ -200,7 +200,8 @@ BAD_CHATS: dict[str, tuple[dict[str, Any], str]] = {
     "message_without_role": ({"messages": [{"content": "Hi"}]}, "messages.0: needs role"),
     "message_without_content": ({"messages": [{"role": "user"}]}, "messages.0: needs role, and "),
 }
-PHI3 = "[phi3]\ntitle = "
+PHI3 = "[phi3]\nhub_id = "
+PHI3_CAPABILITIES = 'capabilities = ["chat", "system"]\nturn = "<|{role}'
 # What is put in place of what in the registry -> how the message goes on behind its name.
 BAD_REGISTRIES = {
     "short_hash": (('sha256 = "072ab', 'sha256 = "72ab'), "[phi3] files.tokenizer.json.sha256: "),
@@ -210,11 +211,14 @@ BAD_REGISTRIES = {
         "[phi3] revision: ",
     ),
     "wrong_type": (("bytes = 1937869", 'bytes = "1937869"'), "[phi3] files.tokenizer.json.bytes: "),
-    "unknown_key": ((PHI3, "[phi3]\nname = 'x'\ntitle = "), "[phi3] name: unknown key"),
-    "missing_key": ((PHI3, "[phi3]\n# title = "), "[phi3] title: Field required"),
+    "unknown_key": ((PHI3, "[phi3]\nname = 'x'\nhub_id = "), "[phi3] name: unknown key"),
+    "missing_key": (
+        (PHI3_CAPABILITIES, f"# {PHI3_CAPABILITIES}"),
+        "[phi3] capabilities: Field required",
+    ),
     "needed_key_misspelt": (
-        (f'{PHI3}"Phi-3-mini-4k-instruct"', '[phi3]\ntitel = "Phi"'),
-        "[phi3] titel: unknown key; did you mean title?",
+        (PHI3_CAPABILITIES, PHI3_CAPABILITIES.replace("capabilities", "capabilites")),
+        "[phi3] capabilites: unknown key; did you mean capabilities?",
     ),
     "chat_without_turn": (
         ('turn = "<|{role}|>', '# turn = "<|{role}|>'),
@@ -234,7 +238,7 @@ BAD_REGISTRIES = {
         "[phi3] a revision needs its hub_id",
     ),
     "table_twice": ((PHI3, f"[smollm2]\n{PHI3}"), "Cannot declare"),
-    "no_toml": ((PHI3, "[phi3\ntitle = "), "Expected ']'"),
+    "no_toml": ((PHI3, "[phi3\nhub_id = "), "Expected ']'"),
     "no_table": (("[llama3_1]\n", "phi4 = 1\n[llama3_1]\n"), "[phi4] "),
 }
 BAD_RECIPES = {

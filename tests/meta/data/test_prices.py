@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from tests.harness.price_prompts import PriceReply, price_prompt, read_price_replies
-from tests.harness.prices import extract_price, price_token_ids
+from tests.harness.prices.products import PriceReply, price_prompt, read_price_replies
+from tests.harness.prices.replies import extract_price, price_token_ids
 
 REPLIES = read_price_replies()
 # Numbers within the description must never be taken for the price.

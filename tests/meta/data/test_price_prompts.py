@@ -8,7 +8,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests.harness.models import DataError
-from tests.harness.price_prompts import (
+from tests.harness.prices.products import (
+    TRAINING_LIMIT,
     Product,
     price_prompt,
     read_price_replies,
@@ -16,8 +17,8 @@ from tests.harness.price_prompts import (
     training_text,
 )
 
-PROMPT_LIMIT = 179  # tokens, BOS and the marker included
-TEXT_LIMIT = 182  # the same with "374.00" behind it
+# Tokens with BOS and without the three of "374.00": what training leaves for a prompt.
+PROMPT_LIMIT = TRAINING_LIMIT - 3
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_prompts_keep_the_token_budget(llama: Tokenizer) -> None:
 def test_price_is_one_token_behind_the_prompt(llama: Tokenizer, product: Product) -> None:
     prompt = encode(llama, price_prompt(product.text))
     text = encode(llama, training_text(product.text, product.price))
-    assert len(text) <= TEXT_LIMIT
+    assert len(text) <= TRAINING_LIMIT
     assert text[: len(prompt)] == prompt
     pieces = [llama.decode([token]) for token in text[len(prompt) :]]
     assert pieces == [str(round(product.price)), ".", "00"]
@@ -89,7 +90,7 @@ BAD_PRODUCTS: dict[str, tuple[Any, str]] = {
     "empty_title": ({"title": ""}, r"\[line 2\] title: "),
     "blank_at_the_end": ({"description": "Iron. "}, r"\[line 2\] description: "),
     "id_not_a_slug": ({"id": "Pan 2"}, r"\[line 2\] id: "),
-    "id_twice": ({"id": "pan"}, r"\[line 2\] id: 'pan' stands twice, first in line 1"),
+    "id_twice": ({"id": "pan"}, r"\[line 2\] id: 'pan' appears twice, first in line 1"),
     "marker": ({"title": "Price is $5"}, r"\[line 2\] title: 'Price is \$' ends a prompt"),
 }
 
@@ -133,9 +134,9 @@ BAD_REPLIES: dict[str, tuple[dict[str, Any], str]] = {
 def test_bad_reply_is_named(tmp_path: Path, fault: str) -> None:
     change, message = BAD_REPLIES[fault]
     row = {key: value for key, value in {**REPLY, **change}.items() if value is not ...}
-    path = tmp_path / "price_replies.json"
+    path = tmp_path / "replies.json"
     path.write_text(json.dumps({"topic": path.stem, "about": "Bad.", "cases": [row]}))
-    with pytest.raises(DataError, match=rf"/price_replies\.json: {message}"):
+    with pytest.raises(DataError, match=rf"/replies\.json: {message}"):
         read_price_replies(path)
 
 

@@ -1,8 +1,9 @@
-"""A model of the user's own, from a folder no package holds: drafted, run, and nobody's trouble."""
+"""A model of the user's own, in a folder that no package holds: drafted, tested, skipped."""
 
 import json
 import shlex
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,18 +13,17 @@ import pytest
 
 from tests.harness import repeating
 from tests.harness.assets import Sources
-from tests.harness.draft import loaded, written
-from tests.harness.drafting import table
 from tests.harness.errors import AssetError
-from tests.harness.framing import framing, rendering
 from tests.harness.models import read_registry, registry
-
-from .conftest import Run, copy_project, run_anew, run_pytest
+from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
+from tests.tools.new_model.__main__ import load_tokenizer
+from tests.tools.new_model.table import draft_table, to_toml
+from tests.tools.new_model.template_format import detect_format, renderer
 
 REASON = "mine: no package holds its files; give --model-dir mine=DIR"
 PRICES = "tests/conformance/test_prices.py"
-# What the registry knows from elsewhere.
-ELSEWHERE = ("key", "title", "hub_id", "revision", "licence", "quantized_on", "weights")
+# What the registry knows from other sources than the folder.
+ELSEWHERE = ("key", "hub_id", "revision", "quantized_on", "weights")
 FRAMES = ("turn", "opening", "trims_content", "generation_prompt", "conversation_end")
 
 
@@ -35,14 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) ->
 
 @pytest.fixture(scope="module")
 def project_of_mine(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> tuple[Path, Run]:
-    """A copy of the project with the folder's draft in it, and what drafting said."""
+    """A copy of the project with the folder's draft in it, and the output of drafting."""
     project = copy_project(tmp_path_factory.mktemp("project") / "copy")
     return project, draft("mine", str(folder), "--write", cwd=project)
 
 
 def draft(*arguments: str, cwd: Path) -> Run:
     """Run the command."""
-    return run_anew("tests.harness.draft", *arguments, cwd=cwd)
+    return run_anew("tests.tools.new_model", *arguments, cwd=cwd)
 
 
 @pytest.mark.slow  # each loads a tokenizer twice
@@ -51,33 +51,37 @@ def test_draft_of_a_known_model_is_the_registrys(bundle: dict[str, Path], key: s
     if key not in bundle:
         pytest.skip("no package holds its files")
     # Read anew: transformers adds to the rope_scaling of a config that it is given.
-    facts, model = table(key, bundle[key], loaded(bundle[key])), read_registry()[key]
-    told = json.loads(json.dumps(asdict(model)))
+    facts = draft_table(bundle[key], load_tokenizer(bundle[key]))
+    model = read_registry()[key]
+    registered = json.loads(json.dumps(asdict(model)))
     left_out = {*ELSEWHERE, "price_mass", *(FRAMES if model.opening else ())}
     if model.can("tools"):
         facts["capabilities"].insert(3, "tools")  # it cannot be seen, and so is not drafted
-    for part in (*facts["files"].values(), *told["files"].values()):
+    for part in (*facts["files"].values(), *registered["files"].values()):
         part.pop("published")
-    told["tokenizer"] = {name: told["tokenizer"][name] for name in facts["tokenizer"]}
+    registered["tokenizer"] = {name: registered["tokenizer"][name] for name in facts["tokenizer"]}
     for name in set(facts) - left_out:
-        assert facts[name] == told[name], name
+        assert facts[name] == registered[name], name
     assert ("turn" in facts) == (model.can("chat") and not model.opening)
-    assert ("# turn" in written(key, facts)) == bool(model.opening)
+    assert ("# turn" in to_toml(key, facts)) == bool(model.opening)
+    # As text and back it is the same, in the same order: config.json is built in that order.
+    assert json.dumps(tomllib.loads(to_toml(key, facts))[key]) == json.dumps(facts)
 
 
 def test_a_written_draft_holds(project_of_mine: tuple[Path, Run], folder: Path) -> None:
-    project, said = project_of_mine
-    assert said.code == 0, said.out
-    assert said.line("[mine]")
-    assert said.out.startswith("# review: ")
-    last = said.out.splitlines()[-1]
+    project, drafted = project_of_mine
+    assert drafted.code == 0, drafted.out
+    assert drafted.line("[mine]")
+    assert drafted.out.startswith("# review: ")
+    last = drafted.out.splitlines()[-1]
     assert last.startswith("next: pytest tests/conformance --models mine --model-dir 'mine=/")
     assert "`raises`" in last and last.endswith("--snapshot-update")
-    given = ("--models", "mine", "--model-dir", f"mine={folder}")
-    held = run_pytest("tests/conformance/test_files.py", PRICES, *given, "-q", cwd=project)
+    held = run_pytest(
+        *("tests/conformance/test_files.py", PRICES, "tests/meta/test_data.py"),
+        *("--models", "mine", "--model-dir", f"mine={folder}", "-k", "conformance or recipe", "-q"),
+        cwd=project,
+    )
     assert held.code == 0, held.out[-3000:]
-    data = run_pytest("tests/meta/test_data.py", "-q", "-k", "recipe", cwd=project)
-    assert data.code == 0, data.out[-3000:]
 
 
 def test_a_draft_takes_nothing_that_is_there(
@@ -95,14 +99,11 @@ def test_without_its_folder_it_is_skipped_and_the_others_run(
     project_of_mine: tuple[Path, Run],
 ) -> None:
     project, _ = project_of_mine
-    chosen = (PRICES, "--models", "starcoder2,mine", "-q", "-rs")
-    run = run_pytest(*chosen, cwd=project)
-    assert run.code == 0, run.out[-3000:]
+    run = run_pytest(PRICES, "--models", "starcoder2,mine", "-q", "-rs", "--gate", cwd=project)
+    assert run.code == 1
     assert run.line("SKIPPED").endswith(REASON)
     assert run.line("2 passed, 2 skipped")
-    gated = run_pytest(*chosen, "--gate", cwd=project)
-    assert gated.code == 1
-    assert gated.line("gate: ") == f"gate: 2 skipped: {REASON}"
+    assert run.line("gate: ") == f"gate: 2 skipped: {REASON}"
 
 
 def test_assets_leave_it_out_unless_it_is_named(project_of_mine: tuple[Path, Run]) -> None:
@@ -122,28 +123,31 @@ def test_what_is_printed_can_be_typed(project_of_mine: tuple[Path, Run], folder:
     broken = Path(shutil.copytree(folder, folder.with_name("broken model")))
     settings = broken / "tokenizer_config.json"
     settings.write_text(settings.read_text("utf-8").replace('"left"', '"right"'), "utf-8")
-    given = ("--models", "mine", "--model-dir", f"mine={broken}", "-q")
-    first = run_pytest("tests/conformance/test_files.py", *given, "-k", "padding_side", cwd=project)
+    first = run_pytest(
+        *("tests/conformance/test_files.py", "tests/conformance/test_snapshots.py", "-q"),
+        *("--models", "mine", "--model-dir", f"mine={broken}"),
+        *("-k", "padding_side or snapshot", "--maxfail=2"),
+        cwd=project,
+    )
+    update = shlex.join(["--model-dir", f"mine={broken}"])
+    assert first.line("if intended: ").endswith(f"--models mine --snapshot-update {update}")
     typed = shlex.split(first.line("rerun: ").removeprefix("E").strip())
     assert typed[:2] == ["rerun:", "pytest"]
     again = run_pytest(*typed[2:], "-q", cwd=project)
     assert again.line("mine: padding_side") == first.line("mine: padding_side")
-    missing = run_pytest("tests/conformance/test_snapshots.py", *given, "-x", cwd=project)
-    update = shlex.join(["--model-dir", f"mine={broken}"])
-    assert missing.line("if intended: ").endswith(f"--models mine --snapshot-update {update}")
 
 
 def test_commands_repeat_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    def said(names: str, *sources: Sources) -> str:
+    def command(names: str, *sources: Sources) -> str:
         monkeypatch.setattr(repeating, "given", list(sources))
         return repeating.with_sources("pytest", names)
 
     node = "tests/conformance/test_x.py::test_x[mine-words.one]"
     mine = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}
-    assert said(node) == said(node, Sources()) == "pytest"
-    assert said(node, Sources("bundle", mine)) == "pytest --model-dir mine=/own"
-    assert said("test_y[phi3-mine]", Sources("hub", mine)).endswith("hub --model-dir mine=/own")
-    assert said("phi3", Sources("hub", mine)) == "pytest --source hub"
+    assert command(node) == command(node, Sources()) == "pytest"
+    assert command(node, Sources("bundle", mine)) == "pytest --model-dir mine=/own"
+    assert command("test_y[phi3-mine]", Sources("hub", mine)).endswith("hub --model-dir mine=/own")
+    assert command("phi3", Sources("hub", mine)) == "pytest --source hub"
 
 
 def no_file(name: str) -> Callable[[Path], object]:
@@ -177,7 +181,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         other_json("tokenizer.json", model=WORDS),
         "tokenizer.json: WordLevel; the contracts are for BPE",
     ),
-    "no_json": (lambda it: (it / "tokenizer.json").write_text("{"), "cannot be loaded: "),
+    "no_json": (lambda folder: (folder / "tokenizer.json").write_text("{"), "cannot be loaded: "),
 }
 
 
@@ -185,12 +189,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_folder_that_cannot_be_drafted_is_one_line(
     model_copy: Callable[[str], Path], name: str
 ) -> None:
-    harm, said = BAD[name]
+    spoil, message = BAD[name]
     copy = model_copy("phi3")
-    harm(copy)
+    spoil(copy)
     with pytest.raises(AssetError) as caught:
-        loaded(copy)
-    assert said in str(caught.value)
+        load_tokenizer(copy)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -206,9 +210,9 @@ TEMPLATES = {
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_frames_are_drafted_only_where_they_hold(bundle: dict[str, Path], template: str) -> None:
-    tokenizer = loaded(bundle["phi3"])
+    tokenizer = load_tokenizer(bundle["phi3"])
     tokenizer.chat_template = template
-    facts = framing(rendering(tokenizer))
+    facts = detect_format(renderer(tokenizer))
     assert bool(facts) == TEMPLATES[template], facts
     if facts:
         assert facts.get("trims_content", False) == ("trim" in template)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,22 @@ import pytest
 from pyarrow import parquet
 from transformers import AutoTokenizer
 
-from tests.harness.budget.__main__ import main
-from tests.harness.budget.counts import Counted, count_rows, count_tokens, open_tokenizer
-from tests.harness.budget.findings import findings, findings_file
-from tests.harness.budget.report import Report
 from tests.harness.cases import texts
-from tests.harness.data_sets import DataSet
-from tests.harness.price_prompts import price_prompt, read_products, training_text
-from tests.harness.price_rows import BadRow, Row, row_of
+from tests.harness.commands import exit_status
+from tests.harness.prices.dataset import BadRow, DataSet, Row, make_row
+from tests.harness.prices.products import (
+    MARKER,
+    TEXT_LIMIT,
+    TRAINING_LIMIT,
+    price_prompt,
+    read_products,
+    training_text,
+)
 from tests.meta.conftest import PROJECT, Run
+from tests.tools.budget.__main__ import main
+from tests.tools.budget.count import Counted, count_rows, count_tokens, open_tokenizer
+from tests.tools.budget.output import Finding, findings, write_findings
+from tests.tools.budget.summary import Summary
 
 ANY = DataSet("any.jsonl")
 
@@ -79,24 +86,24 @@ def text_of(tokens: int, answer: str = "") -> str:
 def test_limits_are_exact(bundle: dict[str, Path], answer: str) -> None:
     """Whether the price survives is what AutoTokenizer's own truncation leaves of it."""
     auto = auto_of(bundle["llama3_1"])
-    rows = [row_of(n, (text_of(n, answer), 374), ANY) for n in range(170, 190)]
-    (counted,) = count_rows(iter(rows), open_tokenizer(bundle["llama3_1"]), 182)
+    rows = [make_row(n, (text_of(n, answer), 374), ANY) for n in range(170, 190)]
+    (counted,) = count_rows(iter(rows), open_tokenizer(bundle["llama3_1"]), TRAINING_LIMIT)
     assert counted.tokens == list(range(170, 190))
     expected = set()
     for row in counted.rows:
-        ids = auto.encode(f"{row.text}374.00", truncation=True, max_length=182)
-        if "Price is $374" not in auto.decode(ids):
+        ids = auto.encode(f"{row.text}374.00", truncation=True, max_length=TRAINING_LIMIT)
+        if f"{MARKER}374" not in auto.decode(ids):
             expected.add(row.number)
     assert counted.lost == expected
     assert min(counted.lost) == (184 if answer else 181)
-    report = Report(limit=179, train_limit=182)
+    report = Summary(TEXT_LIMIT, TRAINING_LIMIT)
     report.add(counted)
     assert (report.rows_over, report.over[0], report.rows_lost) == (10, 180, len(expected))
 
 
 def test_price_of_several_tokens_must_survive_whole(bundle: dict[str, Path]) -> None:
     tokenizer = open_tokenizer(bundle["qwen2"])  # a token a digit, and no BOS
-    row = row_of(0, (price_prompt("A lamp") + "374.00", 374), ANY)
+    row = make_row(0, (price_prompt("A lamp") + "374.00", 374), ANY)
     assert isinstance(row, Row)
     prompt = count_tokens(tokenizer, [row.text])[0]
     for limit, lost in ((prompt + 2, {0}), (prompt + 3, set())):
@@ -106,33 +113,33 @@ def test_price_of_several_tokens_must_survive_whole(bundle: dict[str, Path]) -> 
 
 def test_batches_change_nothing(bundle: dict[str, Path]) -> None:
     tokenizer = open_tokenizer(bundle["smollm2"])
-    rows: list[Row | BadRow] = [Row(n, f"{'light ' * n}Price is $", 1.0) for n in range(20)]
+    rows: list[Row | BadRow] = [Row(n, f"{'light ' * n}{MARKER}", 1.0) for n in range(20)]
     rows[7:7] = [BadRow(99, "no text")]
     reports = []
     for size in (1, 6, 100):
-        report = Report(limit=12, train_limit=15)
+        report = Summary(limit=12, train_limit=15)
         for counted in count_rows(iter(rows), tokenizer, 15, size):
             report.add(counted)
-        reports.append(report.summary())
+        reports.append(report.figures())
     assert reports[0] == reports[1] == reports[2]
     assert reports[0]["counted"] == 20 and reports[0]["first_bad"] == ["row 99: no text"]
 
 
 def test_fault_while_reading_ahead_is_raised(bundle: dict[str, Path]) -> None:
     def rows() -> Any:
-        yield Row(0, "Price is $", 1.0)
+        yield Row(0, MARKER, 1.0)
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(count_rows(rows(), open_tokenizer(bundle["smollm2"]), 182, 1))
+        list(count_rows(rows(), open_tokenizer(bundle["smollm2"]), TRAINING_LIMIT, 1))
 
 
 def test_report_on_hand_counted_figures() -> None:
     tokens = [10] * 50 + [20] * 45 + [200] * 5
-    rows = [Row(number, "Price is $", None) for number in range(100)]
-    report = Report(limit=179, train_limit=182)
+    rows = [Row(number, MARKER, None) for number in range(100)]
+    report = Summary(TEXT_LIMIT, TRAINING_LIMIT)
     report.add(Counted(rows, tokens, frozenset([99]), [BadRow(100, "no text")]))
-    summary = report.summary()
+    summary = report.figures()
     assert (summary["min"], summary["max"], summary["over_limit"]) == (10, 200, 5)
     shares = {"0.01": 10, "0.25": 10, "0.5": 10, "0.75": 20, "0.95": 20, "0.99": 200}
     assert summary["quantiles"] == shares
@@ -143,11 +150,10 @@ def test_report_on_hand_counted_figures() -> None:
     assert report.text().endswith("price token lost at 182: 1 rows (99)\nrow 100: no text")
 
 
-def write_and_stop(out: Path) -> None:
-    """Write a finding, then be interrupted."""
-    with findings_file(out) as write:
-        write(findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), 179))
-        raise KeyboardInterrupt
+def interrupted() -> Iterator[list[Finding]]:
+    """One batch, then Ctrl-C."""
+    yield findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), TEXT_LIMIT)
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
@@ -155,7 +161,7 @@ def test_file_of_an_interrupted_run_is_the_old_one(tmp_path: Path, suffix: str) 
     out = tmp_path / f"out.{suffix}"
     out.write_text("of an earlier run")
     with pytest.raises(KeyboardInterrupt):
-        write_and_stop(out)
+        write_findings(out, interrupted())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
         (out.name, "of an earlier run")
     ]
@@ -180,7 +186,7 @@ def test_command_says_what_it_found_and_leaves_nothing(
     caches = {"MODEL_CONFORMANCE_CACHE": str(bundle["llama3_1"].parents[1])}
     kept = {name: os.environ[name] for name in ("MODEL_CONFORMANCE_CACHE",) if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.harness.budget", str(path), "--out", str(out)],
+        [sys.executable, "-m", "tests.tools.budget", str(path), "--out", str(out)],
         cwd=PROJECT,
         env={"PATH": os.environ["PATH"], "HOME": str(home)} | caches | kept,
         capture_output=True,
@@ -208,7 +214,7 @@ def test_command_says_what_it_found_and_leaves_nothing(
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Run:
     """The command's exit status and what it printed on stdout, or else its last line on stderr."""
     try:
-        code = main([str(argument) for argument in arguments])
+        code = exit_status(lambda: main([str(argument) for argument in arguments]))
     except SystemExit as stop:
         code = int(stop.code or 0)
     out, err = capsys.readouterr()
@@ -244,7 +250,11 @@ def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (path, "--text-column", "body"): "no column 'body'; give --text-column one of text, price",
         (path, "--out", path): "that is the data set itself; give another file",
         (path, "--out", "rows.xls"): "--out rows.xls: give a file ending in .jsonl or .parquet",
-        (path, "--out", tmp_path / "no" / "a.jsonl"): "No such file or directory; give another",
+        (
+            path,
+            "--out",
+            tmp_path / "no" / "a.jsonl",
+        ): "No such file or directory; give another",
         (path, "--limit", "0"): "argument --limit: '0': give a whole number from 2 on",
         (path, "--model", "gpt"): "invalid choice: 'gpt'",
         (path, "--model-dir", tmp_path): "there is no tokenizer.json in",

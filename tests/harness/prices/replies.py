@@ -4,15 +4,15 @@ import math
 import re
 from typing import Any
 
-MARKER = "Price is $"
+from .products import MARKER
 
 # A comma belongs to the number only where it groups thousands; the digits are ASCII on purpose.
-NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")
-OPENS_WITH_NUMBER = re.compile(r"\s*[$-]*\s*" + f"(?:{NUMBER.pattern})")
-SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
+_NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")
+_OPENS_WITH_NUMBER = re.compile(r"\s*[$-]*\s*" + f"(?:{_NUMBER.pattern})")
+_SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 
 
-def reply_of(text: str) -> str:
+def _reply_of(text: str) -> str:
     """The part of `text` that answers: what follows the first `Price is $`, else all of it.
 
     A text that opens with a number is a bare reply even if it runs on into a further
@@ -21,7 +21,7 @@ def reply_of(text: str) -> str:
     generates four tokens, too few for that.
     """
     _, marker, answer = text.partition(MARKER)
-    return text if not marker or OPENS_WITH_NUMBER.match(text) else answer
+    return text if not marker or _OPENS_WITH_NUMBER.match(text) else answer
 
 
 def extract_price(reply: str) -> float | None:
@@ -36,15 +36,15 @@ def extract_price(reply: str) -> float | None:
     None also for digits outside ASCII, which no price of the data is written in (full width,
     superscript), for digits inside a special token's name, and for a number too large for a float.
     """
-    found = NUMBER.search(SPECIAL_TOKEN.sub(" ", reply_of(reply)))
-    if found is None:
+    number = _NUMBER.search(_SPECIAL_TOKEN.sub(" ", _reply_of(reply)))
+    if number is None:
         return None
-    price = float(found[0].replace(",", ""))
+    price = float(number[0].replace(",", ""))
     return price if math.isfinite(price) else None
 
 
 def single_token_numbers(tokenizer: Any, prefix: str) -> list[str]:
-    """The numbers 0 to 999 that a transformers tokenizer writes as one token behind the prefix."""
+    """The numbers 0 to 999 that a transformers tokenizer encodes as one token after the prefix."""
     numbers = [str(number) for number in range(1000)]
     texts = [prefix, *(prefix + number for number in numbers)]
     before, *ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
@@ -59,7 +59,7 @@ def price_token_ids(tokenizer: Any) -> frozenset[int]:
     """The ids whose own decode is ASCII digits and nothing else: all a whole price consists of.
 
     `tokenizer` is a `tokenizers.Tokenizer` or a transformers tokenizer that holds one. The raw
-    decoder is asked, in one batch: it knows no clean-up, so the answer is that of the file, and
+    decoder is used, in one batch: it does no clean-up, so the pieces are those of the file, and
     Qwen2's 151,646 ids take 0.3 s. Byte-fallback tokens such as `<0x37>` count, for they print.
     """
     raw = getattr(tokenizer, "backend_tokenizer", tokenizer)

@@ -1,18 +1,18 @@
-"""What was counted of a data set: distribution of tokens, and rows that go over the budget."""
+"""The distribution of tokens over a data set's texts, and the rows over the budget."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from .counts import Counted
+from .count import Counted
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS, BAR, SHOWN = 12, 40, 10
 
 
 @dataclass
-class Report:
+class Summary:
     """Fills batch by batch; of the rows only the first SHOWN of each kind are kept."""
 
     limit: int
@@ -25,14 +25,14 @@ class Report:
     rows_bad: int = 0
 
     def add(self, counted: Counted) -> None:
-        """Take in a batch."""
+        """Count a batch in."""
         self.histogram.update(counted.tokens)
         self.rows_lost += len(counted.lost)
         self.rows_bad += len(counted.bad)
         pairs = zip(counted.rows, counted.tokens, strict=True)
-        keep(self.over, [row.number for row, tokens in pairs if tokens > self.limit])
-        keep(self.lost, sorted(counted.lost))
-        keep(self.bad, [f"row {row.number}: {row.reason}" for row in counted.bad])
+        _extend(self.over, [row.number for row, tokens in pairs if tokens > self.limit])
+        _extend(self.lost, sorted(counted.lost))
+        _extend(self.bad, [f"row {row.number}: {row.reason}" for row in counted.bad])
 
     @property
     def rows_over(self) -> int:
@@ -48,8 +48,8 @@ class Report:
         """The least number of tokens that this share of the texts does not exceed."""
         counts = sorted(self.histogram)
         totals = accumulate(self.histogram[tokens] for tokens in counts)
-        wanted = share * self.histogram.total()
-        return next(it for it, total in zip(counts, totals, strict=True) if total >= wanted)
+        enough = share * self.histogram.total()
+        return next(n for n, total in zip(counts, totals, strict=True) if total >= enough)
 
     def bins(self) -> list[tuple[int, int, int]]:
         """The histogram in at most BINS parts of equal width: first and last tokens, rows."""
@@ -61,8 +61,8 @@ class Report:
         firsts = range(low, high + 1, width)
         return [(first, first + width - 1, parts[part]) for part, first in enumerate(firsts)]
 
-    def summary(self) -> dict[str, Any]:
-        """All figures, as JSON has them; of the rows those that are kept."""
+    def figures(self) -> dict[str, Any]:
+        """All figures as plain data; of the rows the first SHOWN of each kind."""
         figures: dict[str, Any] = {"counted": self.histogram.total(), "bad": self.rows_bad}
         figures |= {"limit": self.limit, "over_limit": self.rows_over}
         figures |= {"train_limit": self.train_limit, "price_lost": self.rows_lost}
@@ -74,7 +74,7 @@ class Report:
         return figures | {"first_bad": self.bad}
 
     def text(self) -> str:
-        """The report as people read it."""
+        """All figures as lines for a terminal."""
         lines = [f"{self.histogram.total():,} texts counted, {self.rows_bad:,} bad rows"]
         if self.histogram:
             shares = [f"{share:.0%} {self.quantile(share)}" for share in SHARES]
@@ -86,20 +86,19 @@ class Report:
                 lines.append(f"  {first:>5}..{last:<5} {rows:>9,} {bar}".rstrip())
         over = f"more than {self.limit} tokens: {self.rows_over:,} rows"
         lost = f"price token lost at {self.train_limit}: {self.rows_lost:,} rows"
-        lines.append(over + first_of(self.over, self.rows_over))
-        lines.append(lost + first_of(self.lost, self.rows_lost))
+        lines.append(over + _in_brackets(self.over, self.rows_over))
+        lines.append(lost + _in_brackets(self.lost, self.rows_lost))
         lines += self.bad
         more = self.rows_bad - len(self.bad)
         return "\n".join([*lines, f"... and {more:,} more bad rows"] if more else lines)
 
 
-def keep(kept: list[Any], found: list[Any]) -> None:
-    """Append what was found until SHOWN are kept."""
-    kept += found[: SHOWN - len(kept)]
+def _extend(kept: list[Any], more: list[Any]) -> None:
+    """Append until SHOWN are kept."""
+    kept += more[: SHOWN - len(kept)]
 
 
-def first_of(numbers: list[int], total: int) -> str:
-    """The row numbers, and whether there are more."""
+def _in_brackets(numbers: list[int], total: int) -> str:
     if not numbers:
         return ""
     return f" ({', '.join(map(str, numbers))}{', ...' if total > len(numbers) else ''})"

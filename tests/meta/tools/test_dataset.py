@@ -10,10 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.harness.data_sets import rows_in
 from tests.harness.models import DataError
-from tests.harness.price_prompts import price_prompt, training_text
-from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
+from tests.harness.prices.dataset import BadRow, DataSet, Row, read_rows, rows_in
+from tests.harness.prices.products import MARKER, price_prompt, training_text
 
 PAN = price_prompt('A pan, 28 cm "Øre"\nwith lid')
 LINES: list[dict[str, Any]] = [
@@ -98,8 +97,8 @@ BAD_LINES = {
     "text 7 is not a string": line(text=7),
     "text has half a surrogate pair": line(text="\ud800 Price is $"),
     "text has no 'Price is $' (--wrap": line(text="A pan"),
-    "' cheap' behind 'Price is $' is": line(text=f"{PAN} cheap"),
-    "'1,299.00' behind 'Price is $' is": line(text=f"{PAN}1,299.00"),
+    "' cheap' after 'Price is $' is": line(text=f"{PAN} cheap"),
+    "'1,299.00' after 'Price is $' is": line(text=f"{PAN}1,299.00"),
     "no price": line(price=None),
     "price 'n/a' is not a number": line(price="n/a"),
     "price '1,299.00' is not a number": line(price="1,299.00"),
@@ -137,16 +136,16 @@ def test_bytes_that_are_no_utf8_are_a_bad_row(tmp_path: Path) -> None:
 
 
 def test_csv_row_with_a_comma_too_many_is_not_shifted(tmp_path: Path) -> None:
-    """Without care pandas reads the first as text 1 and price 299, if all rows are like it."""
-    (tmp_path / "a.csv").write_text("text,price\nA Price is $,1,299\nB Price is $,$2\nPrice is $\n")
-    reasons = [
-        row.reason for row in read_rows(DataSet(str(tmp_path / "a.csv"))) if isinstance(row, BadRow)
-    ]
-    assert reasons == [
-        "more cells than the header has names (quote a cell with commas)",
-        "price '$2' is not a number",
-        "price '' is not a number",
-    ]
+    """`datasets` reads the first as text 1 and price 299, if all rows are like it."""
+    long = "x" * 200_000 + MARKER
+    (tmp_path / "a.csv").write_text(
+        f"text,price\nA {MARKER},1,299\nB {MARKER},$2\n\n{MARKER}\n{long},5\n"
+    )
+    shifted, currency, short, good = read_rows(DataSet(str(tmp_path / "a.csv")))
+    assert isinstance(shifted, BadRow) and "more cells than the header has names" in shifted.reason
+    assert currency == BadRow(1, "price '$2' is not a number")
+    assert short == BadRow(2, "price '' is not a number")
+    assert good == Row(3, long, 5.0)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -181,15 +180,14 @@ FILES: dict[str, tuple[bytes | None, str]] = {
     "array.json": (b'[{"text": "a"}]', "a JSON array; write JSON lines, one object a line"),
     "quote.csv": (
         b'text,price\na,1\n"b,2\n',
-        "EOF inside string starting at row 2",
+        r"cannot be read \(ValueError: line 3: unexpected end of data\); repair the file",
     ),
-    "cells.csv": (
-        b"text,price\na,1\nb,2,3,4\n",
-        "Expected 3 fields in line 3, saw 4",
+    "twice.csv": (b"text,price,price\na,1,2\n", "two columns are named 'price'; rename one"),
+    "latin.csv": (
+        b"text,price\n\xff,1\n",
+        "cannot be read .*UnicodeDecodeError.*; repair the file",
     ),
-    "twice.csv": (b"text,price,price\na,1,2\n", "cannot be read .*Duplicate names"),
-    "latin.csv": (b"text,price\n\xff,1\n", "cannot be read .*UnicodeDecodeError.*; mend the file"),
-    "cut.parquet": (b"PAR1 and no more", "cannot be read .*; mend the file or convert it anew"),
+    "cut.parquet": (b"PAR1 and no more", "cannot be read .*; repair the file or convert it again"),
     "text.csv": (b"name,price\na,1\n", "no column 'text'; give --text-column one of name, price$"),
     "price.csv": (
         b"text,cost\na,1\n",
@@ -218,7 +216,7 @@ def test_damaged_parquet_is_named(tmp_path: Path, part: str) -> None:
     path = Path(data.name_or_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100] if part == "footer" else whole[:20] + bytes(80) + whole[100:])
-    with pytest.raises(DataError, match=r"a\.parquet: cannot be read \(.*\); mend the file"):
+    with pytest.raises(DataError, match=r"a\.parquet: cannot be read \(.*\); repair the file"):
         list(read_rows(data))
 
 

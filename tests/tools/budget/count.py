@@ -7,15 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import AssetError
-from ..price_rows import BadRow, Row
+from tests.harness.errors import AssetError
+from tests.harness.prices.dataset import BadRow, Row
 
 BATCH = 4000  # rows; fewer leave cores idle at a batch's end, more only take memory
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A batch of rows with their tokens; `lost` are the numbers of those whose price is cut off."""
+    """A batch of rows and how many tokens each takes; `lost`: numbers of rows with a cut price."""
 
     rows: list[Row]
     tokens: list[int]
@@ -30,7 +30,7 @@ def open_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises nothing narrower
-        raise AssetError(f"{folder / 'tokenizer.json'}: {error}; fetch the file anew") from None
+        raise AssetError(f"{folder / 'tokenizer.json'}: {error}; fetch the file again") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -47,28 +47,24 @@ def count_rows(
     # A thread is enough: encoding, which is nearly all the work, lets others run.
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read)
-        while found := ahead.result():
+        while rows_read := ahead.result():
             ahead = reader.submit(read)
-            good = [row for row in found if isinstance(row, Row)]
+            good = [row for row in rows_read if isinstance(row, Row)]
             tokens = count_tokens(tokenizer, [row.text + row.answer for row in good])
             yield Counted(
                 good,
                 tokens,
-                frozenset(lost_prices(tokenizer, good, tokens, train_limit)),
-                [row for row in found if isinstance(row, BadRow)],
+                frozenset(_lost_prices(tokenizer, good, tokens, train_limit)),
+                [row for row in rows_read if isinstance(row, BadRow)],
             )
 
 
 def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
-    """Tokens of each text as it stands, without special tokens.
-
-    So the task counts: BOS and EOS come on top, and training has room for them.
-    """
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    return list(map(len, encodings))
+    """Tokens of each text, without BOS and EOS: for these the training limit leaves room."""
+    return list(map(len, tokenizer.encode_batch_fast(texts, add_special_tokens=False)))
 
 
-def lost_prices(
+def _lost_prices(
     tokenizer: Any, rows: list[Row], tokens: list[int], train_limit: int
 ) -> Iterator[int]:
     """Numbers of the rows whose price does not survive truncation to `train_limit` tokens.
@@ -80,9 +76,9 @@ def lost_prices(
     long = [
         row
         for row, count in zip(rows, tokens, strict=True)
-        if special + count + len(answer_to_come(row)) > train_limit
+        if special + count + len(_future_answer(row)) > train_limit
     ]
-    answers = [row.answer or answer_to_come(row) for row in long]
+    answers = [row.answer or _future_answer(row) for row in long]
     texts = [row.text + answer for row, answer in zip(long, answers, strict=True)]
     tokenizer.enable_truncation(train_limit)
     encodings = tokenizer.encode_batch(texts)
@@ -93,8 +89,8 @@ def lost_prices(
             yield row.number
 
 
-def answer_to_come(row: Row) -> str:
-    """What training would write behind a prompt; of an unknown price one digit."""
+def _future_answer(row: Row) -> str:
+    """What training would append to a prompt without an answer; of an unknown price one digit."""
     if row.answer:
         return ""
     return "0" if row.price is None else f"{round(row.price)}.00"

@@ -1,0 +1,102 @@
+"""The price task: its question, products, prompts and training texts, and replies to read."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from ..cases import read_topic
+from ..fields import Comment, Slug
+from ..models import FIXTURES, STRICT, DataError, parse
+
+PRODUCTS = FIXTURES / "prices" / "products.jsonl"
+PRICE_REPLIES = FIXTURES / "prices" / "replies.json"
+
+# The task's frame around a description. The price is the next token, and the last of training.
+QUESTION = "How much does this cost to the nearest dollar?"
+MARKER = "Price is $"
+TEXT_LIMIT = 179  # tokens of a training text, special tokens not counted
+TRAINING_LIMIT = 182  # the same as training cuts it, with room for BOS and EOS
+
+# No blank at either end: it would change the tokens where the prompt's parts meet.
+Words = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Product:
+    """One thing to be priced; `price` is in dollars and rounds to 1..999, one Llama-3.1 token."""
+
+    id: Slug
+    title: Words
+    description: Words
+    price: Annotated[float, Field(ge=1, lt=999.5, allow_inf_nan=False)]
+
+    @property
+    def text(self) -> str:
+        """The prompt's description of the product: a line with the title, then the rest."""
+        return f"{self.title}\n{self.description}"
+
+
+@dataclass(frozen=True, config=STRICT)
+class PriceReply:
+    """A model's reply and the price that must be read from it; None where it names none."""
+
+    id: Slug
+    reply: str
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    comment: Comment
+    topic: str = ""
+
+
+def price_prompt(description: str) -> str:
+    """The text that a model is given; the next token is the price."""
+    return f"{QUESTION}\n\n{description}\n\n{MARKER}"
+
+
+def training_text(description: str, price: float) -> str:
+    """The prompt with its answer, in whole dollars and two zeros: `Price is $374.00`.
+
+    Halves go to the even dollar, as Python's `round` has it.
+    """
+    return f"{price_prompt(description)}{round(price)}.00"
+
+
+def read_products(path: Path = PRODUCTS) -> list[Product]:
+    """All products in the file's order, one JSON object a line; DataError names line and key."""
+    try:
+        # Not splitlines: it would also cut at U+2028 and other marks that a text may contain.
+        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+    first_line: dict[str, int] = {}
+    products: list[Product] = []
+    for number, line in enumerate(lines, start=1):
+        product = _parse_product(line, path, f"line {number}")
+        if first_line.setdefault(product.id, number) != number:
+            raise DataError(
+                f"{path.parent.name}/{path.name}: [line {number}] id: {product.id!r} appears "
+                f"twice, first in line {first_line[product.id]}"
+            )
+        products.append(product)
+    return products
+
+
+def _parse_product(line: str, path: Path, where: str) -> Product:
+    """The product of one line; DataError if there is none, or if its text would end the prompt."""
+    try:
+        row: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path.parent.name}/{path.name}: [{where}] {error}") from None
+    product = parse(Product, row, path, where)
+    for key, text in (("title", product.title), ("description", product.description)):
+        if MARKER in text:
+            place = f"{path.parent.name}/{path.name}: [{where}] {key}"
+            raise DataError(f"{place}: {MARKER!r} ends a prompt")
+    return product
+
+
+def read_price_replies(path: Path = PRICE_REPLIES) -> list[PriceReply]:
+    """All replies in the file's order; DataError names file, reply and key."""
+    return read_topic(path, PriceReply)

@@ -1,0 +1,104 @@
+"""Draft a model's table and recipe from its folder: what the files contain, not what is right.
+
+`python -m tests.tools.new_model KEY DIR` prints the table; with `--write` the table is added to
+`fixtures/models.toml` and the recipe to `fixtures/recipes`.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.harness.atomic import write_atomically
+from tests.harness.commands import exit_status
+from tests.harness.errors import AssetError
+from tests.harness.models import REGISTRY, Model, parse, registry
+from tests.harness.progress import say
+from tests.harness.recipes import RECIPES
+from tests.harness.secrets import scrub
+
+from .table import draft_recipe, draft_table, to_toml
+
+REQUIRED_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+SLOW_TOKENIZERS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
+    if not folder.is_dir():
+        raise AssetError(f"{folder}: there is no such folder")
+    for name in REQUIRED_FILES:
+        if not (folder / name).is_file():
+            slow = name == "tokenizer.json" and any((folder / s).is_file() for s in SLOW_TOKENIZERS)
+            fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
+            raise AssetError(f"{folder}: there is no {name}{fix}")
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
+    from tokenizers import Tokenizer
+    from transformers import CONFIG_MAPPING, AutoTokenizer
+
+    try:
+        model_type = json.loads((folder / "config.json").read_bytes()).get("model_type")
+        algorithm = type(Tokenizer.from_file(str(folder / "tokenizer.json")).model).__name__
+        if model_type not in CONFIG_MAPPING:
+            raise AssetError(
+                f"{folder}: config.json: transformers knows no model_type {model_type!a}"
+            )
+        if algorithm != "BPE":
+            raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for BPE")
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except AssetError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise AssetError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from None
+
+
+def _check_key(key: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
+        raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
+    if key in registry() or (RECIPES / f"{key}.json").exists():
+        raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
+
+
+def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
+    recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(RECIPES / f"{key}.json", lambda path: path.write_text(recipe_text, "utf-8"))
+    models = f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}"
+    write_atomically(REGISTRY, lambda path: path.write_text(models, "utf-8"))
+
+
+def _next_steps(key: str, folder: Path) -> str:
+    run = f"pytest tests/conformance --models {key} --model-dir "
+    run += shlex.quote(f"{key}={folder.absolute()}")
+    return (
+        f"next: {run} -k 'not snapshot'; add {key} to `raises` of the conversations that its "
+        f"template refuses (fixtures/conversations); then {run} --snapshot-update"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table, or add it; AssetError for a key or a folder that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.new_model", description=__doc__)
+    parser.add_argument("key", metavar="KEY", help="the model's new key in the registry")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="its folder")
+    parser.add_argument("--write", action="store_true", help="add both to fixtures (default: off)")
+    options = parser.parse_args(arguments)
+    key, folder = options.key, options.folder
+
+    _check_key(key)
+    facts = draft_table(folder, load_tokenizer(folder))
+    parse(Model, {**facts, "key": key}, REGISTRY, key)
+    table = to_toml(key, facts)
+    if options.write:
+        _add_to_fixtures(key, table, draft_recipe(folder))
+    print(scrub(table), end="")
+    say(_next_steps(key, folder) if options.write else f"--write adds it, and recipes/{key}.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,70 @@
+"""How a chat template frames messages, found by rendering; empty where it is not simple."""
+
+from collections.abc import Callable
+from typing import Any
+
+Render = Callable[..., str]
+
+
+def renderer(tokenizer: Any) -> Render:
+    """A function that renders `role, content` pairs; "" where the template refuses them."""
+
+    def render(*turns: tuple[str, str], **options: Any) -> str:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        try:
+            return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+        except Exception:  # a template may raise anything
+            return ""
+
+    return render
+
+
+def renders_system(render: Render) -> bool:
+    """Whether the template writes a system message, and does not drop or refuse it."""
+    return "zero" in render(("system", "zero"), ("user", "first"))
+
+
+def detect_format(render: Render) -> dict[str, Any]:
+    """`turn`, `generation_prompt` and the further fields of `Model` on message formats.
+
+    Empty if these fields cannot express the template: each guess is rendered back and compared.
+    """
+    system, user = ("system", "zero"), ("user", "first")
+    talk = (user, ("assistant", "second"), ("user", "third"))
+    start, _, rest = render(*talk).partition("first")
+    between, end_of_talk = rest.partition("second")[2].partition("third")[::2]
+    # A user's message opens as a system's does, where the template takes one in front.
+    opening = render(system, user).partition("zero")[0].replace("system", "user") or start
+    if not (opening and between.endswith(opening) and "user" in opening):
+        return {}
+    close = between.removesuffix(opening)
+    turn = f"{_escape(opening).replace('user', '{role}')}{{content}}{_escape(close)}"
+    end = end_of_talk.removeprefix(close)
+    facts: dict[str, Any] = {"turn": turn, "conversation_end": end}
+    if added := start.removesuffix(opening):
+        before, after = turn.format(role="system", content="zero").split("zero")
+        facts["default_system"] = added.removeprefix(before).removesuffix(after)
+    closed = render(user).removesuffix(end)
+    prompt = render(user, add_generation_prompt=True)
+    facts["generation_prompt"] = prompt.removeprefix(closed)
+    if render(("user", " first ")) == render(user):
+        facts["trims_content"] = True
+    agrees = prompt.startswith(closed) and all(
+        render(*turns) == _predicted(facts, turns)
+        for turns in (talk, (system, user))
+        if render(*turns)
+    )
+    return {name: value for name, value in facts.items() if value} if agrees else {}
+
+
+def _predicted(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str:
+    """What the template would write if the facts were all of it."""
+    if "default_system" in facts and turns[0][0] != "system":
+        turns = (("system", facts["default_system"]), *turns)
+    framed = [facts["turn"].format(role=role, content=content) for role, content in turns]
+    return "".join([*framed, facts["conversation_end"]])
+
+
+def _escape(text: str) -> str:
+    """Double the braces, which `str.format` would take for fields."""
+    return text.replace("{", "{{").replace("}", "}}")
