@@ -20,7 +20,7 @@ COMMANDS = {
     "tests.harness.assets": "--source",
     "tests.harness.budget": "DATA",
     "tests.harness.doctor": "--json",
-    "tests.harness.drift": "VERSION",
+    "tests.tools.drift": "VERSION",
     "tests.harness.sweep": "--load",
     "tests.meta.faults": "--only",
 }
@@ -145,7 +145,7 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("tests.harness.assets", "--sauce"),
         ("tests.harness.budget", "no_such_file.jsonl"),
         ("tests.harness.doctor", "gpus"),
-        ("tests.harness.drift", "5.0.0"),
+        ("tests.tools.drift", "5.0.0"),
         ("tests.harness.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
         ("tests.meta.faults", "--only", "nothing"),
         ("tests.benchmarks.budget_speed", "--sauce"),

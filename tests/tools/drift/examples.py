@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from ..cases import texts
-from ..strips import Cell, align, spans, token_cell, words
+from tests.harness.cases import texts
+from tests.harness.strips import Cell, align, spans, token_cell, words
+
+from .compare import Compared
 from .differences import Difference, Rows, begins, is_ids
-from .observer import short
-from .steps import Compared
+from .record import short
 
 
 def cells(difference: Difference, value: Any, observed: dict[str, Any], rows: Rows) -> list[Cell]:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.harness.cases import texts
-from tests.harness.drift.causes import Cause, Step, group
-from tests.harness.drift.differences import KINDS, Difference, Rows, begins, compare
-from tests.harness.drift.exchange import judge
-from tests.harness.drift.issues import Issue, Packages, fits, issues
-from tests.harness.drift.observer import Observed
-from tests.harness.drift.outcomes import Outcomes, read_outcomes
-from tests.harness.drift.steps import rows_of
+from tests.tools.drift.causes import Cause, Step, group
+from tests.tools.drift.compare import rows_of
+from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
+from tests.tools.drift.exchange import judge
+from tests.tools.drift.issues import Issue, Packages, fits, issues
+from tests.tools.drift.outcomes import Outcomes, read_outcomes
+from tests.tools.drift.record import Observed
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.drift import environments
-from tests.harness.drift.environments import (
+from tests.harness.errors import AssetError
+from tests.meta.conftest import PROJECT, Run
+from tests.tools.drift import environments
+from tests.tools.drift.environments import (
     MARKER,
     Environment,
     environment,
     reason,
     wanted,
 )
-from tests.harness.drift.observations import observe, task
-from tests.harness.errors import AssetError
-
-from .conftest import PROJECT, Run
+from tests.tools.drift.runner import observe, task
 
 TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB
 
@@ -29,7 +28,7 @@ TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB
 def drift(*arguments: str) -> Run:
     """Run the command; progress and result together."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.harness.drift", *arguments],
+        [sys.executable, "-m", "tests.tools.drift", *arguments],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,11 +5,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from .environments import Environment
-from .observations import Subject, apart, digest_of
+from .runner import Subject, apart, digest_of
 
 # What decides an outcome; of the fixtures all but drift_issues.toml, which tests do not read.
 SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/latency/*.py"),
+    *("conftest.py", "pytest.ini", "tests/harness/**/*.py"),
     *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),
 )
 

@@ -8,9 +8,8 @@ import pytest
 
 from tests.harness.known_failures import read_known_failures
 from tests.harness.models import DataError
-
-from .conftest import run_pytest
-from .test_snapshot_safety import shrink
+from tests.meta.conftest import run_pytest
+from tests.meta.test_snapshot_safety import shrink
 
 DATA = "fixtures/known_failures.toml"
 PLANT = "tests/conformance/test_plant.py"

@@ -5,8 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..pages import render
-from ..strips import Cell, Column, strip_html
+from tests.harness.pages import render
+from tests.harness.strips import Cell, Column, strip_html
+
 from .differences import KINDS
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")

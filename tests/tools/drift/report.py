@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..secrets import scrub
+from tests.harness.secrets import scrub
+
 from .causes import Cause
+from .compare import Compared, Seen, packages
 from .differences import KINDS, Rows, begins
 from .examples import example
-from .observations import files_of
-from .steps import Compared, Seen, packages
+from .runner import files_of
 
 FORMAT = 1
 EXAMPLES = 3  # of a cause, differences that are reported with their values

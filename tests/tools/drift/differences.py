@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..diagnosis import first_leaf
-from ..tokens import at, parting
-from ..visible import quote
-from .observer import Observed
+from tests.harness.diagnosis import first_leaf
+from tests.harness.tokens import at, parting
+from tests.harness.visible import quote
+
+from .record import Observed
 
 ERRORS = "errors and warnings"
 KINDS = (

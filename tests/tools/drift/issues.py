@@ -13,7 +13,8 @@ from packaging.version import Version
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..models import FIXTURES, STRICT, DataError, parse
+from tests.harness.models import FIXTURES, STRICT, DataError, parse
+
 from .differences import Difference
 
 Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer

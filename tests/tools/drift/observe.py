@@ -1,6 +1,6 @@
 """What a library makes of a model's folder: runs inside each environment and judges nothing.
 
-`python -m tests.harness.drift.observe` reads tasks as JSON from stdin and writes one file a task.
+`python -m tests.tools.drift.observe` reads tasks as JSON from stdin and writes one file a task.
 """
 
 import json
@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..cases import conversations, texts
-from ..models import registry
-from .observed_parts import (
+from tests.harness.cases import conversations, texts
+from tests.harness.models import registry
+
+from .record import Observer, type_name
+from .subjects import (
     added_tokens,
     observe_chat,
     observe_pipeline,
@@ -21,7 +23,6 @@ from .observed_parts import (
     spans,
     streamed,
 )
-from .observer import Observer, type_name
 
 
 def loaded(observer: Observer, load: Callable[[], Any]) -> Any:

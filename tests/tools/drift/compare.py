@@ -8,19 +8,20 @@ from time import monotonic
 
 from packaging.version import Version
 
-from ..errors import AssetError
-from ..loading import Loaded
-from ..models import registry
-from ..progress import Progress
-from ..tokens import rows
+from tests.harness.errors import AssetError
+from tests.harness.loading import Loaded
+from tests.harness.models import registry
+from tests.harness.progress import Progress
+from tests.harness.tokens import rows
+
 from .causes import Cause, Step, group
 from .differences import Difference, Rows, compare
 from .environments import Environment, environment
 from .exchange import Exchange, judge, read_there
 from .issues import Packages
-from .observations import Subject, observe_all, results_folder
-from .observer import Observed
 from .outcomes import Outcomes, conformance
+from .record import Observed
+from .runner import Subject, observe_all, results_folder
 
 AT_ONCE = 2  # versions side by side
 

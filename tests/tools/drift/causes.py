@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
 from .issues import Issue, Packages, issue_of
-from .observer import Observed
 from .outcomes import Outcomes
+from .record import Observed
 
 # The parts of a pipeline that can move a kind of value.
 MOVERS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment
 from .issues import Issue, Packages, issue_of
-from .observations import observe, task
-from .observer import Observed
+from .record import Observed
+from .runner import observe, task
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""The report as lines for the terminal, and its one bit for the exit code."""
+
+from typing import Any
+
+from .causes import MOVERS
+
+
+def differs(data: dict[str, Any]) -> bool:
+    """Whether there is anything to tell."""
+    moved = any(it["causes"] or not all_same(it) for it in data["steps"])
+    return moved or any(it["problem"] for it in data["versions"])
+
+
+def all_same(step: dict[str, Any]) -> bool:
+    """Whether all saved files are read with the same ids."""
+    return all(it["same"] for it in step["saved_files"])
+
+
+def summary(data: dict[str, Any]) -> list[str]:
+    """Lines for the terminal: a version a line, then the causes of every step."""
+    lines = []
+    for it in data["versions"]:
+        tests = f"{it['passed']} passed, {it['known']} known, {len(it['red'])} red"
+        lines.append(
+            f"{data['package']} {it['label']}: {it['problem'] or it['tests_problem'] or tests}"
+            + (f", {len(it['unexplained'])} unexplained" if it["unexplained"] else "")
+        )
+    for step in data["steps"]:
+        lines += ["", f"{step['older']} -> {step['newer']}: {headline(step)}"]
+        for cause in step["causes"]:
+            size = f"{cause['differences']} in {', '.join(cause['models'])}"
+            lines.append(
+                f"  {cause['verdict']} {cause['kind']}, {', '.join(cause['calls'])} ({size})"
+            )
+            lines.append(f"    {cause['first']}")
+            if cause["kind"] in MOVERS:
+                lines.append(f"    {cause['why']}")
+            lines += issue_lines(cause["issue"])
+        for row in step["saved_files"]:
+            if not row["same"]:
+                who = f"saved by {row['saver']}, read by {row['loader']}"
+                lines.append(f"  {who}, {row['model']}: {row['result']}")
+                lines += issue_lines(row["issue"])
+    return lines
+
+
+def issue_lines(issue: dict[str, Any] | None) -> list[str]:
+    """What is known upstream, on a line of its own."""
+    return [f"    known: {issue['explanation']}: {issue['link']}"] if issue else []
+
+
+def headline(step: dict[str, Any]) -> str:
+    """The step in a few words."""
+    breaks = sum(it["verdict"] == "breaks" for it in step["causes"])
+    sizes = [f"{kind} {it['cases']}" for kind, it in step["counts"].items()]
+    words = ", ".join(sizes) or "no difference"
+    return f"{words}; {breaks} causes break a contract" if breaks else words
