@@ -21,7 +21,7 @@ from .conftest import PROJECT, Run, copy_project, run_pytest
 
 FOLDER = PROJECT / ".github" / "pictures"
 TERMINAL, PAGE = FOLDER / "failure.svg", FOLDER / "report.png"
-KNOWN = "fixtures/known_failures.toml"
+KNOWN = "fixtures/upstream_issues.toml"
 BROKEN = "test_ids_are_the_files[starcoder2-digits."
 NODE = f"tests/conformance/test_tokens.py::{BROKEN}four_spaces_before_digit]"
 RUN = (

@@ -1,4 +1,4 @@
 # SHIM
-from tests.tools.drift.environments import MARKER, Environment
+from tests.tools.drift.environments import Environment
 
-__all__ = ["MARKER", "Environment"]
+__all__ = ["Environment"]

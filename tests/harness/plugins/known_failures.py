@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..data.upstream_issues import Pattern, patterns, read_known_failures
+from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import Broken
 from ..models import DataError
 from ..results import RESULTS
@@ -12,14 +12,14 @@ KNOWN = pytest.StashKey[list[Pattern]]()
 ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
 
 
-def dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
+def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
     """A line for each node that matches no test, of the folders that the run covers completely."""
     suites = [suite.name for suite in SUITES if is_complete(config, suite)]
     return [
-        f"fixtures/known_failures.toml: [{pattern.entry.id}] nodes: {pattern.node!r} matches no "
-        "test; remove it or mend its spelling"
+        f"fixtures/{UPSTREAM_ISSUES.name}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
+        "test; remove it or correct its spelling"
         for pattern in config.stash[KNOWN]
-        if pattern.entry.suite in suites
+        if pattern.issue.suite in suites
         and not any(pattern.regex.fullmatch(name) for name in names)
     ]
 
@@ -28,12 +28,11 @@ def dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        known = patterns(read_known_failures())
-        active = {pattern.entry.id for pattern in known if pattern.entry.in_force()}
+        issues = read_upstream_issues()
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[KNOWN] = known
-    config.stash[ACTIVE] = [pattern for pattern in known if pattern.entry.id in active]
+    config.stash[KNOWN] = patterns(issues)
+    config.stash[ACTIVE] = patterns([issue for issue in issues if issue.applies_here()])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,12 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for pattern in config.stash[ACTIVE]:
             if pattern.regex.fullmatch(item.name):
-                entry = pattern.entry
-                reason = f"{entry.id}: {entry.reason} ({entry.link})"
+                issue = pattern.issue
+                reason = f"{issue.id}: {issue.reason} ({issue.link})"
                 # Only a judgement of ours is the known failure; any other exception is news.
                 mark = pytest.mark.xfail(strict=True, raises=Broken, reason=reason)
                 item.add_marker(mark)
-    lines = dead_lines(config, {item.name for item in items})
+    lines = _dead_lines(config, {item.name for item in items})
     if lines and not distributed(config):
         raise pytest.UsageError(lines[0])
 
@@ -59,4 +58,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     controller = distributed(config) and not hasattr(config, "workerinput")
     if controller and results.whole() and session.exitstatus in (0, 1):
         names = {node.partition("::")[2] for node in results.outcomes}
-        results.problems += dead_lines(config, names)
+        results.problems += _dead_lines(config, names)

@@ -1,7 +1,6 @@
 """Drift as users run it: environments, dying processes, equal versions, wrong commands."""
 
 import json
-import shutil
 import stat
 import subprocess
 import sys
@@ -11,100 +10,81 @@ from pathlib import Path
 import pytest
 
 from tests.harness.errors import AssetError
-from tests.meta.conftest import PROJECT, Run
-from tests.tools.drift import environments
+from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
+from tests.meta.test_snapshot_safety import shrink
+from tests.tools.drift import environments, outcomes, runner
 from tests.tools.drift.environments import (
-    MARKER,
     Environment,
     environment,
     reason,
-    wanted,
+    requirements,
 )
-from tests.tools.drift.runner import observe, task
+from tests.tools.drift.runner import Subject, observe, results_folder, task
 
 TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB
 
 
-def drift(*arguments: str) -> Run:
+def drift(*arguments: str, cwd: Path = PROJECT) -> Run:
     """Run the command; progress and result together."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.drift", *arguments],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return Run(done.returncode, done.stdout)
+    return run_anew("tests.tools.drift", *arguments, cwd=cwd)
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Environments of one tiny package in a cache of their own; the list is what was built."""
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of environments of one tiny package, in a cache of their own."""
     monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path))
-    monkeypatch.setattr(environments, "wanted", lambda package, version: [f"{package}=={version}"])
-    built: list[Path] = []
-    install = environments.install
-
-    def counted(folder: Path, requirements: list[str]) -> None:
-        built.append(folder)
-        install(folder, requirements)
-
-    monkeypatch.setattr(environments, "install", counted)
-    return built
+    alone = lambda package, version: [f"{package}=={version}"]  # noqa: E731
+    monkeypatch.setattr(environments, "requirements", alone)
+    return tmp_path / "environments"
 
 
-def test_environment_is_built_once_even_for_two_at_once(tiny: list[Path]) -> None:
+def test_environment_is_whole_even_for_two_at_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: environment(*TINY), range(2)))
-    assert len(tiny) == 1
-    assert found[0] == found[1]
-    assert found[0].packages == dict([TINY])
-    assert "pip" not in found[0].packages, "nothing but the package and its dependencies"
-
-
-def test_killed_build_is_rebuilt(tiny: list[Path]) -> None:
-    first = environment(*TINY)
-    folder = first.python.parents[1]
-    (folder / MARKER).unlink()
-    (folder / "half").write_text("of a killed build")
-    shutil.rmtree(folder / "lib")
-    assert environment(*TINY) == first
-    assert len(tiny) == 2
-    assert not (folder / "half").exists()
-    line = [str(first.python), "-c", "import iniconfig"]
+        made = list(pool.map(lambda _: environment(*TINY), range(2)))
+    assert made[0] == made[1]
+    assert made[0].packages == dict([TINY]), "nothing but the package and its dependencies"
+    assert [path.name for path in tiny.iterdir()] == [made[0].python.parents[1].name]
+    line = [str(made[0].python), "-c", "import iniconfig"]
     assert subprocess.run(line, check=False).returncode == 0
+    monkeypatch.setattr(environments, "_uv", lambda *_: pytest.fail("installed again"))
+    assert environment(*TINY) == made[0]
 
 
-def test_failed_build_leaves_nothing_and_says_why(tiny: list[Path]) -> None:
+def test_killed_build_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = environments._uv
+
+    def killed(*arguments: str) -> None:
+        if "install" in arguments:
+            raise KeyboardInterrupt
+        uv(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "_uv", killed)
+        with pytest.raises(KeyboardInterrupt):
+            environment(*TINY)
+    assert environment(*TINY).packages == dict([TINY])
+
+
+def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
     with pytest.raises(AssetError, match=r"^[^\n]*iniconfig==9999[^\n]*$"):
         environment("iniconfig", "9999")
-    assert not tiny[0].exists()
+    assert not list(tiny.iterdir())
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
         (
-            "ERROR: Could not find a version that satisfies the requirement a==9 (from: 1)\n"
-            "ERROR: No matching distribution found for a==9\n",
-            "No matching distribution found for a==9",
-        ),
-        (
-            "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting "
-            "dependencies.\nERROR: ResolutionImpossible: for help visit https://example.org\n",
-            "Cannot install a==1 and b==2 because these package versions have conflicting "
-            "dependencies.",
-        ),
-        (
             "  \u00d7 No solution found when resolving:\n  \u2570\u2500\u25b6 Because a==1 "
             "depends on b>=3\n      and you require b==2, it cannot be.\n",
             "Because a==1 depends on b>=3 and you require b==2, it cannot be.",
         ),
         ("Segmentation fault\n", "Segmentation fault"),
-        ("", "the installer died and said nothing"),
+        ("", "uv failed without a message"),
     ],
-    ids=["pip_no_version", "pip_conflict", "uv", "other", "silent"],
+    ids=["argument", "other", "silent"],
 )
 def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
     assert reason(said) == expected
@@ -112,10 +92,11 @@ def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
 
 def test_only_the_package_in_question_changes() -> None:
     pins = environments.pins()
-    assert wanted("transformers", "4.57.6")[0] == "transformers==4.57.6"
-    assert not any("tokenizers" in it or "hub" in it for it in wanted("transformers", "4.57.6"))
-    assert not any("transformers" in it for it in wanted("tokenizers", "0.19.1"))
-    jinja = wanted("jinja2", "3.1.2")
+    assert not any(
+        "tokenizers" in it or "hub" in it for it in requirements("transformers", "4.57.6")
+    )
+    assert not any("transformers" in it for it in requirements("tokenizers", "0.19.1"))
+    jinja = requirements("jinja2", "3.1.2")
     assert f"transformers=={pins['transformers']}" in jinja
     assert [it for it in jinja if it.startswith("jinja2")] == ["jinja2==3.1.2"]
 
@@ -129,6 +110,78 @@ def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
     assert [it["problem"] != "" for it in data["versions"]] == [True, True]
     assert data["steps"] == []
     assert "iniconfig==9999.2" in (tmp_path / "drift.html").read_text()
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project whose sources decide what is cached."""
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runner, "ROOT", copy_project(tmp_path / "project"))
+    return tmp_path / "project"
+
+
+def change(path: Path) -> None:
+    """Add a line to a file, which there may be none of."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as stream:
+        stream.write("\n# planted\n")
+
+
+SOURCES = (
+    *("fixtures/d.toml", "fixtures/models.toml", "fixtures/texts/planted.json"),
+    *("tests/harness/errors.py", "tests/harness/data/upstream_issues.py"),
+    *("tests/harness/planted/new.py", "tests/tools/drift/observe.py"),
+)
+OF_TESTS = ("conftest.py", "pytest.ini", "tests/conformance/test_tokens.py")
+NOWHERE = Environment(Path("python"), {})
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_changed_source_is_observed_again(path: str, sources: Path) -> None:
+    subject = Subject({}, "auto")
+    before = results_folder(NOWHERE, subject)
+    assert results_folder(NOWHERE, subject) == before
+    change(sources / path)
+    assert results_folder(NOWHERE, subject) != before
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *OF_TESTS])
+def test_changed_source_is_tested_again(
+    path: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (report,) = (it for it in arguments if it.startswith("--junitxml="))
+        Path(report.partition("=")[2]).write_text(f"<a>{'<testcase/>' * len(runs)}</a>")
+        runs.append(report)
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    monkeypatch.setattr(outcomes, "apart", run)
+    subject = Subject({}, "auto")
+    passed = [outcomes.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
+    change(sources / path)
+    passed.append(outcomes.conformance(NOWHERE, subject, tmp_path).passed)
+    assert passed == [0, 0, 1]
+
+
+def test_observer_loads_what_its_cache_knows_and_no_judge() -> None:
+    code = (
+        "import sys, tests.tools.drift.observe; "
+        "print(*(f'{name}={module.__file__}' for name, module in sys.modules.items() "
+        "if name.partition('.')[0] in ('tests', 'syrupy', 'torch')), sep='\\n')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = dict(line.split("=") for line in done.stdout.splitlines())
+    judges = ("tests.harness.plugins", "tests.harness.checks", "syrupy", "torch")
+    assert [name for name in loaded if name.startswith(judges)] == []
+    known = [PROJECT / name for name in runner.OBSERVED]
+    assert [
+        file
+        for file in loaded.values()
+        if not any(path in (Path(file), *Path(file).parents) for path in known)
+    ] == []
 
 
 def test_dying_process_costs_its_model_and_no_other(
@@ -162,16 +215,17 @@ def test_damaged_file_is_an_observation(tmp_path: Path) -> None:
     assert str(tmp_path) not in error
 
 
-def test_current_does_not_differ_from_itself(tmp_path: Path) -> None:
+def test_current_does_not_differ_from_itself(project: Path, tmp_path: Path) -> None:
     """Both are observed, tested, saved and read for themselves: what varied would be reported."""
-    run = drift("current", "current", "--models", "phi3", "--out", str(tmp_path))
+    small, out = shrink(project), tmp_path / "out"
+    run = drift("current", "current", "--models", "phi3", "--out", str(out), cwd=small)
     assert run.code == 0, run.out
-    data = json.loads((tmp_path / "drift.json").read_bytes())
-    assert [(it["red"], it["passed"] > 800) for it in data["versions"]] == [({}, True)] * 2
+    data = json.loads((out / "drift.json").read_bytes())
+    assert [(it["red"], it["passed"] > 100) for it in data["versions"]] == [({}, True)] * 2
     (step,) = data["steps"]
     assert (step["causes"], step["counts"]) == ([], {})
     assert [it["result"] for it in step["saved_files"]] == ["same ids"] * 2
-    assert sorted(it.name for it in tmp_path.iterdir()) == ["drift.html", "drift.json"]
+    assert sorted(it.name for it in out.iterdir()) == ["drift.html", "drift.json"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def column(text: str) -> dict[str, Any]:
 
 def report(text: str, verdict: str = "breaks") -> dict[str, Any]:
     """A report in which every text is this one."""
-    issue = {"explanation": text, "link": LINK}
+    issue = {"package": text, "versions": text, "reason": text, "link": LINK}
     example = {"model": text, "case": text, "first": text, "strip": [column(text)]}
     cause = {
         **{"kind": "ids", "calls": [text], "why": text, "verdict": verdict, "models": [text]},
@@ -38,7 +38,7 @@ def report(text: str, verdict: str = "breaks") -> dict[str, Any]:
     }
     lost = {**version, "problem": text}
     return {
-        **{"format": 1, "package": text, "models": {text: {text: "0" * 64}}},
+        **{"format": 2, "package": text, "models": {text: {text: "0" * 64}}},
         **{"versions": [version, lost], "steps": [step]},
     }
 

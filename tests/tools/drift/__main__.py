@@ -19,13 +19,13 @@ from tests.harness.cache import cache_folder
 from tests.harness.choices import chosen_models
 from tests.harness.cleaning import clean_streams
 from tests.harness.commands import exit_status
+from tests.harness.data.upstream_issues import upstream_issues
 from tests.harness.errors import AssetError
 from tests.harness.progress import say
 from tests.harness.secrets import scrub
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
-from .issues import issues
 from .page import page
 from .report import report, write
 from .summary import differs, summary
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises AssetError or DataError where nothing could be looked at.
     """
     started, options = monotonic(), parse(arguments)
-    issues()
+    upstream_issues()
     sources = Sources(options.source, parse_directories(options.model_dir))
     named = chosen_models(options.models) if options.models else []
     models = available(named, sources.default, sources.directories)

@@ -1,12 +1,18 @@
 """Differences of one upgrade step, grouped by what they have in common."""
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 
 from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
-from .issues import Issue, Packages, issue_of
 from .outcomes import Outcomes
 from .record import Observed
+
+Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer
 
 # The parts of a pipeline that can move a kind of value.
 MOVERS = {
@@ -47,7 +53,7 @@ class Cause:
     why: str
     verdict: str
     differences: tuple[Difference, ...]
-    issue: Issue | None
+    issue: UpstreamIssue | None
 
     @property
     def models(self) -> list[str]:
@@ -63,6 +69,29 @@ class Cause:
     def cases(self) -> list[str]:
         """The cases concerned; none where the whole model is."""
         return list(dict.fromkeys(it.case for it in self.differences if it.case))
+
+
+def fits(issue: UpstreamIssue, change: Change, difference: Difference, packages: Packages) -> bool:
+    """Whether a change of an issue is this difference, in a step into or out of its versions.
+
+    `packages` are what is installed on both sides: another package may have moved along.
+    """
+    older, newer = (side.get(issue.package) for side in packages)
+    if older is None or newer is None or issue.covers(older) == issue.covers(newer):
+        return False
+    values = (change.left, difference.left), (change.right, difference.right)
+    return (
+        difference.kind == change.kind
+        and fnmatchcase(difference.call, change.call)
+        and any(fnmatchcase(difference.model, pattern) for pattern in change.models)
+        and all(pattern.search(json.dumps(value)) for pattern, value in values)
+    )
+
+
+def issue_of(difference: Difference, packages: Packages) -> UpstreamIssue | None:
+    """The first issue with a change that fits."""
+    pairs = ((issue, change) for issue in upstream_issues() for change in issue.changes)
+    return next((pair[0] for pair in pairs if fits(*pair, difference, packages)), None)
 
 
 def setting(observed: Observed, name: str) -> object:
@@ -107,7 +136,7 @@ def why(step: Step, difference: Difference) -> str:
 
 def group(step: Step, differences: list[Difference]) -> list[Cause]:
     """The differences by kind and explanation, the most telling kind first."""
-    groups: dict[tuple[str, str, str, Issue | None], list[Difference]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, UpstreamIssue | None], list[Difference]] = defaultdict(list)
     for it in differences:
         issue = issue_of(it, step.packages)
         call = "" if it.kind in (*MOVERS, ERRORS) else it.call

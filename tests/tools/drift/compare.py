@@ -14,11 +14,10 @@ from tests.harness.models import registry
 from tests.harness.progress import Progress
 from tests.harness.tokens import rows
 
-from .causes import Cause, Step, group
+from .causes import Cause, Packages, Step, group
 from .differences import Difference, Rows, compare
 from .environments import Environment, environment
 from .exchange import Exchange, judge, read_there
-from .issues import Packages
 from .outcomes import Outcomes, conformance
 from .record import Observed
 from .runner import Subject, observe_all, results_folder

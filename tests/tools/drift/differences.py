@@ -3,8 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
+from tests.harness.data.upstream_issues import Kind
 from tests.harness.diagnosis import first_leaf
 from tests.harness.tokens import at, parting
 from tests.harness.visible import quote
@@ -12,10 +13,7 @@ from tests.harness.visible import quote
 from .record import Observed
 
 ERRORS = "errors and warnings"
-KINDS = (
-    *("load failure", "ids", "rendered text", "offsets", "decode", "return type"),
-    *("special tokens", "pipeline", "files written", ERRORS),
-)
+KINDS = tuple(kind for kind in get_args(Kind) if kind != "saved files")
 ABSENT = {"absent": True}  # in the place of a value that one side does not have
 Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
 

@@ -1,24 +1,23 @@
-"""An isolated environment for each version of a package: built once, whole, and cached."""
+"""An isolated environment for each version of a package: installed by uv, whole, and cached."""
 
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
-import venv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from filelock import FileLock
 from packaging.utils import canonicalize_name
 
 from tests.harness.cache import cache_folder
 from tests.harness.errors import AssetError
 from tests.harness.models import FIXTURES
 
-LISTINGS = ("requirements.txt", "tests/meta/requirements.txt")
+REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
 # What tests/conformance and the observing need beside the library, at the project's own pins.
 # Without protobuf old transformers hide why a tokenizer cannot be loaded behind its absence.
@@ -26,7 +25,6 @@ TOOLS = (
     *("pytest", "syrupy", "pydantic", "packaging", "jinja2", "platformdirs", "filelock"),
     *("time-machine", "protobuf"),
 )
-MARKER = "installed.json"  # written last: a folder without it is of a killed build
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -40,12 +38,13 @@ class Environment:
 
 def pins() -> dict[str, str]:
     """The project's pinned versions by package."""
-    texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in LISTINGS]
+    texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in REQUIREMENTS]
     lines = "\n".join(texts).splitlines()
-    return canonical(dict(line.split("==") for line in lines if "==" in line))
+    pairs = (line.split("==") for line in lines if "==" in line)
+    return {canonicalize_name(name): number for name, number in pairs}
 
 
-def wanted(package: str, version: str) -> list[str]:
+def requirements(package: str, version: str) -> list[str]:
     """What is installed: the package at its version, and the project's pins of what is not it.
 
     Of transformers' own dependencies nothing is pinned: old versions need old ones. tokenizers is
@@ -58,77 +57,51 @@ def wanted(package: str, version: str) -> list[str]:
     return [f"{package}=={version}", *others]
 
 
-def run(command: list[str]) -> None:
-    """Run an installer; AssetError with its own last reason if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise AssetError(reason(done.stderr))
+def environment(package: str, version: str) -> Environment:
+    """The environment, installed if it is not cached; AssetError with one line if it cannot be."""
+    if version == CURRENT:
+        return Environment(Path(sys.executable), _installed(sys.path))
+    wanted = requirements(package, version)
+    digest = hashlib.sha256(json.dumps(["uv", sys.version, *wanted]).encode()).hexdigest()
+    folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
+    if not folder.is_dir():
+        _install(folder, wanted)
+    return Environment(
+        folder / "bin" / "python",
+        _installed(map(str, folder.glob("lib/python*/site-packages"))),
+    )
+
+
+def _install(folder: Path, wanted: list[str]) -> None:
+    """Install beside the folder, then move it there: what is killed midway is never used."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+        built = Path(scratch) / folder.name
+        _uv("venv", "--relocatable", "--python", sys.executable, str(built))
+        _uv("pip", "install", "--python", str(built / "bin" / "python"), *wanted)
+        try:
+            built.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, and its folder is as good
+                raise
+
+
+def _uv(*arguments: str) -> None:
+    """Run uv; AssetError with its own reason if it fails."""
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise AssetError(reason(run.stderr))
 
 
 def reason(stderr: str) -> str:
-    """Why an installer failed, on one line: pip marks its errors, uv argues from `Because` on."""
+    """Why uv failed, on one line: it argues from `Because` on."""
     lines = [line.strip(" \u2570\u2500\u25b6\u00d7\u2502") for line in stderr.splitlines()]
-    words = " ".join(filter(None, lines)) or "the installer died and said nothing"
-    if "Because " in words:
-        return words[words.index("Because ") :][:300]
-    marked = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    conflicts = [line for line in marked if line.startswith("Cannot install")]
-    return [words, *marked, *conflicts][-1][:300]
+    words = " ".join(filter(None, lines)) or "uv failed without a message"
+    return words[max(words.find("Because "), 0) :][:300]
 
 
-def install(folder: Path, requirements: list[str]) -> None:
-    """Make the environment with uv if it is there, else with venv and this process's pip."""
-    python = folder / "bin" / "python"
-    if uv := shutil.which("uv"):
-        run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
-        run([uv, "pip", "install", "--quiet", "--python", str(python), *requirements])
-        return
-    venv.create(folder, symlinks=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
-    run([*pip, "install", "--quiet", "--no-compile", "--prefer-binary", *requirements])
-
-
-def canonical(packages: dict[str, str]) -> dict[str, str]:
+def _installed(path: Iterable[str]) -> dict[str, str]:
     """Versions by canonical name: packages call themselves `Jinja2` or `huggingface_hub`."""
-    return {canonicalize_name(name): packages[name] for name in sorted(packages)}
-
-
-LISTING = (
-    "import json, importlib.metadata as m; "
-    "print(json.dumps({d.name: d.version for d in m.distributions()}))"
-)
-
-
-def environment(package: str, version: str) -> Environment:
-    """The environment, built if need be; AssetError with one line if it cannot be.
-
-    Two processes may ask at once: the second waits and finds the work done.
-    """
-    if version == CURRENT:
-        found = {it.name: it.version for it in distributions()}
-        return Environment(Path(sys.executable), canonical(found))
-    requirements = wanted(package, version)
-    words = json.dumps([sys.version, *requirements])
-    name = f"{package}-{version}-{hashlib.sha256(words.encode()).hexdigest()[:10]}"
-    folder = cache_folder() / "environments" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{name}.lock")):
-        if not (folder / MARKER).is_file():
-            build(folder, requirements)
-        packages = canonical(json.loads((folder / MARKER).read_text()))
-    return Environment(folder / "bin" / "python", packages)
-
-
-def build(folder: Path, requirements: list[str]) -> None:
-    """Install from nothing; the marker comes last and in one step."""
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        install(folder, requirements)
-        listing = [str(folder / "bin" / "python"), "-c", LISTING]
-        packages = json.loads(subprocess.run(listing, capture_output=True, check=True).stdout)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    scratch = folder / f".{MARKER}"
-    scratch.write_text(json.dumps(packages))
-    scratch.replace(folder / MARKER)
+    pairs = {canonicalize_name(it.name): it.version for it in distributions(path=list(path))}
+    return dict(sorted(pairs.items()))

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.data.upstream_issues import UpstreamIssue
+
+from .causes import Packages, issue_of
 from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment
-from .issues import Issue, Packages, issue_of
 from .record import Observed
 from .runner import observe, task
 
@@ -20,7 +22,7 @@ class Exchange:
     same: bool
     result: str
 
-    def issue(self, packages: Packages) -> Issue | None:
+    def issue(self, packages: Packages) -> UpstreamIssue | None:
         """What is known upstream of it, in the step between these installed versions."""
         as_difference = Difference("saved files", "", self.model, "", "", self.result)
         return None if self.same else issue_of(as_difference, packages)

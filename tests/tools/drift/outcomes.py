@@ -5,13 +5,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from .environments import Environment
-from .runner import Subject, apart, digest_of
+from .runner import OBSERVED, Subject, apart, digest_of
 
-# What decides an outcome; of the fixtures all but drift_issues.toml, which tests do not read.
-SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/**/*.py"),
-    *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),
-)
+# What an outcome may depend on.
+TESTED = (*OBSERVED, "conftest.py", "pytest.ini", "tests/conformance")
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Outcomes:
 
 def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
     """The outcomes of tests/conformance on the same folders."""
-    report = results / f"conformance-{digest_of(SUITE)[:16]}.xml"
+    report = results / f"conformance-{digest_of(TESTED)[:16]}.xml"
     if not report.is_file():
         scratch = report.with_name(f".{report.name}")
         folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]

@@ -1,6 +1,6 @@
 """The report as data: `drift.json`.
 
-Format 1: `package`; `models` (key: file: sha256); `versions`, each with what is
+Format 2: `package`; `models` (key: file: sha256); `versions`, each with what is
 installed, the outcomes of tests/conformance, its red tests and those of them that no difference
 explains; `steps`, each with its causes (kind, calls, why, verdict, first difference, upstream
 issue, every model and case, values of the first three) and with what became of saved files.
@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.secrets import scrub
 
 from .causes import Cause
@@ -20,7 +21,7 @@ from .differences import KINDS, Rows, begins
 from .examples import example
 from .runner import files_of
 
-FORMAT = 1
+FORMAT = 2
 EXAMPLES = 3  # of a cause, differences that are reported with their values
 
 
@@ -39,10 +40,16 @@ def cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
         },
         "differences": len(cause.differences),
         "first": f"{cause.differences[0].place}: {begins(cause.differences[0], rows)}",
-        "issue": asdict(cause.issue) if cause.issue else None,
+        "issue": issue_data(cause.issue),
         "places": [[it.model, it.case] for it in cause.differences],
         "examples": [example(it, compared, rows) for it in best],
     }
+
+
+def issue_data(issue: UpstreamIssue | None) -> dict[str, str] | None:
+    """An upstream issue: its id, the versions that behave so, why, and the link."""
+    names = ("id", "package", "versions", "reason", "link")
+    return {name: getattr(issue, name) for name in names} if issue else None
 
 
 def exchange_data(compared: Compared) -> list[dict[str, Any]]:
@@ -50,7 +57,7 @@ def exchange_data(compared: Compared) -> list[dict[str, Any]]:
     found = []
     for row in compared.exchanges:
         issue = row.issue(packages(compared.older, compared.newer))
-        found.append({**asdict(row), "issue": asdict(issue) if issue else None})
+        found.append({**asdict(row), "issue": issue_data(issue)})
     return found
 
 

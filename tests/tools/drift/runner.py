@@ -20,11 +20,10 @@ from .environments import Environment
 from .record import Observed
 
 ROOT = FIXTURES.parent
-# What decides an observation: not the code that compares and reports.
-CODE = (
-    *("tests/harness/cases.py", "tests/harness/models.py", "tests/harness/prompts.py"),
-    *("tests/harness/tokenizer_file.py", "tests/tools/drift/*.py"),
-    *("fixtures/models.toml", "fixtures/texts/*", "fixtures/conversations/*"),
+# What an observation may depend on, as whole folders: a list of files goes stale unnoticed.
+OBSERVED = (
+    *("fixtures", "tests/harness", "tests/tools/drift"),
+    *("tests/__init__.py", "tests/tools/__init__.py"),
 )
 # How a process ends that the user stopped: by the signal itself, or as a shell says it.
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT)
@@ -40,11 +39,12 @@ class Subject:
     repeat: int = 0  # of a version that is asked for twice, each is observed for itself
 
 
-def digest_of(patterns: Iterable[str]) -> str:
-    """One digest over the project's files that fit, by path and content."""
-    paths = {path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}
-    wanted = sorted(path for path in paths if "__pycache__" not in path.parts)
-    lines = [f"{path.relative_to(ROOT)} {sha256(path)}" for path in wanted]
+def digest_of(sources: Iterable[str]) -> str:
+    """One digest over the project's files of these names and in these folders, by content."""
+    roots = [ROOT / name for name in sources]
+    paths = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
+    files = sorted(it for it in paths if it.is_file() and "__pycache__" not in it.parts)
+    lines = [f"{path.relative_to(ROOT)} {sha256(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -59,7 +59,7 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
         "packages": environment.packages,
         "python": sys.version,
         "files": {model: files_of(folder) for model, folder in subject.folders.items()},
-        "code": digest_of(CODE),
+        "code": digest_of(OBSERVED),
         "subject": [subject.mode, subject.repeat],
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]

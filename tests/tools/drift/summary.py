@@ -46,7 +46,10 @@ def summary(data: dict[str, Any]) -> list[str]:
 
 def issue_lines(issue: dict[str, Any] | None) -> list[str]:
     """What is known upstream, on a line of its own."""
-    return [f"    known: {issue['explanation']}: {issue['link']}"] if issue else []
+    if issue is None:
+        return []
+    versions = f"{issue['package']} {issue['versions']}"
+    return [f"    known: {issue['reason']} ({versions}): {issue['link']}"]
 
 
 def headline(step: dict[str, Any]) -> str:
