@@ -199,7 +199,7 @@ def test_dying_process_costs_its_model_and_no_other(
     ]
     found = observe(Environment(mortal, {}), tasks)
     died = found["bad"]["load"]["load"][""]["error"]
-    assert died == "the process died (signal 6): it said nothing"
+    assert died == "the process died (signal 6): no output"
     assert found["good"]["load"]["load"][""] == "loaded"
     assert len(found["good"]["ids"]["encode"]) > 100
 
@@ -232,7 +232,7 @@ def test_current_does_not_differ_from_itself(project: Path, tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (("5.0.0",), "give at least two versions to compare"),
-        (("5.x", "5.0.0"), "'5.x' is no version such as 5.23.0, nor `current`"),
+        (("5.x", "5.0.0"), "expected a version such as 5.23.0 or `current`, got '5.x'"),
         (("1.0", "current", "--package", "no-such-package"), "no-such-package is not installed"),
         (("1.0", "2.0", "--package", "--evil"), "--package"),
         (("1.0", "2.0", "--package", "../evil"), "not a package name"),

@@ -162,13 +162,13 @@ def test_differences_are_grouped_by_what_moved() -> None:
     ("before", "after", "expected"),
     [
         (set(), {f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, "breaks"),
-        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "mends"),
+        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "fixes"),
         (set(), set(), "changes"),
         (*({f"test_decoding_gives_the_text_back[phi3-{CASE}]"},) * 2, "changes"),
         (set(), {f"test_decoding_gives_the_text_back[qwen2-{CASE}]"}, "changes"),
         (set(), {f"test_offsets_rebuild_the_text[phi3-{CASE}]"}, "changes"),
     ],
-    ids=["breaks", "mends", "changes", "stays_broken", "of_another_model", "of_another_contract"],
+    ids=["breaks", "fixes", "changes", "stays_broken", "of_another_model", "of_another_contract"],
 )
 def test_contracts_decide_what_is_a_breakage(
     before: set[str], after: set[str], expected: str
@@ -181,7 +181,7 @@ def test_model_that_no_longer_loads_is_a_breakage() -> None:
     dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
     outcomes = Outcomes(), Outcomes()
     sides = {"phi3": OBSERVED}, {"phi3": dead}
-    for order, expected in ((sides, "breaks"), (sides[::-1], "mends")):
+    for order, expected in ((sides, "breaks"), (sides[::-1], "fixes")):
         step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
         (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
         assert (cause.kind, cause.verdict) == ("load failure", expected)

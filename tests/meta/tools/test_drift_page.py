@@ -69,7 +69,7 @@ def test_first_words_are_the_answer() -> None:
     text = read(page(report("MARK"))).text
     assert text.index("Breaks a contract:") < text.index("Upgrade steps")
     assert "MARK" in text.partition("Upgrade steps")[0]
-    assert "No change breaks a contract." in read(page(report("MARK", "mends"))).text
+    assert "No change breaks a contract." in read(page(report("MARK", "fixes"))).text
     raw = report("MARK", "changes")
     raw["versions"][0]["tests_problem"] = "not run"
     assert "No contract was run" in read(page(raw)).text

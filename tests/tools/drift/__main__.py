@@ -31,7 +31,7 @@ from .report import report, write
 from .summary import differs, summary
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options; argparse's exit code 2 for a wrong one."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.drift",
@@ -53,12 +53,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="of drift.json and drift.html (default: in the cache)",
     )
     options = parser.parse_args(arguments)
-    if problem := wrong(options):
+    if problem := _problem(options):
         parser.error(problem)
     return options
 
 
-def wrong(options: argparse.Namespace) -> str:
+def _problem(options: argparse.Namespace) -> str:
     """What is wrong with the options; empty if nothing is."""
     if len(options.versions) < 2:
         return "give at least two versions to compare"
@@ -68,7 +68,7 @@ def wrong(options: argparse.Namespace) -> str:
         try:
             Version(version(options.package) if label == CURRENT else label)
         except InvalidVersion:
-            return f"{label!r} is no version such as 5.23.0, nor `{CURRENT}`"
+            return f"expected a version such as 5.23.0 or `{CURRENT}`, got {label!r}"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
     try:
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Raises AssetError or DataError where nothing could be looked at.
     """
-    started, options = monotonic(), parse(arguments)
+    started, options = monotonic(), _parse(arguments)
     upstream_issues()
     sources = Sources(options.source, parse_directories(options.model_dir))
     named = chosen_models(options.models) if options.models else []

@@ -38,7 +38,7 @@ CONTRACTS = {
 
 @dataclass(frozen=True)
 class Step:
-    """Two neighbours, older and newer: what is installed, was observed, and the tests said."""
+    """Two neighbours, older and newer: packages, observations, outcomes of the tests."""
 
     packages: Packages
     observed: tuple[dict[str, Observed], dict[str, Observed]]
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Cause:
-    """Differences of one kind that have one explanation; `verdict` is what contracts say of it."""
+    """Differences of one kind that have one explanation; `verdict` is that of the contracts."""
 
     kind: str
     why: str
@@ -94,12 +94,11 @@ def issue_of(difference: Difference, packages: Packages) -> UpstreamIssue | None
     return next((pair[0] for pair in pairs if fits(*pair, difference, packages)), None)
 
 
-def setting(observed: Observed, name: str) -> object:
-    """A part or setting of the loaded tokenizer."""
+def _setting(observed: Observed, name: str) -> object:
     return observed.get("pipeline", {}).get(name, {}).get("", ABSENT)
 
 
-def follows(step: Step, difference: Difference) -> str:
+def _follows(step: Step, difference: Difference) -> str:
     """What a difference is a mere consequence of; empty if it stands for itself."""
     old, new = (side[difference.model] for side in step.observed)
 
@@ -114,16 +113,16 @@ def follows(step: Step, difference: Difference) -> str:
     return ""
 
 
-def why(step: Step, difference: Difference) -> str:
+def _why(step: Step, difference: Difference) -> str:
     """What explains a difference: parts that moved, else the change of the value itself."""
     old, new = (side[difference.model] for side in step.observed)
     if difference.kind in MOVERS:
-        if words := follows(step, difference):
+        if words := _follows(step, difference):
             return words
-        names = [it for it in MOVERS[difference.kind] if setting(old, it) != setting(new, it)]
+        names = [it for it in MOVERS[difference.kind] if _setting(old, it) != _setting(new, it)]
         if not names:
             return "the loaded pipeline is the same: the library's own code changed"
-        return f"{setting(old, 'class')} -> {setting(new, 'class')}: other {', '.join(names)}"
+        return f"{_setting(old, 'class')} -> {_setting(new, 'class')}: other {', '.join(names)}"
     if difference.left == ABSENT or difference.right == ABSENT:
         return "new" if difference.left == ABSENT else "gone"
     if difference.kind in ("return type", ERRORS, "load failure"):
@@ -140,15 +139,15 @@ def group(step: Step, differences: list[Difference]) -> list[Cause]:
     for it in differences:
         issue = issue_of(it, step.packages)
         call = "" if it.kind in (*MOVERS, ERRORS) else it.call
-        groups[it.kind, call, why(step, it), issue].append(it)
-    found = [
-        Cause(kind, words, verdict(step, members), tuple(members), issue)
+        groups[it.kind, call, _why(step, it), issue].append(it)
+    causes = [
+        Cause(kind, words, _verdict(step, members), tuple(members), issue)
         for (kind, _, words, issue), members in groups.items()
     ]
-    return sorted(found, key=lambda it: (KINDS.index(it.kind), -len(it.differences)))
+    return sorted(causes, key=lambda cause: (KINDS.index(cause.kind), -len(cause.differences)))
 
 
-def nodes(difference: Difference, bad: set[str]) -> set[str]:
+def _nodes(difference: Difference, bad: set[str]) -> set[str]:
     """The failing tests that judge the value: of its case, or of its part of the model."""
     names = CONTRACTS.get(difference.kind, ())
     part = difference.case or difference.call.removesuffix("_token")
@@ -158,12 +157,12 @@ def nodes(difference: Difference, bad: set[str]) -> set[str]:
     return {it for it in bad if it.startswith(names) and (it.endswith(about[0]) or about[1] in it)}
 
 
-def verdict(step: Step, members: list[Difference]) -> str:
-    """`breaks` or `mends` where contracts or the load fail on one side only, else `changes`."""
+def _verdict(step: Step, members: list[Difference]) -> str:
+    """`breaks` or `fixes` where contracts or the load fail on one side only, else `changes`."""
     before, after = (
-        {node for it in members for node in nodes(it, side.bad())} for side in step.outcomes
+        {node for it in members for node in _nodes(it, side.bad())} for side in step.outcomes
     )
     loading = [it for it in members if it.kind == "load failure"]
     if after - before or any(error_of(it.right) for it in loading):
         return "breaks"
-    return "mends" if before - after or loading else "changes"
+    return "fixes" if before - after or loading else "changes"

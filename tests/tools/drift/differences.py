@@ -30,7 +30,7 @@ class Difference:
     right: Any
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         """Model and case."""
         return f"{self.model} {self.case}".strip()
 
@@ -40,13 +40,12 @@ def error_of(value: Any) -> str | None:
     return value.get("error") if isinstance(value, dict) else None
 
 
-def loads(observed: Observed) -> bool:
-    """Whether the model could be loaded at all."""
+def _loads(observed: Observed) -> bool:
     return error_of(observed["load"]["load"][""]) is None
 
 
-def kind_of(kind: str, left: Any, right: Any) -> str:
-    """An error on either side makes it a difference of errors, whatever was asked for."""
+def _kind_of(kind: str, left: Any, right: Any) -> str:
+    """An error on either side makes it a difference of errors, whatever the value's own kind."""
     if kind == "load":
         return "load failure" if error_of(left) is None or error_of(right) is None else ERRORS
     return ERRORS if error_of(left) is not None or error_of(right) is not None else kind
@@ -54,7 +53,7 @@ def kind_of(kind: str, left: Any, right: Any) -> str:
 
 def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]:
     """All differences for a model; of a model that one side cannot load, that alone."""
-    kinds = ["load"] if not (loads(left) and loads(right)) else [*left, *(right.keys() - left)]
+    kinds = ["load"] if not (_loads(left) and _loads(right)) else [*left, *(right.keys() - left)]
     for kind in kinds:
         calls = left.get(kind, {}), right.get(kind, {})
         for call in dict.fromkeys([*calls[0], *calls[1]]):
@@ -62,7 +61,7 @@ def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]
             for case in dict.fromkeys([*cases[0], *cases[1]]):
                 old, new = cases[0].get(case, ABSENT), cases[1].get(case, ABSENT)
                 if old != new:
-                    yield Difference(kind_of(kind, old, new), call, model, case, old, new)
+                    yield Difference(_kind_of(kind, old, new), call, model, case, old, new)
 
 
 def show(value: Any) -> str:
@@ -80,7 +79,7 @@ def is_ids(value: Any) -> bool:
 
 
 def begins(difference: Difference, rows: Rows) -> str:
-    """Where the two sides part, what stands there on both, on one line."""
+    """The first place at which the two sides differ, with both values, on one line."""
     left, right = difference.left, difference.right
     if difference.kind == "ids" and is_ids(left) and is_ids(right):
         position = parting(left, right) or 0

@@ -28,8 +28,8 @@ class Exchange:
         return None if self.same else issue_of(as_difference, packages)
 
 
-def only_ids(observed: Observed) -> Observed:
-    """What a loader is held to: that it loads, and the ids of all texts."""
+def _only_ids(observed: Observed) -> Observed:
+    """What must be the same: that it loads, and the ids of all texts."""
     kept = {"load": {"load": observed["load"]["load"]}}
     return kept | {"ids": {"encode": observed.get("ids", {}).get("encode", {})}}
 
@@ -49,11 +49,11 @@ def judge(
     error = error_of(there["load"]["load"][""])
     if error is not None:
         return Exchange(*names, model, False, show({"error": error}))
-    found = list(compare(model, only_ids(here), only_ids(there)))
-    if not found:
+    differences = list(compare(model, _only_ids(here), _only_ids(there)))
+    if not differences:
         return Exchange(*names, model, True, "same ids")
-    first = found[0]
-    again = only_ids(own) == only_ids(there)
+    first = differences[0]
+    again = _only_ids(own) == _only_ids(there)
     note = "; as from the original files" if again else ""
-    line = f"{len(found)} texts differ, {first.case}: {begins(first, rows)}{note}"
+    line = f"{len(differences)} texts differ, {first.case}: {begins(first, rows)}{note}"
     return Exchange(*names, model, False, line)

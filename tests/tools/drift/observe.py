@@ -25,7 +25,7 @@ from .subjects import (
 )
 
 
-def loaded(observer: Observer, load: Callable[[], Any]) -> Any:
+def _loaded(observer: Observer, load: Callable[[], Any]) -> Any:
     """The loaded tokenizer, or None; what is kept is only whether it could be had."""
     made: list[Any] = []
 
@@ -38,11 +38,11 @@ def loaded(observer: Observer, load: Callable[[], Any]) -> Any:
     return made[0] if made else None
 
 
-def observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
+def _observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
     """A folder's `tokenizer.json` through `tokenizers` alone; without `save` only ids."""
     from tokenizers import Tokenizer
 
-    raw = loaded(observer, lambda: Tokenizer.from_file(str(folder / "tokenizer.json")))
+    raw = _loaded(observer, lambda: Tokenizer.from_file(str(folder / "tokenizer.json")))
     if raw is None:
         return
     attempt = observer.attempt
@@ -62,12 +62,12 @@ def observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
         observer.files(save)
 
 
-def observe_auto(observer: Observer, folder: Path, save: Path | None, key: str) -> None:
+def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str) -> None:
     """A folder through `AutoTokenizer`, as users load it; nothing in it may run code."""
     from transformers import AutoTokenizer
 
     load = lambda: AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)  # noqa: E731
-    auto = loaded(observer, load)
+    auto = _loaded(observer, load)
     if auto is None:
         return
     with observer.messages("use"):
@@ -96,9 +96,9 @@ def main() -> None:
         names = {str(folder): "<folder>", str(save): "<saved>", sys.prefix: "<environment>"}
         observer = Observer(names)
         if task["subject"] == "raw":
-            observe_raw(observer, folder, save)
+            _observe_raw(observer, folder, save)
         else:
-            observe_auto(observer, folder, save, task["key"])
+            _observe_auto(observer, folder, save, task["key"])
         scratch = out.with_name(f".{out.name}")
         scratch.write_text(json.dumps(observer.observed))
         scratch.replace(out)

@@ -1,4 +1,4 @@
-"""What tests/conformance says of a version: run in its environment, or taken from the cache."""
+"""The outcomes of tests/conformance under a version: from its environment, or the cache."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ TESTED = (*OBSERVED, "conftest.py", "pytest.ini", "tests/conformance")
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What the conformance tests said: node `test_x[model-case]` to its first line."""
+    """Of the conformance tests: node `test_x[model-case]` to its first line."""
 
     passed: int = 0
     known: dict[str, str] = field(default_factory=dict)
@@ -35,8 +35,8 @@ def conformance(environment: Environment, subject: Subject, results: Path) -> Ou
         quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
         run = apart(environment, "pytest", "tests/conformance", *quiet, *narrow, *folders)
         if run.returncode not in (0, 1) or not scratch.is_file():
-            said = (run.stderr.strip() or run.stdout.strip() or "it said nothing").splitlines()
-            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {said[-1][:300]}")
+            lines = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()
+            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {lines[-1][:300]}")
         scratch.replace(report)
     return read_outcomes(report)
 

@@ -25,7 +25,7 @@ def short(value: Any) -> Any:
 
 
 def type_name(value: Any) -> str:
-    """A type as users say it, with that of the first entry: `list[int]`."""
+    """A type's name, with that of the first entry: `list[int]`."""
     inner = f"[{type(value[0]).__name__}]" if isinstance(value, list | tuple) and value else ""
     return type(value).__name__ + inner
 
@@ -57,17 +57,17 @@ class Observer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a PanicException of the Rust side is no Exception
-            said = f"{type(error).__name__}: {self.clean(str(error))}"
-            self.note(kind, call, case, {"error": said})
+            reported = f"{type(error).__name__}: {self.clean(str(error))}"
+            self.note(kind, call, case, {"error": reported})
             return None
         self.note(kind, call, case, value)
         return value
 
     @contextmanager
     def messages(self, call: str) -> Iterator[None]:
-        """Keep what is said through warnings and logging meanwhile, each message once."""
-        said: dict[str, None] = {}
-        handler = Ear(lambda message: said.setdefault(self.clean(message)))
+        """Keep what is warned or logged meanwhile, each message once."""
+        messages: dict[str, None] = {}
+        handler = _LogCollector(lambda message: messages.setdefault(self.clean(message)))
         loggers = [logging.getLogger(), logging.getLogger("transformers")]
         for logger in loggers:
             logger.addHandler(handler)
@@ -76,21 +76,21 @@ class Observer:
                 warnings.simplefilter("always")
                 yield
             for it in caught:
-                said.setdefault(f"{it.category.__name__}: {self.clean(str(it.message))}")
+                messages.setdefault(f"{it.category.__name__}: {self.clean(str(it.message))}")
         finally:
             for logger in loggers:
                 logger.removeHandler(handler)
-        self.note("errors and warnings", call, "", list(said))
+        self.note("errors and warnings", call, "", list(messages))
 
     def files(self, folder: Path) -> None:
         """Keep the files in a folder: JSON key by key, of everything else the text."""
         for path in sorted(folder.iterdir()):
             text = path.read_bytes().decode("utf-8", "replace")
-            for key, value in entries(path, text):
+            for key, value in _entries(path, text):
                 self.note("files written", path.name, key, short(value))
 
 
-class Ear(logging.Handler):
+class _LogCollector(logging.Handler):
     """Hands every warning and error to a listener."""
 
     def __init__(self, listener: Callable[[str], Any]) -> None:
@@ -103,7 +103,7 @@ class Ear(logging.Handler):
         self.listener(record.getMessage())
 
 
-def entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     """Key and value of a JSON file's entries, those of a tokenizer's model one by one."""
     if path.suffix != ".json":
         yield "", text

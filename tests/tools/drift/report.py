@@ -18,14 +18,14 @@ from tests.harness.secrets import scrub
 from .causes import Cause
 from .compare import Compared, Seen, packages
 from .differences import KINDS, Rows, begins
-from .examples import example
+from .page import example
 from .runner import files_of
 
 FORMAT = 2
 EXAMPLES = 3  # of a cause, differences that are reported with their values
 
 
-def cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
+def _cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
     """A cause with its first examples, one a model before a second of the same."""
     seen: Counter[str] = Counter()
     ranked = []
@@ -39,42 +39,40 @@ def cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
             for name in ("kind", "calls", "why", "verdict", "models", "cases")
         },
         "differences": len(cause.differences),
-        "first": f"{cause.differences[0].place}: {begins(cause.differences[0], rows)}",
-        "issue": issue_data(cause.issue),
+        "first": f"{cause.differences[0].where}: {begins(cause.differences[0], rows)}",
+        "issue": _issue_data(cause.issue),
         "places": [[it.model, it.case] for it in cause.differences],
         "examples": [example(it, compared, rows) for it in best],
     }
 
 
-def issue_data(issue: UpstreamIssue | None) -> dict[str, str] | None:
-    """An upstream issue: its id, the versions that behave so, why, and the link."""
+def _issue_data(issue: UpstreamIssue | None) -> dict[str, str] | None:
     names = ("id", "package", "versions", "reason", "link")
     return {name: getattr(issue, name) for name in names} if issue else None
 
 
-def exchange_data(compared: Compared) -> list[dict[str, Any]]:
-    """What became of saved files, with what is known upstream."""
-    found = []
+def _exchange_data(compared: Compared) -> list[dict[str, Any]]:
+    rows = []
     for row in compared.exchanges:
         issue = row.issue(packages(compared.older, compared.newer))
-        found.append({**asdict(row), "issue": issue_data(issue)})
-    return found
+        rows.append({**asdict(row), "issue": _issue_data(issue)})
+    return rows
 
 
-def counts(compared: Compared) -> dict[str, dict[str, int]]:
+def _counts(compared: Compared) -> dict[str, dict[str, int]]:
     """By kind: differences, cases (of the whole model: values) and models."""
-    found = {}
+    counts = {}
     for kind in KINDS:
         if members := [it for it in compared.differences if it.kind == kind]:
             cases = {(it.model, it.case or it.call) for it in members}
             models = {it.model for it in members}
             sizes = {"differences": len(members), "cases": len(cases), "models": len(models)}
-            found[kind] = sizes
-    return found
+            counts[kind] = sizes
+    return counts
 
 
-def version_data(seen: Seen, steps: list[Compared]) -> dict[str, Any]:
-    """A version: what is installed there, what the tests said, what stays unexplained."""
+def _version_data(seen: Seen, steps: list[Compared]) -> dict[str, Any]:
+    """A version: what is installed there, the outcomes of the tests, the red ones left over."""
     near = [it for step in steps if seen in (step.older, step.newer) for it in step.differences]
     places = {f"[{it.model}-{it.case}" for it in near}
     red = seen.outcomes.red
@@ -82,7 +80,7 @@ def version_data(seen: Seen, steps: list[Compared]) -> dict[str, Any]:
         "label": seen.label,
         "version": seen.version,
         "problem": seen.problem,
-        "packages": seen.place.packages if seen.place else {},
+        "packages": seen.environment.packages if seen.environment else {},
         "tests_problem": seen.outcomes.problem,
         "passed": seen.outcomes.passed,
         "known": len(seen.outcomes.known),
@@ -99,14 +97,14 @@ def report(
         "format": FORMAT,
         "package": package,
         "models": {key: files_of(folder) for key, folder in folders.items()},
-        "versions": [version_data(it, steps) for it in versions],
+        "versions": [_version_data(it, steps) for it in versions],
         "steps": [
             {
                 "older": it.older.label,
                 "newer": it.newer.label,
-                "counts": counts(it),
-                "causes": [cause_data(cause, it, rows) for cause in it.causes],
-                "saved_files": exchange_data(it),
+                "counts": _counts(it),
+                "causes": [_cause_data(cause, it, rows) for cause in it.causes],
+                "saved_files": _exchange_data(it),
             }
             for it in steps
         ],

@@ -25,7 +25,7 @@ OBSERVED = (
     *("fixtures", "tests/harness", "tests/tools/drift"),
     *("tests/__init__.py", "tests/tools/__init__.py"),
 )
-# How a process ends that the user stopped: by the signal itself, or as a shell says it.
+# How a process ends that the user stopped: by the signal itself, or a shell's code for it.
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT)
 OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
 
@@ -36,7 +36,7 @@ class Subject:
 
     folders: dict[str, Path]
     mode: str
-    repeat: int = 0  # of a version that is asked for twice, each is observed for itself
+    repeat: int = 0  # of a version that is named twice, each is observed for itself
 
 
 def digest_of(sources: Iterable[str]) -> str:
@@ -92,23 +92,22 @@ def apart(
 def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
     """Observations by task name; a process that dies costs the task it was at, and no other.
 
-    A library says some things once a process: a task that keeps messages has one of its own.
+    A library gives some warnings once a process: a task that keeps them has one of its own.
     """
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
         batch = waiting[:1] if waiting[0]["save"] else waiting
         run = apart(environment, "tests.tools.drift.observe", text=json.dumps(batch))
-        if run.returncode in INTERRUPTED:  # it says nothing of the library
+        if run.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
-            out.write_text(json.dumps({"load": {"load": {"": {"error": death(run)}}}}))
+            out.write_text(json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
     return {task["name"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
 
 
-def death(run: subprocess.CompletedProcess[str]) -> str:
-    """How a process died, and its last words."""
+def _death(run: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in run.stderr.strip().splitlines() if line.strip()]
     how = f"signal {-run.returncode}" if run.returncode < 0 else f"exit {run.returncode}"
-    return f"the process died ({how}): {lines[-1][:300] if lines else 'it said nothing'}"
+    return f"the process died ({how}): {lines[-1][:300] if lines else 'no output'}"
 
 
 def observe_all(environment: Environment, subject: Subject, results: Path) -> dict[str, Observed]:

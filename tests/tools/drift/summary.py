@@ -6,13 +6,12 @@ from .causes import MOVERS
 
 
 def differs(data: dict[str, Any]) -> bool:
-    """Whether there is anything to tell."""
-    moved = any(it["causes"] or not all_same(it) for it in data["steps"])
+    """Whether anything differs, or a version could not be had."""
+    moved = any(it["causes"] or not _all_same(it) for it in data["steps"])
     return moved or any(it["problem"] for it in data["versions"])
 
 
-def all_same(step: dict[str, Any]) -> bool:
-    """Whether all saved files are read with the same ids."""
+def _all_same(step: dict[str, Any]) -> bool:
     return all(it["same"] for it in step["saved_files"])
 
 
@@ -26,7 +25,7 @@ def summary(data: dict[str, Any]) -> list[str]:
             + (f", {len(it['unexplained'])} unexplained" if it["unexplained"] else "")
         )
     for step in data["steps"]:
-        lines += ["", f"{step['older']} -> {step['newer']}: {headline(step)}"]
+        lines += ["", f"{step['older']} -> {step['newer']}: {_headline(step)}"]
         for cause in step["causes"]:
             size = f"{cause['differences']} in {', '.join(cause['models'])}"
             lines.append(
@@ -35,25 +34,23 @@ def summary(data: dict[str, Any]) -> list[str]:
             lines.append(f"    {cause['first']}")
             if cause["kind"] in MOVERS:
                 lines.append(f"    {cause['why']}")
-            lines += issue_lines(cause["issue"])
+            lines += _issue_lines(cause["issue"])
         for row in step["saved_files"]:
             if not row["same"]:
                 who = f"saved by {row['saver']}, read by {row['loader']}"
                 lines.append(f"  {who}, {row['model']}: {row['result']}")
-                lines += issue_lines(row["issue"])
+                lines += _issue_lines(row["issue"])
     return lines
 
 
-def issue_lines(issue: dict[str, Any] | None) -> list[str]:
-    """What is known upstream, on a line of its own."""
+def _issue_lines(issue: dict[str, Any] | None) -> list[str]:
     if issue is None:
         return []
     versions = f"{issue['package']} {issue['versions']}"
     return [f"    known: {issue['reason']} ({versions}): {issue['link']}"]
 
 
-def headline(step: dict[str, Any]) -> str:
-    """The step in a few words."""
+def _headline(step: dict[str, Any]) -> str:
     breaks = sum(it["verdict"] == "breaks" for it in step["causes"])
     sizes = [f"{kind} {it['cases']}" for kind, it in step["counts"].items()]
     words = ", ".join(sizes) or "no difference"
