@@ -58,17 +58,19 @@ class Cause:
     @property
     def models(self) -> list[str]:
         """The models concerned."""
-        return list(dict.fromkeys(it.model for it in self.differences))
+        return list(dict.fromkeys(difference.model for difference in self.differences))
 
     @property
     def calls(self) -> list[str]:
         """The calls whose results differ."""
-        return list(dict.fromkeys(it.call for it in self.differences))
+        return list(dict.fromkeys(difference.call for difference in self.differences))
 
     @property
     def cases(self) -> list[str]:
         """The cases concerned; none where the whole model is."""
-        return list(dict.fromkeys(it.case for it in self.differences if it.case))
+        return list(
+            dict.fromkeys(difference.case for difference in self.differences if difference.case)
+        )
 
 
 def fits(issue: UpstreamIssue, change: Change, difference: Difference, packages: Packages) -> bool:
@@ -99,11 +101,11 @@ def _setting(observed: Observed, name: str) -> object:
 
 
 def _follows(step: Step, difference: Difference) -> str:
-    """What a difference is a mere consequence of; empty if it stands for itself."""
+    """What a difference is a mere consequence of; empty if it has a cause of its own."""
     old, new = (side[difference.model] for side in step.observed)
 
     def moved(kind: str, call: str) -> bool:
-        sides = [it.get(kind, {}).get(call, {}).get(difference.case) for it in (old, new)]
+        sides = [side.get(kind, {}).get(call, {}).get(difference.case) for side in (old, new)]
         return sides[0] != sides[1]
 
     if difference.kind in ("offsets", "decode") and moved("ids", "encode"):
@@ -119,7 +121,9 @@ def _why(step: Step, difference: Difference) -> str:
     if difference.kind in MOVERS:
         if words := _follows(step, difference):
             return words
-        names = [it for it in MOVERS[difference.kind] if _setting(old, it) != _setting(new, it)]
+        names = [
+            name for name in MOVERS[difference.kind] if _setting(old, name) != _setting(new, name)
+        ]
         if not names:
             return "the loaded pipeline is the same: the library's own code changed"
         return f"{_setting(old, 'class')} -> {_setting(new, 'class')}: other {', '.join(names)}"
@@ -127,8 +131,8 @@ def _why(step: Step, difference: Difference) -> str:
         return "new" if difference.left == ABSENT else "gone"
     if difference.kind in ("return type", ERRORS, "load failure"):
         values = difference.left, difference.right
-        failed = any(error_of(it) for it in values)
-        sides = [error_of(it) or ("works" if failed else show(it)) for it in values]
+        failed = any(error_of(value) for value in values)
+        sides = [error_of(value) or ("works" if failed else show(value)) for value in values]
         return f"{sides[0]:.200} -> {sides[1]:.200}"
     return "changed"
 
@@ -136,10 +140,10 @@ def _why(step: Step, difference: Difference) -> str:
 def group(step: Step, differences: list[Difference]) -> list[Cause]:
     """The differences by kind and explanation, the most telling kind first."""
     groups: dict[tuple[str, str, str, UpstreamIssue | None], list[Difference]] = defaultdict(list)
-    for it in differences:
-        issue = issue_of(it, step.packages)
-        call = "" if it.kind in (*MOVERS, ERRORS) else it.call
-        groups[it.kind, call, _why(step, it), issue].append(it)
+    for difference in differences:
+        issue = issue_of(difference, step.packages)
+        call = "" if difference.kind in (*MOVERS, ERRORS) else difference.call
+        groups[difference.kind, call, _why(step, difference), issue].append(difference)
     causes = [
         Cause(kind, words, _verdict(step, members), tuple(members), issue)
         for (kind, _, words, issue), members in groups.items()
@@ -154,15 +158,20 @@ def _nodes(difference: Difference, bad: set[str]) -> set[str]:
     about = (f"[{difference.model}-{part}]", f"[{difference.model}-{part}-")
     if difference.call == "added tokens":
         about = (f"[{difference.model}]",) * 2
-    return {it for it in bad if it.startswith(names) and (it.endswith(about[0]) or about[1] in it)}
+    return {
+        node
+        for node in bad
+        if node.startswith(names) and (node.endswith(about[0]) or about[1] in node)
+    }
 
 
 def _verdict(step: Step, members: list[Difference]) -> str:
     """`breaks` or `fixes` where contracts or the load fail on one side only, else `changes`."""
     before, after = (
-        {node for it in members for node in _nodes(it, side.bad())} for side in step.outcomes
+        {node for difference in members for node in _nodes(difference, side.bad())}
+        for side in step.outcomes
     )
-    loading = [it for it in members if it.kind == "load failure"]
-    if after - before or any(error_of(it.right) for it in loading):
+    loading = [difference for difference in members if difference.kind == "load failure"]
+    if after - before or any(error_of(difference.right) for difference in loading):
         return "breaks"
     return "fixes" if before - after or loading else "changes"

@@ -51,7 +51,7 @@ class Compared:
     @property
     def differences(self) -> list[Difference]:
         """All differences."""
-        return [it for cause in self.causes for it in cause.differences]
+        return [difference for cause in self.causes for difference in cause.differences]
 
 
 def _look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
@@ -144,7 +144,7 @@ def compare_all(
     package: str, versions: list[Seen], folders: dict[str, Path], progress: Progress
 ) -> list[Compared]:
     """The steps between neighbours that could be looked at."""
-    there, line = [it for it in versions if not it.problem], rows_of(folders)
+    there, line = [seen for seen in versions if not seen.problem], rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
         compared = _compare_step(*pair, line)

@@ -75,7 +75,7 @@ def show(value: Any) -> str:
 
 def is_ids(value: Any) -> bool:
     """Whether the value is a list of token ids."""
-    return isinstance(value, list) and all(type(it) is int for it in value)
+    return isinstance(value, list) and all(type(token_id) is int for token_id in value)
 
 
 def begins(difference: Difference, rows: Rows) -> str:
@@ -87,7 +87,9 @@ def begins(difference: Difference, rows: Rows) -> str:
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
         position = parting(left, right) or 0
-        sides = [str(it[position]) if position < len(it) else "(end)" for it in (left, right)]
+        sides = [
+            str(spans[position]) if position < len(spans) else "(end)" for spans in (left, right)
+        ]
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind in ("decode", "rendered text") and isinstance(left, str):
         position = parting(left, str(right)) or 0

@@ -103,5 +103,8 @@ def reason(stderr: str) -> str:
 
 def _installed(path: Iterable[str]) -> dict[str, str]:
     """Versions by canonical name: packages call themselves `Jinja2` or `huggingface_hub`."""
-    pairs = {canonicalize_name(it.name): it.version for it in distributions(path=list(path))}
+    pairs = {
+        canonicalize_name(installed.name): installed.version
+        for installed in distributions(path=list(path))
+    }
     return dict(sorted(pairs.items()))

@@ -31,7 +31,7 @@ def type_name(value: Any) -> str:
 
 
 class Observer:
-    """Collects observations; what `names` holds stands in for its keys in messages."""
+    """Collects observations; what `names` holds replaces its keys in messages."""
 
     def __init__(self, names: dict[str, str]) -> None:
         """Start with nothing observed."""
@@ -75,8 +75,8 @@ class Observer:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 yield
-            for it in caught:
-                messages.setdefault(f"{it.category.__name__}: {self.clean(str(it.message))}")
+            for entry in caught:
+                messages.setdefault(f"{entry.category.__name__}: {self.clean(str(entry.message))}")
         finally:
             for logger in loggers:
                 logger.removeHandler(handler)

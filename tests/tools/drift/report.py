@@ -29,10 +29,10 @@ def _cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
     """A cause with its first examples, one a model before a second of the same."""
     seen: Counter[str] = Counter()
     ranked = []
-    for it in cause.differences:
-        ranked.append((seen[it.model], it))
-        seen[it.model] += 1
-    best = [it for _, it in sorted(ranked, key=lambda pair: pair[0])][:EXAMPLES]
+    for difference in cause.differences:
+        ranked.append((seen[difference.model], difference))
+        seen[difference.model] += 1
+    best = [difference for _, difference in sorted(ranked, key=lambda pair: pair[0])][:EXAMPLES]
     return {
         **{
             name: getattr(cause, name)
@@ -41,8 +41,8 @@ def _cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
         "differences": len(cause.differences),
         "first": f"{cause.differences[0].where}: {begins(cause.differences[0], rows)}",
         "issue": _issue_data(cause.issue),
-        "places": [[it.model, it.case] for it in cause.differences],
-        "examples": [example(it, compared, rows) for it in best],
+        "places": [[difference.model, difference.case] for difference in cause.differences],
+        "examples": [example(difference, compared, rows) for difference in best],
     }
 
 
@@ -63,9 +63,13 @@ def _counts(compared: Compared) -> dict[str, dict[str, int]]:
     """By kind: differences, cases (of the whole model: values) and models."""
     counts = {}
     for kind in KINDS:
-        if members := [it for it in compared.differences if it.kind == kind]:
-            cases = {(it.model, it.case or it.call) for it in members}
-            models = {it.model for it in members}
+        if members := [
+            difference for difference in compared.differences if difference.kind == kind
+        ]:
+            cases = {
+                (difference.model, difference.case or difference.call) for difference in members
+            }
+            models = {difference.model for difference in members}
             sizes = {"differences": len(members), "cases": len(cases), "models": len(models)}
             counts[kind] = sizes
     return counts
@@ -73,8 +77,13 @@ def _counts(compared: Compared) -> dict[str, dict[str, int]]:
 
 def _version_data(seen: Seen, steps: list[Compared]) -> dict[str, Any]:
     """A version: what is installed there, the outcomes of the tests, the red ones left over."""
-    near = [it for step in steps if seen in (step.older, step.newer) for it in step.differences]
-    places = {f"[{it.model}-{it.case}" for it in near}
+    near = [
+        difference
+        for step in steps
+        if seen in (step.older, step.newer)
+        for difference in step.differences
+    ]
+    places = {f"[{difference.model}-{difference.case}" for difference in near}
     red = seen.outcomes.red
     return {
         "label": seen.label,
@@ -97,16 +106,16 @@ def report(
         "format": FORMAT,
         "package": package,
         "models": {key: files_of(folder) for key, folder in folders.items()},
-        "versions": [_version_data(it, steps) for it in versions],
+        "versions": [_version_data(seen, steps) for seen in versions],
         "steps": [
             {
-                "older": it.older.label,
-                "newer": it.newer.label,
-                "counts": _counts(it),
-                "causes": [_cause_data(cause, it, rows) for cause in it.causes],
-                "saved_files": _exchange_data(it),
+                "older": step.older.label,
+                "newer": step.newer.label,
+                "counts": _counts(step),
+                "causes": [_cause_data(cause, step, rows) for cause in step.causes],
+                "saved_files": _exchange_data(step),
             }
-            for it in steps
+            for step in steps
         ],
     }
 

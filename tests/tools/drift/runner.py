@@ -43,7 +43,7 @@ def digest_of(sources: Iterable[str]) -> str:
     """One digest over the project's files of these names and in these folders, by content."""
     roots = [ROOT / name for name in sources]
     paths = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
-    files = sorted(it for it in paths if it.is_file() and "__pycache__" not in it.parts)
+    files = sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
     lines = [f"{path.relative_to(ROOT)} {sha256(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -7,23 +7,23 @@ from .causes import MOVERS
 
 def differs(data: dict[str, Any]) -> bool:
     """Whether anything differs, or a version could not be had."""
-    moved = any(it["causes"] or not _all_same(it) for it in data["steps"])
-    return moved or any(it["problem"] for it in data["versions"])
+    moved = any(step["causes"] or not _all_same(step) for step in data["steps"])
+    return moved or any(version["problem"] for version in data["versions"])
 
 
 def _all_same(step: dict[str, Any]) -> bool:
-    return all(it["same"] for it in step["saved_files"])
+    return all(row["same"] for row in step["saved_files"])
 
 
 def summary(data: dict[str, Any]) -> list[str]:
     """Lines for the terminal: a version a line, then the causes of every step."""
     lines = []
-    for it in data["versions"]:
-        tests = f"{it['passed']} passed, {it['known']} known, {len(it['red'])} red"
-        lines.append(
-            f"{data['package']} {it['label']}: {it['problem'] or it['tests_problem'] or tests}"
-            + (f", {len(it['unexplained'])} unexplained" if it["unexplained"] else "")
-        )
+    for version in data["versions"]:
+        tests = f"{version['passed']} passed, {version['known']} known, {len(version['red'])} red"
+        line = version["problem"] or version["tests_problem"] or tests
+        if version["unexplained"]:
+            line += f", {len(version['unexplained'])} unexplained"
+        lines.append(f"{data['package']} {version['label']}: {line}")
     for step in data["steps"]:
         lines += ["", f"{step['older']} -> {step['newer']}: {_headline(step)}"]
         for cause in step["causes"]:
@@ -51,7 +51,7 @@ def _issue_lines(issue: dict[str, Any] | None) -> list[str]:
 
 
 def _headline(step: dict[str, Any]) -> str:
-    breaks = sum(it["verdict"] == "breaks" for it in step["causes"])
-    sizes = [f"{kind} {it['cases']}" for kind, it in step["counts"].items()]
+    breaks = sum(cause["verdict"] == "breaks" for cause in step["causes"])
+    sizes = [f"{kind} {size['cases']}" for kind, size in step["counts"].items()]
     words = ", ".join(sizes) or "no difference"
     return f"{words}; {breaks} causes break a contract" if breaks else words
