@@ -24,7 +24,7 @@ pytest_plugins = (
     "tests.harness.exits",
     "tests.harness.results",
     "tests.harness.loading",
-    "tests.harness.known_failures",
+    "tests.harness.plugins.known_failures",
     "tests.harness.snapshot_session",
     "tests.harness.latency.session",
     "tests.harness.latency.report",

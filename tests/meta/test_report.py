@@ -46,7 +46,7 @@ def drifted(
     project = shrink(copy_project(tmp_path_factory.mktemp("drifted") / "project"))
     change(project)
     change(project, PROMPTS, JOKE)
-    known = project / "fixtures" / "known_failures.toml"
+    known = project / "fixtures" / "upstream_issues.toml"
     known.write_text(known.read_text() + KNOWN.replace(CASE, DECLARED))
     change(project, case=DECLARED)
     plant(project, LAST, TROUBLE)

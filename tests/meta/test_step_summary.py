@@ -20,7 +20,7 @@ def small(project: Path) -> Path:
     small = shrink(project)
     shutil.rmtree(small / "tests" / "conformance")
     (small / "tests" / "conformance").mkdir()
-    (small / "fixtures" / "known_failures.toml").write_text("")
+    (small / "fixtures" / "upstream_issues.toml").write_text("")
     plant(small, FIRST, "def test_nothing(): pass\n")
     return small
 

@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_read_is_reported_once(model_copy: Callable[[str],
 
 
 def test_no_known_failure_excuses_it(project: Path, model_copy: Callable[[str], Path]) -> None:
-    known = project / "fixtures" / "known_failures.toml"
+    known = project / "fixtures" / "upstream_issues.toml"
     known.write_text(known.read_text() + KNOWN)
     folder = model_copy("phi3")
     cut(folder)

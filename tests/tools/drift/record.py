@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..cache import sha256_text
+from tests.harness.cache import sha256_text
 
 Observed = dict[str, dict[str, dict[str, Any]]]
 SETTINGS = 100  # keys; a JSON file with more is a vocabulary
@@ -25,13 +25,13 @@ def short(value: Any) -> Any:
 
 
 def type_name(value: Any) -> str:
-    """A type as users say it, with that of the first entry: `list[int]`."""
+    """A type's name, with that of the first entry: `list[int]`."""
     inner = f"[{type(value[0]).__name__}]" if isinstance(value, list | tuple) and value else ""
     return type(value).__name__ + inner
 
 
 class Observer:
-    """Collects observations; what `names` holds stands in for its keys in messages."""
+    """Collects observations; what `names` holds replaces its keys in messages."""
 
     def __init__(self, names: dict[str, str]) -> None:
         """Start with nothing observed."""
@@ -57,17 +57,17 @@ class Observer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a PanicException of the Rust side is no Exception
-            said = f"{type(error).__name__}: {self.clean(str(error))}"
-            self.note(kind, call, case, {"error": said})
+            reported = f"{type(error).__name__}: {self.clean(str(error))}"
+            self.note(kind, call, case, {"error": reported})
             return None
         self.note(kind, call, case, value)
         return value
 
     @contextmanager
     def messages(self, call: str) -> Iterator[None]:
-        """Keep what is said through warnings and logging meanwhile, each message once."""
-        said: dict[str, None] = {}
-        handler = Ear(lambda message: said.setdefault(self.clean(message)))
+        """Keep what is warned or logged meanwhile, each message once."""
+        messages: dict[str, None] = {}
+        handler = _LogCollector(lambda message: messages.setdefault(self.clean(message)))
         loggers = [logging.getLogger(), logging.getLogger("transformers")]
         for logger in loggers:
             logger.addHandler(handler)
@@ -75,22 +75,22 @@ class Observer:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 yield
-            for it in caught:
-                said.setdefault(f"{it.category.__name__}: {self.clean(str(it.message))}")
+            for entry in caught:
+                messages.setdefault(f"{entry.category.__name__}: {self.clean(str(entry.message))}")
         finally:
             for logger in loggers:
                 logger.removeHandler(handler)
-        self.note("errors and warnings", call, "", list(said))
+        self.note("errors and warnings", call, "", list(messages))
 
     def files(self, folder: Path) -> None:
         """Keep the files in a folder: JSON key by key, of everything else the text."""
         for path in sorted(folder.iterdir()):
             text = path.read_bytes().decode("utf-8", "replace")
-            for key, value in entries(path, text):
+            for key, value in _entries(path, text):
                 self.note("files written", path.name, key, short(value))
 
 
-class Ear(logging.Handler):
+class _LogCollector(logging.Handler):
     """Hands every warning and error to a listener."""
 
     def __init__(self, listener: Callable[[str], Any]) -> None:
@@ -103,7 +103,7 @@ class Ear(logging.Handler):
         self.listener(record.getMessage())
 
 
-def entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     """Key and value of a JSON file's entries, those of a tokenizer's model one by one."""
     if path.suffix != ".json":
         yield "", text

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.data.upstream_issues import UpstreamIssue
+
+from .causes import Packages, issue_of
 from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment
-from .issues import Issue, Packages, issue_of
-from .observations import observe, task
-from .observer import Observed
+from .record import Observed
+from .runner import observe, task
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,14 @@ class Exchange:
     same: bool
     result: str
 
-    def issue(self, packages: Packages) -> Issue | None:
+    def issue(self, packages: Packages) -> UpstreamIssue | None:
         """What is known upstream of it, in the step between these installed versions."""
         as_difference = Difference("saved files", "", self.model, "", "", self.result)
         return None if self.same else issue_of(as_difference, packages)
 
 
-def only_ids(observed: Observed) -> Observed:
-    """What a loader is held to: that it loads, and the ids of all texts."""
+def _only_ids(observed: Observed) -> Observed:
+    """What must be the same: that it loads, and the ids of all texts."""
     kept = {"load": {"load": observed["load"]["load"]}}
     return kept | {"ids": {"encode": observed.get("ids", {}).get("encode", {})}}
 
@@ -47,11 +49,11 @@ def judge(
     error = error_of(there["load"]["load"][""])
     if error is not None:
         return Exchange(*names, model, False, show({"error": error}))
-    found = list(compare(model, only_ids(here), only_ids(there)))
-    if not found:
+    differences = list(compare(model, _only_ids(here), _only_ids(there)))
+    if not differences:
         return Exchange(*names, model, True, "same ids")
-    first = found[0]
-    again = only_ids(own) == only_ids(there)
+    first = differences[0]
+    again = _only_ids(own) == _only_ids(there)
     note = "; as from the original files" if again else ""
-    line = f"{len(found)} texts differ, {first.case}: {begins(first, rows)}{note}"
+    line = f"{len(differences)} texts differ, {first.case}: {begins(first, rows)}{note}"
     return Exchange(*names, model, False, line)

@@ -1,22 +1,19 @@
-"""What tests/conformance says of a version: run in its environment, or taken from the cache."""
+"""The outcomes of tests/conformance under a version: from its environment, or the cache."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from .environments import Environment
-from .observations import Subject, apart, digest_of
+from .runner import OBSERVED, Subject, apart, digest_of
 
-# What decides an outcome; of the fixtures all but drift_issues.toml, which tests do not read.
-SUITE = (
-    *("conftest.py", "pytest.ini", "tests/harness/*.py", "tests/harness/latency/*.py"),
-    *("tests/conformance/**/*.*", "fixtures/*/*", "fixtures/[!d]*.*"),
-)
+# What an outcome may depend on.
+TESTED = (*OBSERVED, "conftest.py", "pytest.ini", "tests/conformance")
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What the conformance tests said: node `test_x[model-case]` to its first line."""
+    """Of the conformance tests: node `test_x[model-case]` to its first line."""
 
     passed: int = 0
     known: dict[str, str] = field(default_factory=dict)
@@ -30,7 +27,7 @@ class Outcomes:
 
 def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
     """The outcomes of tests/conformance on the same folders."""
-    report = results / f"conformance-{digest_of(SUITE)[:16]}.xml"
+    report = results / f"conformance-{digest_of(TESTED)[:16]}.xml"
     if not report.is_file():
         scratch = report.with_name(f".{report.name}")
         folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
@@ -38,8 +35,8 @@ def conformance(environment: Environment, subject: Subject, results: Path) -> Ou
         quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
         run = apart(environment, "pytest", "tests/conformance", *quiet, *narrow, *folders)
         if run.returncode not in (0, 1) or not scratch.is_file():
-            said = (run.stderr.strip() or run.stdout.strip() or "it said nothing").splitlines()
-            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {said[-1][:300]}")
+            lines = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()
+            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {lines[-1][:300]}")
         scratch.replace(report)
     return read_outcomes(report)
 

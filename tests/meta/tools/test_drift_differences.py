@@ -2,19 +2,20 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.cases import texts
-from tests.harness.drift.causes import Cause, Step, group
-from tests.harness.drift.differences import KINDS, Difference, Rows, begins, compare
-from tests.harness.drift.exchange import judge
-from tests.harness.drift.issues import Issue, Packages, fits, issues
-from tests.harness.drift.observer import Observed
-from tests.harness.drift.outcomes import Outcomes, read_outcomes
-from tests.harness.drift.steps import rows_of
+from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
+from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
+from tests.tools.drift.compare import rows_of
+from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
+from tests.tools.drift.exchange import judge
+from tests.tools.drift.outcomes import Outcomes, read_outcomes
+from tests.tools.drift.record import Observed
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]
@@ -161,13 +162,13 @@ def test_differences_are_grouped_by_what_moved() -> None:
     ("before", "after", "expected"),
     [
         (set(), {f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, "breaks"),
-        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "mends"),
+        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "fixes"),
         (set(), set(), "changes"),
         (*({f"test_decoding_gives_the_text_back[phi3-{CASE}]"},) * 2, "changes"),
         (set(), {f"test_decoding_gives_the_text_back[qwen2-{CASE}]"}, "changes"),
         (set(), {f"test_offsets_rebuild_the_text[phi3-{CASE}]"}, "changes"),
     ],
-    ids=["breaks", "mends", "changes", "stays_broken", "of_another_model", "of_another_contract"],
+    ids=["breaks", "fixes", "changes", "stays_broken", "of_another_model", "of_another_contract"],
 )
 def test_contracts_decide_what_is_a_breakage(
     before: set[str], after: set[str], expected: str
@@ -180,7 +181,7 @@ def test_model_that_no_longer_loads_is_a_breakage() -> None:
     dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
     outcomes = Outcomes(), Outcomes()
     sides = {"phi3": OBSERVED}, {"phi3": dead}
-    for order, expected in ((sides, "breaks"), (sides[::-1], "mends")):
+    for order, expected in ((sides, "breaks"), (sides[::-1], "fixes")):
         step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
         (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
         assert (cause.kind, cause.verdict) == ("load failure", expected)
@@ -219,68 +220,94 @@ def test_outcomes_are_read_exactly(tmp_path: Path) -> None:
     assert outcomes.red == {"b": "first", "d": "no GPU", "e": "setup"}
 
 
-# For each entry: what it is about (call, model, values), in the step that crosses its version.
-MATCHES: dict[str, tuple[str, str, Any, Any]] = {
-    "starcoder2_digit_splitting": ("encode", "starcoder2", [281, 54], [283, 244, 54]),
-    "smollm2_digit_splitting": ("encode", "smollm2", [281], [283]),
-    "tokenize_returns_batch_encoding": (
+# For each change: what it is about (call, model, values), in the step that crosses its versions.
+MATCHES: dict[tuple[str, str], tuple[str, str, Any, Any]] = {
+    ("starcoder2_digit_splitting", "ids"): ("encode", "starcoder2", [281, 54], [283, 244, 54]),
+    ("smollm2_digit_splitting", "ids"): ("encode", "smollm2", [281], [283]),
+    ("tokenize_returns_batch_encoding", "return type"): (
         *("apply_chat_template(tokenize=True)", "qwen2"),
         *("list[int]", "BatchEncoding"),
     ),
-    "clean_up_is_left_out": ("decode", "llama3_1", "x!= y", "x != y"),
-    "continued_message_keeps_its_last_space": (
-        *("apply_chat_template", "qwen2"),
-        *("Price is $", "Price is $ "),
-    ),
-    "clean_up_is_ignored_aloud": (
+    ("clean_up_eats_spaces", "decode"): ("decode", "llama3_1", "x!= y", "x != y"),
+    ("clean_up_eats_spaces", "errors and warnings"): (
         *("use", "starcoder2", []),
         ["Ignoring clean_up_tokenization_spaces=True for BPE tokenizer"],
     ),
-    "regex_warning_is_false": ("load", "qwen2", [], ["with an incorrect regex pattern"]),
-    "none_content_is_left_out": ("apply_chat_template", "qwen2", "None", ""),
-    "decode_stream_is_new": ("DecodeStream", "phi3", {"error": "ImportError: cannot"}, "text"),
-    "offsets_where_merges_are_ignored": ("encode", "llama3_1", [[0, 0]], [[0, 4]]),
-    "saved_class_is_new": (
+    ("continued_message_loses_its_last_space", "rendered text"): (
+        *("apply_chat_template", "qwen2"),
+        *("Price is $", "Price is $ "),
+    ),
+    ("regex_warning_is_false", "errors and warnings"): (
+        *("load", "qwen2", []),
+        ["with an incorrect regex pattern"],
+    ),
+    ("none_content_is_rendered", "rendered text"): ("apply_chat_template", "qwen2", "None", ""),
+    ("no_decode_stream", "errors and warnings"): (
+        *("DecodeStream", "phi3"),
+        *({"error": "ImportError: cannot"}, "text"),
+    ),
+    ("empty_offsets_where_merges_are_ignored", "offsets"): (
+        *("encode", "llama3_1"),
+        *([[0, 0]], [[0, 4]]),
+    ),
+    ("saved_class_is_new", "saved files"): (
         *("", "phi3", ""),
         "'ValueError: Tokenizer class TokenizersBackend does not exist or is not'",
     ),
-    "saved_special_tokens_are_a_list": (
+    ("saved_special_tokens_are_a_list", "saved files"): (
         *("", "starcoder2", ""),
         "'AttributeError: \\'list\\' object has no attribute \\'keys\\''",
     ),
 }
+CHANGES = [(issue, change) for issue in upstream_issues() for change in issue.changes]
+# The versions at which each change comes, in its own package: the first that has it.
+CROSSING = {
+    "starcoder2_digit_splitting": "5.0.0",
+    "smollm2_digit_splitting": "5.3.0",
+    "tokenize_returns_batch_encoding": "5.0.0",
+    "clean_up_eats_spaces": "5.7.0",
+    "continued_message_loses_its_last_space": "4.47.0",
+    "regex_warning_is_false": "4.57.2",
+    "none_content_is_rendered": "5.23.0",
+    "no_decode_stream": "0.20.4",
+    "empty_offsets_where_merges_are_ignored": "0.20.1",
+    "saved_class_is_new": "5.0.0",
+    "saved_special_tokens_are_a_list": "5.0.0",
+}
 OLDER = {"transformers": "4.46.3", "tokenizers": "0.19.1"}
 
 
-def about(issue: Issue) -> Difference:
-    """The difference the entry is about."""
-    call, model, left, right = MATCHES[issue.id]
-    return Difference(issue.kinds[0], call, model, "", left, right)
+def test_every_known_change_has_its_example() -> None:
+    assert sorted((issue.id, change.kind) for issue, change in CHANGES) == sorted(MATCHES)
+    assert {issue.id for issue, _ in CHANGES} == CROSSING.keys()
 
 
-def test_every_known_issue_has_its_example() -> None:
-    assert {it.id for it in issues()} == set(MATCHES)
+@pytest.mark.parametrize(
+    ("issue", "change"), CHANGES, ids=[f"{issue.id}-{change.kind}" for issue, change in CHANGES]
+)
+def test_known_change_fits_its_difference_and_no_other(
+    issue: UpstreamIssue, change: Change
+) -> None:
+    package, first = issue.package, CROSSING[issue.id]
+    call, model, left, right = MATCHES[issue.id, change.kind]
+    difference = Difference(change.kind, call, model, "", left, right)
 
+    def fit(other: Difference, packages: Packages) -> bool:
+        return fits(issue, change, other, packages)
 
-@pytest.mark.parametrize("issue", issues(), ids=lambda it: it.id)
-def test_known_issue_fits_its_difference_and_no_other(issue: Issue) -> None:
-    it, package = about(issue), issue.package
-    here = installed(OLDER[package], issue.since, package)
-    assert fits(issue, it, here)
-    assert not fits(issue, it, installed(OLDER[package], issue.since, "jinja2"))
-    assert not fits(issue, it, installed(issue.since, "9.0.0", package)), "a later step"
-    assert not fits(issue, it, installed("0.0.1", "0.0.2", package)), "an earlier step"
-    other = Difference("special tokens", it.call, it.model, "", it.left, it.right)
-    assert not fits(issue, other, here), "another kind"
-    if issue.models != ("*",):
-        stranger = Difference(it.kind, it.call, "no_such_model", "", it.left, it.right)
-        assert not fits(issue, stranger, here)
-    if issue.left or issue.right:
-        reversed_ = Difference(it.kind, it.call, it.model, "", it.right, it.left)
-        assert not fits(issue, reversed_, here)
-    if issue.call != "*":
-        elsewhere = Difference(it.kind, "other", it.model, "", it.left, it.right)
-        assert not fits(issue, elsewhere, here)
+    here = installed(OLDER[package], first, package)
+    assert fit(difference, here)
+    assert issue_of(difference, here) == issue
+    assert not fit(difference, installed(OLDER[package], first, "jinja2"))
+    assert not fit(difference, installed(first, "9.0.0", package)), "a later step"
+    assert not fit(difference, installed("0.0.1", "0.0.2", package)), "an earlier step"
+    assert not fit(replace(difference, kind="special tokens"), here), "another kind"
+    if change.models != ("*",):
+        assert not fit(replace(difference, model="no_such_model"), here)
+    if change.left.pattern or change.right.pattern:
+        assert not fit(replace(difference, left=right, right=left), here)
+    if change.call != "*":
+        assert not fit(replace(difference, call="other"), here)
 
 
 def test_cases_named_here_exist() -> None:

@@ -1,6 +1,6 @@
 """What a library makes of a model's folder: runs inside each environment and judges nothing.
 
-`python -m tests.harness.drift.observe` reads tasks as JSON from stdin and writes one file a task.
+`python -m tests.tools.drift.observe` reads tasks as JSON from stdin and writes one file a task.
 """
 
 import json
@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..cases import conversations, texts
-from ..models import registry
-from .observed_parts import (
+from tests.harness.cases import conversations, texts
+from tests.harness.models import registry
+
+from .record import Observer, type_name
+from .subjects import (
     added_tokens,
     observe_chat,
     observe_pipeline,
@@ -21,10 +23,9 @@ from .observed_parts import (
     spans,
     streamed,
 )
-from .observer import Observer, type_name
 
 
-def loaded(observer: Observer, load: Callable[[], Any]) -> Any:
+def _loaded(observer: Observer, load: Callable[[], Any]) -> Any:
     """The loaded tokenizer, or None; what is kept is only whether it could be had."""
     made: list[Any] = []
 
@@ -37,11 +38,11 @@ def loaded(observer: Observer, load: Callable[[], Any]) -> Any:
     return made[0] if made else None
 
 
-def observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
+def _observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
     """A folder's `tokenizer.json` through `tokenizers` alone; without `save` only ids."""
     from tokenizers import Tokenizer
 
-    raw = loaded(observer, lambda: Tokenizer.from_file(str(folder / "tokenizer.json")))
+    raw = _loaded(observer, lambda: Tokenizer.from_file(str(folder / "tokenizer.json")))
     if raw is None:
         return
     attempt = observer.attempt
@@ -61,12 +62,12 @@ def observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
         observer.files(save)
 
 
-def observe_auto(observer: Observer, folder: Path, save: Path | None, key: str) -> None:
+def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str) -> None:
     """A folder through `AutoTokenizer`, as users load it; nothing in it may run code."""
     from transformers import AutoTokenizer
 
     load = lambda: AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)  # noqa: E731
-    auto = loaded(observer, load)
+    auto = _loaded(observer, load)
     if auto is None:
         return
     with observer.messages("use"):
@@ -95,9 +96,9 @@ def main() -> None:
         names = {str(folder): "<folder>", str(save): "<saved>", sys.prefix: "<environment>"}
         observer = Observer(names)
         if task["subject"] == "raw":
-            observe_raw(observer, folder, save)
+            _observe_raw(observer, folder, save)
         else:
-            observe_auto(observer, folder, save, task["key"])
+            _observe_auto(observer, folder, save, task["key"])
         scratch = out.with_name(f".{out.name}")
         scratch.write_text(json.dumps(observer.observed))
         scratch.replace(out)

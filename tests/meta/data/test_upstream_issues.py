@@ -1,4 +1,4 @@
-"""Known failures: strict, exact, of named versions only, and never a cover for other errors."""
+"""Upstream issues, and their nodes as known failures: strict, of named versions, no cover."""
 
 import os
 import re
@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.known_failures import read_known_failures
+from tests.harness.data.upstream_issues import read_upstream_issues
 from tests.harness.models import DataError
+from tests.meta.conftest import run_pytest
+from tests.meta.test_snapshot_safety import shrink
 
-from .conftest import run_pytest
-from .test_snapshot_safety import shrink
-
-DATA = "fixtures/known_failures.toml"
+DATA = "fixtures/upstream_issues.toml"
 PLANT = "tests/conformance/test_plant.py"
 GOOD = {
     "nodes": '["test_plant"]',
@@ -50,13 +49,30 @@ def fixture_breaks():
 """
 # What is wrong -> (changed keys, the key the message must name, what it must say).
 WRONG: dict[str, tuple[dict[str, str], str, str]] = {
-    "version_specifier": ({"versions": '"5.x"'}, "versions", "'5.x' is no version specifier"),
+    "version_specifier": (
+        {"versions": '"5.x"'},
+        "versions",
+        "expected a version specifier such as '>=5.0.0,<5.8', got '5.x'",
+    ),
     "no_versions": ({"versions": '""'}, "versions", "at least 1 character"),
     "unknown_key": ({"issue": '"1"'}, "issue", "unknown key"),
     "http_link": ({"link": '"http://example.org"'}, "link", "'http://example.org'"),
     "no_link": ({"link": ""}, "link", "required"),
     "no_reason": ({"reason": ""}, "reason", "required"),
     "no_nodes": ({"nodes": "[]"}, "nodes", "at least 1 item"),
+    "no_changes": ({"changes": "[]"}, "changes", "at least 1 item"),
+    "unknown_kind": ({"changes": '[{ kind = "idz" }]'}, "changes.0.kind", "'ids'"),
+    "change_without_kind": ({"changes": '[{ call = "encode" }]'}, "changes.0.kind", "required"),
+    "unknown_key_of_a_change": (
+        {"changes": '[{ kind = "ids", since = "5" }]'},
+        "changes.0.since",
+        "unknown key",
+    ),
+    "wrong_regular_expression": (
+        {"changes": '[{ kind = "ids", left = "(" }]'},
+        "changes.0.left",
+        "regular expression",
+    ),
     "node_is_no_test": ({"nodes": '["*"]'}, "nodes.0", "'*'"),
     "node_is_no_list": ({"nodes": '"test_plant"'}, "nodes", "'test_plant'"),
     "version_is_a_number": ({"versions": "5"}, "versions", "5"),
@@ -126,7 +142,7 @@ def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> 
 
 
 def test_node_without_a_test_is_an_error_of_a_complete_run(project: Path) -> None:
-    said = f"{DATA}: [planted] nodes: 'test_*[phi3-gone]' matches no test; remove it or mend its"
+    said = f"{DATA}: [planted] nodes: 'test_*[phi3-gone]' matches no test; remove it or correct"
     add(project, entry(nodes='["test_*[phi3-gone]"]'))
     assert run_pytest("--collect-only", "--models", "phi3", cwd=project).code == 0
     run = run_pytest("tests/conformance", "--collect-only", "-q", cwd=project)
@@ -153,7 +169,8 @@ def test_wrong_entry_stops_pytest_with_one_line(project: Path, options: tuple[st
     run = run_pytest("tests/conformance/test_prices.py", "-q", *options, cwd=project)
     assert run.code == 4
     assert [line for line in run.out.splitlines() if line] == [
-        f"ERROR: {DATA}: [planted] versions: '5.x' is no version specifier such as '>=5.0.0,<5.8'"
+        f"ERROR: {DATA}: [planted] versions: expected a version specifier such as "
+        "'>=5.0.0,<5.8', got '5.x'"
     ]
 
 
@@ -162,17 +179,25 @@ def test_wrong_entry_is_named(tmp_path: Path, name: str) -> None:
     changes, key, said = WRONG[name]
     path = write(tmp_path, entry(**changes).encode())
     with pytest.raises(DataError) as caught:
-        [it.in_force() for it in read_known_failures(path)]
+        read_upstream_issues(path)
     assert str(caught.value).startswith(f"{DATA}: [planted] {key}: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_entry_needs_nodes_or_changes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\[planted\] expected nodes, changes or both$"):
+        read_upstream_issues(write(tmp_path, entry(nodes="").encode()))
+    text = entry(nodes="", changes='[{ kind = "ids" }]')
+    (issue,) = read_upstream_issues(write(tmp_path, text.encode()))
+    assert (issue.nodes, issue.changes[0].call) == ((), "*")
 
 
 @pytest.mark.parametrize("name", NO_TABLES)
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     text, said = NO_TABLES[name]
     with pytest.raises(DataError) as caught:
-        read_known_failures(write(tmp_path, text))
+        read_upstream_issues(write(tmp_path, text))
     assert re.fullmatch(rf"{re.escape(DATA)}: [^\n]*{re.escape(said)}[^\n]*", str(caught.value))
 
 
@@ -185,9 +210,9 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         ("no-such-package", ">=0", False),
     ],
 )
-def test_entry_is_in_force_for_the_installed_version(
+def test_entry_applies_to_the_installed_version(
     tmp_path: Path, package: str, versions: str, expected: bool
 ) -> None:
     text = entry(package=f'"{package}"', versions=f'"{versions}"')
-    (known,) = read_known_failures(write(tmp_path, text.encode()))
-    assert known.in_force() is expected
+    (known,) = read_upstream_issues(write(tmp_path, text.encode()))
+    assert known.applies_here() is expected

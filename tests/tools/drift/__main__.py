@@ -1,4 +1,4 @@
-"""What changed between versions of a library: `python -m tests.harness.drift 4.57.6 5.23.0`.
+"""What changed between versions of a library: `python -m tests.tools.drift 4.57.6 5.23.0`.
 
 Exit status: 0 nothing differs, 1 something does (or a version cannot be had), 2 the command is
 wrong or could not run, 130 interrupted.
@@ -13,27 +13,28 @@ from time import monotonic
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ..assets import SOURCES, Sources, parse_directories, prepare
-from ..availability import available
-from ..cache import cache_folder
-from ..choices import chosen_models
-from ..cleaning import clean_streams
-from ..commands import exit_status
-from ..errors import AssetError
-from ..progress import say
-from ..secrets import scrub
+from tests.harness.assets import SOURCES, Sources, parse_directories, prepare
+from tests.harness.availability import available
+from tests.harness.cache import cache_folder
+from tests.harness.choices import chosen_models
+from tests.harness.cleaning import clean_streams
+from tests.harness.commands import exit_status
+from tests.harness.data.upstream_issues import upstream_issues
+from tests.harness.errors import AssetError
+from tests.harness.progress import say
+from tests.harness.secrets import scrub
+
+from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
-from .issues import issues
 from .page import page
 from .report import report, write
-from .steps import compare_all, look_at_all, rows_of
 from .summary import differs, summary
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     """The options; argparse's exit code 2 for a wrong one."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.harness.drift",
+        prog="python -m tests.tools.drift",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,12 +53,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="of drift.json and drift.html (default: in the cache)",
     )
     options = parser.parse_args(arguments)
-    if problem := wrong(options):
+    if problem := _problem(options):
         parser.error(problem)
     return options
 
 
-def wrong(options: argparse.Namespace) -> str:
+def _problem(options: argparse.Namespace) -> str:
     """What is wrong with the options; empty if nothing is."""
     if len(options.versions) < 2:
         return "give at least two versions to compare"
@@ -67,7 +68,7 @@ def wrong(options: argparse.Namespace) -> str:
         try:
             Version(version(options.package) if label == CURRENT else label)
         except InvalidVersion:
-            return f"{label!r} is no version such as 5.23.0, nor `{CURRENT}`"
+            return f"expected a version such as 5.23.0 or `{CURRENT}`, got {label!r}"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
     try:
@@ -82,8 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Raises AssetError or DataError where nothing could be looked at.
     """
-    started, options = monotonic(), parse(arguments)
-    issues()
+    started, options = monotonic(), _parse(arguments)
+    upstream_issues()
     sources = Sources(options.source, parse_directories(options.model_dir))
     named = chosen_models(options.models) if options.models else []
     models = available(named, sources.default, sources.directories)

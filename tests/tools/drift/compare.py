@@ -1,4 +1,4 @@
-"""The versions side by side: environments, observations, tests, then what neighbours make of it."""
+"""Every version observed and tested, then each compared with its neighbour."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from time import monotonic
 
 from packaging.version import Version
 
-from ..errors import AssetError
-from ..loading import Loaded
-from ..models import registry
-from ..progress import Progress
-from ..tokens import rows
-from .causes import Cause, Step, group
+from tests.harness.errors import AssetError
+from tests.harness.loading import Loaded
+from tests.harness.models import registry
+from tests.harness.progress import Progress
+from tests.harness.tokens import rows
+
+from .causes import Cause, Packages, Step, group
 from .differences import Difference, Rows, compare
 from .environments import Environment, environment
 from .exchange import Exchange, judge, read_there
-from .issues import Packages
-from .observations import Subject, observe_all, results_folder
-from .observer import Observed
 from .outcomes import Outcomes, conformance
+from .record import Observed
+from .runner import Subject, observe_all, results_folder
 
 AT_ONCE = 2  # versions side by side
 
@@ -33,7 +33,7 @@ class Seen:
     version: str
     subject: Subject
     problem: str = ""
-    place: Environment | None = None
+    environment: Environment | None = None
     results: Path = Path()
     observed: dict[str, Observed] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=Outcomes)
@@ -51,54 +51,54 @@ class Compared:
     @property
     def differences(self) -> list[Difference]:
         """All differences."""
-        return [it for cause in self.causes for it in cause.differences]
+        return [difference for cause in self.causes for difference in cause.differences]
 
 
-def look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
+def _look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
     """Everything of one version; what cannot be had is its `problem`."""
     started = monotonic()
 
-    def said(what: str) -> None:
+    def note(what: str) -> None:
         progress(f"{package} {label}: {what} ({monotonic() - started:.0f} s)")
 
     try:
-        place = environment(package, label)
+        made = environment(package, label)
     except AssetError as error:
-        said(f"cannot be installed: {error}")
+        note(f"cannot be installed: {error}")
         return Seen(label, label, subject, problem=f"cannot be installed: {error}")
-    version = place.packages.get(package, "")
-    said("environment ready")
-    results = results_folder(place, subject)
+    version = made.packages.get(package, "")
+    note("environment ready")
+    results = results_folder(made, subject)
     results.mkdir(parents=True, exist_ok=True)
-    observed = observe_all(place, subject, results)
-    said(f"{len(observed)} models observed")
+    observed = observe_all(made, subject, results)
+    note(f"{len(observed)} models observed")
     outcomes = Outcomes(problem="tests/conformance is not run: it needs transformers")
     if subject.mode == "auto":
-        outcomes = conformance(place, subject, results)
-        said(
+        outcomes = conformance(made, subject, results)
+        note(
             f"{outcomes.passed} checks passed, {len(outcomes.known)} known, {len(outcomes.red)} red"
         )
-    return Seen(label, version, subject, "", place, results, observed, outcomes)
+    return Seen(label, version, subject, "", made, results, observed, outcomes)
 
 
 def look_at_all(
     package: str, labels: list[str], folders: dict[str, Path], progress: Progress
 ) -> list[Seen]:
-    """The versions, older first; one that is asked for twice is observed twice."""
+    """The versions, older first; one that is named twice is observed twice."""
     mode = "raw" if package == "tokenizers" else "auto"
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [
             pool.submit(
-                look, package, label, Subject(folders, mode, labels[:i].count(label)), progress
+                _look, package, label, Subject(folders, mode, labels[:i].count(label)), progress
             )
             for i, label in enumerate(labels)
         ]
         try:
-            found = [job.result() for job in jobs]
+            versions = [job.result() for job in jobs]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # else what waits is begun after Ctrl-C
             raise
-    return sorted(found, key=lambda it: Version(it.version))
+    return sorted(versions, key=lambda seen: Version(seen.version))
 
 
 def rows_of(folders: dict[str, Path]) -> Rows:
@@ -109,43 +109,45 @@ def rows_of(folders: dict[str, Path]) -> Rows:
 
 def packages(older: Seen, newer: Seen) -> Packages:
     """What is installed on both sides."""
-    assert older.place is not None, older.label
-    assert newer.place is not None, newer.label
-    return older.place.packages, newer.place.packages
+    assert older.environment is not None, older.label
+    assert newer.environment is not None, newer.label
+    return older.environment.packages, newer.environment.packages
 
 
-def exchange(older: Seen, newer: Seen, line: Rows) -> list[Exchange]:
+def _exchange(older: Seen, newer: Seen, line: Rows) -> list[Exchange]:
     """What each of two neighbours makes of the files that the other one saved."""
-    found = []
+    exchanges = []
     for saver, loader in ((older, newer), (newer, older)):
-        assert loader.place is not None
+        assert loader.environment is not None
         keys = [key for key in saver.observed if any((saver.results / "saved" / key).iterdir())]
         out = loader.results / "read" / saver.results.name
-        there = read_there(loader.place, saver.results / "saved", out, saver.subject.mode, keys)
+        saved, mode = saver.results / "saved", saver.subject.mode
+        there = read_there(loader.environment, saved, out, mode, keys)
         names = saver.label, loader.label
         for key in keys:
             own = loader.observed[key]
-            found.append(judge(names, key, saver.observed[key], there[key], own, line))
-    return found
+            exchanges.append(judge(names, key, saver.observed[key], there[key], own, line))
+    return exchanges
 
 
-def compare_step(older: Seen, newer: Seen, line: Rows) -> Compared:
+def _compare_step(older: Seen, newer: Seen, line: Rows) -> Compared:
     """All differences between two neighbours."""
     sides = older.observed, newer.observed
     step = Step(packages(older, newer), sides, (older.outcomes, newer.outcomes))
-    found = [it for key in sides[0] for it in compare(key, sides[0][key], sides[1][key])]
-    causes = group(step, found)
-    return Compared(older, newer, causes, exchange(older, newer, line))
+    differences = [
+        difference for key in sides[0] for difference in compare(key, sides[0][key], sides[1][key])
+    ]
+    return Compared(older, newer, group(step, differences), _exchange(older, newer, line))
 
 
 def compare_all(
     package: str, versions: list[Seen], folders: dict[str, Path], progress: Progress
 ) -> list[Compared]:
     """The steps between neighbours that could be looked at."""
-    there, line = [it for it in versions if not it.problem], rows_of(folders)
+    there, line = [seen for seen in versions if not seen.problem], rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
-        compared = compare_step(*pair, line)
+        compared = _compare_step(*pair, line)
         names = f"{pair[0].label} -> {pair[1].label}"
         progress(f"{package} {names}: {len(compared.differences)} differences")
         return compared

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..cases import ChatCase, TextCase
-from ..prompts import options
-from ..tokenizer_file import pipeline
-from .observer import Observer, short, type_name
+from tests.harness.cases import ChatCase, TextCase
+from tests.harness.tokenizer_file import pipeline
+
+from .record import Observer, short, type_name
 
 HELLO = [{"role": "user", "content": "Hi"}]
 TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -59,12 +59,22 @@ def observe_text(observer: Observer, auto: Any, case: TextCase) -> None:
         attempt("decode", "DecodeStream", name, streamed, auto.backend_tokenizer, plain)
 
 
+def _template_arguments(chat: ChatCase) -> dict[str, Any]:
+    """The keyword arguments of `apply_chat_template`, those that are at their default left out."""
+    arguments: dict[str, Any] = {"add_generation_prompt": chat.add_generation_prompt}
+    if chat.continue_final_message:
+        arguments["continue_final_message"] = True
+    if chat.tools is not None:
+        arguments["tools"] = list(chat.tools)
+    return arguments | chat.template_kwargs
+
+
 def observe_chat(observer: Observer, auto: Any, chat: ChatCase) -> None:
     """The prompt's text, and its ids by `tokenize=True`, whatever type they come in."""
 
     def ask(tokenize: bool) -> Any:
         messages = [dict(it) for it in chat.messages]
-        return auto.apply_chat_template(messages, tokenize=tokenize, **options(chat))
+        return auto.apply_chat_template(messages, tokenize=tokenize, **_template_arguments(chat))
 
     def ids() -> list[int]:
         batch = ask(tokenize=True)

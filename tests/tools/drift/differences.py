@@ -3,18 +3,17 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from ..diagnosis import first_leaf
-from ..tokens import at, parting
-from ..visible import quote
-from .observer import Observed
+from tests.harness.data.upstream_issues import Kind
+from tests.harness.diagnosis import first_leaf
+from tests.harness.tokens import at, parting
+from tests.harness.visible import quote
+
+from .record import Observed
 
 ERRORS = "errors and warnings"
-KINDS = (
-    *("load failure", "ids", "rendered text", "offsets", "decode", "return type"),
-    *("special tokens", "pipeline", "files written", ERRORS),
-)
+KINDS = tuple(kind for kind in get_args(Kind) if kind != "saved files")
 ABSENT = {"absent": True}  # in the place of a value that one side does not have
 Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
 
@@ -31,7 +30,7 @@ class Difference:
     right: Any
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         """Model and case."""
         return f"{self.model} {self.case}".strip()
 
@@ -41,13 +40,12 @@ def error_of(value: Any) -> str | None:
     return value.get("error") if isinstance(value, dict) else None
 
 
-def loads(observed: Observed) -> bool:
-    """Whether the model could be loaded at all."""
+def _loads(observed: Observed) -> bool:
     return error_of(observed["load"]["load"][""]) is None
 
 
-def kind_of(kind: str, left: Any, right: Any) -> str:
-    """An error on either side makes it a difference of errors, whatever was asked for."""
+def _kind_of(kind: str, left: Any, right: Any) -> str:
+    """An error on either side makes it a difference of errors, whatever the value's own kind."""
     if kind == "load":
         return "load failure" if error_of(left) is None or error_of(right) is None else ERRORS
     return ERRORS if error_of(left) is not None or error_of(right) is not None else kind
@@ -55,7 +53,7 @@ def kind_of(kind: str, left: Any, right: Any) -> str:
 
 def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]:
     """All differences for a model; of a model that one side cannot load, that alone."""
-    kinds = ["load"] if not (loads(left) and loads(right)) else [*left, *(right.keys() - left)]
+    kinds = ["load"] if not (_loads(left) and _loads(right)) else [*left, *(right.keys() - left)]
     for kind in kinds:
         calls = left.get(kind, {}), right.get(kind, {})
         for call in dict.fromkeys([*calls[0], *calls[1]]):
@@ -63,7 +61,7 @@ def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]
             for case in dict.fromkeys([*cases[0], *cases[1]]):
                 old, new = cases[0].get(case, ABSENT), cases[1].get(case, ABSENT)
                 if old != new:
-                    yield Difference(kind_of(kind, old, new), call, model, case, old, new)
+                    yield Difference(_kind_of(kind, old, new), call, model, case, old, new)
 
 
 def show(value: Any) -> str:
@@ -77,11 +75,11 @@ def show(value: Any) -> str:
 
 def is_ids(value: Any) -> bool:
     """Whether the value is a list of token ids."""
-    return isinstance(value, list) and all(type(it) is int for it in value)
+    return isinstance(value, list) and all(type(token_id) is int for token_id in value)
 
 
 def begins(difference: Difference, rows: Rows) -> str:
-    """Where the two sides part, what stands there on both, on one line."""
+    """The first place at which the two sides differ, with both values, on one line."""
     left, right = difference.left, difference.right
     if difference.kind == "ids" and is_ids(left) and is_ids(right):
         position = parting(left, right) or 0
@@ -89,7 +87,9 @@ def begins(difference: Difference, rows: Rows) -> str:
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
         position = parting(left, right) or 0
-        sides = [str(it[position]) if position < len(it) else "(end)" for it in (left, right)]
+        sides = [
+            str(spans[position]) if position < len(spans) else "(end)" for spans in (left, right)
+        ]
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind in ("decode", "rendered text") and isinstance(left, str):
         position = parting(left, str(right)) or 0

@@ -1,0 +1,61 @@
+"""Known failures: tests that a named library version breaks, as strict xfail, from data."""
+
+import pytest
+
+from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
+from ..errors import Broken
+from ..models import DataError
+from ..results import RESULTS
+from ..selection import SUITES, distributed, is_complete
+
+KNOWN = pytest.StashKey[list[Pattern]]()
+ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
+
+
+def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
+    """A line for each node that matches no test, of the folders that the run covers completely."""
+    suites = [suite.name for suite in SUITES if is_complete(config, suite)]
+    return [
+        f"fixtures/{UPSTREAM_ISSUES.name}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
+        "test; remove it or correct its spelling"
+        for pattern in config.stash[KNOWN]
+        if pattern.issue.suite in suites
+        and not any(pattern.regex.fullmatch(name) for name in names)
+    ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the entries before anything is collected; a mistake is one line."""
+    try:
+        issues = read_upstream_issues()
+    except DataError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[KNOWN] = patterns(issues)
+    config.stash[ACTIVE] = patterns([issue for issue in issues if issue.applies_here()])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that must fail, before -k and -m take tests away."""
+    for item in items:
+        for pattern in config.stash[ACTIVE]:
+            if pattern.regex.fullmatch(item.name):
+                issue = pattern.issue
+                reason = f"{issue.id}: {issue.reason} ({issue.link})"
+                # Only a judgement of ours is the known failure; any other exception is news.
+                mark = pytest.mark.xfail(strict=True, raises=Broken, reason=reason)
+                item.add_marker(mark)
+    lines = _dead_lines(config, {item.name for item in items})
+    if lines and not distributed(config):
+        raise pytest.UsageError(lines[0])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Look for dead entries of a distributed run, whose tests are known by their reports alone."""
+    config, results = session.config, session.config.stash[RESULTS]
+    controller = distributed(config) and not hasattr(config, "workerinput")
+    if controller and results.whole() and session.exitstatus in (0, 1):
+        names = {node.partition("::")[2] for node in results.outcomes}
+        results.problems += _dead_lines(config, names)

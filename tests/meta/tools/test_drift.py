@@ -1,0 +1,257 @@
+"""Drift as users run it: environments, dying processes, equal versions, wrong commands."""
+
+import json
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.harness.errors import AssetError
+from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
+from tests.meta.test_snapshot_safety import shrink
+from tests.tools.drift import environments, outcomes, runner
+from tests.tools.drift.environments import (
+    Environment,
+    environment,
+    reason,
+    requirements,
+)
+from tests.tools.drift.runner import Subject, observe, results_folder, task
+
+TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB
+
+
+def drift(*arguments: str, cwd: Path = PROJECT) -> Run:
+    """Run the command; progress and result together."""
+    return run_anew("tests.tools.drift", *arguments, cwd=cwd)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of environments of one tiny package, in a cache of their own."""
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path))
+    alone = lambda package, version: [f"{package}=={version}"]  # noqa: E731
+    monkeypatch.setattr(environments, "requirements", alone)
+    return tmp_path / "environments"
+
+
+def test_environment_is_whole_even_for_two_at_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: environment(*TINY), range(2)))
+    assert made[0] == made[1]
+    assert made[0].packages == dict([TINY]), "nothing but the package and its dependencies"
+    assert [path.name for path in tiny.iterdir()] == [made[0].python.parents[1].name]
+    line = [str(made[0].python), "-c", "import iniconfig"]
+    assert subprocess.run(line, check=False).returncode == 0
+    monkeypatch.setattr(environments, "_uv", lambda *_: pytest.fail("installed again"))
+    assert environment(*TINY) == made[0]
+
+
+def test_killed_build_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = environments._uv
+
+    def killed(*arguments: str) -> None:
+        if "install" in arguments:
+            raise KeyboardInterrupt
+        uv(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(environments, "_uv", killed)
+        with pytest.raises(KeyboardInterrupt):
+            environment(*TINY)
+    assert environment(*TINY).packages == dict([TINY])
+
+
+def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
+    with pytest.raises(AssetError, match=r"^[^\n]*iniconfig==9999[^\n]*$"):
+        environment("iniconfig", "9999")
+    assert not list(tiny.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "  \u00d7 No solution found when resolving:\n  \u2570\u2500\u25b6 Because a==1 "
+            "depends on b>=3\n      and you require b==2, it cannot be.\n",
+            "Because a==1 depends on b>=3 and you require b==2, it cannot be.",
+        ),
+        ("Segmentation fault\n", "Segmentation fault"),
+        ("", "uv failed without a message"),
+    ],
+    ids=["argument", "other", "silent"],
+)
+def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
+    assert reason(said) == expected
+
+
+def test_only_the_package_in_question_changes() -> None:
+    pins = environments.pins()
+    assert not any(
+        "tokenizers" in it or "hub" in it for it in requirements("transformers", "4.57.6")
+    )
+    assert not any("transformers" in it for it in requirements("tokenizers", "0.19.1"))
+    jinja = requirements("jinja2", "3.1.2")
+    assert f"transformers=={pins['transformers']}" in jinja
+    assert [it for it in jinja if it.startswith("jinja2")] == ["jinja2==3.1.2"]
+
+
+def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path), "--models", "phi3")
+    run = drift("9999.1", "9999.2", "--package", "iniconfig", *out)
+    assert run.code == 1
+    assert run.line("iniconfig 9999.1: cannot be installed").count("iniconfig==9999.1")
+    data = json.loads((tmp_path / "drift.json").read_bytes())
+    assert [it["problem"] != "" for it in data["versions"]] == [True, True]
+    assert data["steps"] == []
+    assert "iniconfig==9999.2" in (tmp_path / "drift.html").read_text()
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project whose sources decide what is cached."""
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runner, "ROOT", copy_project(tmp_path / "project"))
+    return tmp_path / "project"
+
+
+def change(path: Path) -> None:
+    """Add a line to a file, which there may be none of."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as stream:
+        stream.write("\n# planted\n")
+
+
+SOURCES = (
+    *("fixtures/d.toml", "fixtures/models.toml", "fixtures/texts/planted.json"),
+    *("tests/harness/errors.py", "tests/harness/data/upstream_issues.py"),
+    *("tests/harness/planted/new.py", "tests/tools/drift/observe.py"),
+)
+OF_TESTS = ("conftest.py", "pytest.ini", "tests/conformance/test_tokens.py")
+NOWHERE = Environment(Path("python"), {})
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_changed_source_is_observed_again(path: str, sources: Path) -> None:
+    subject = Subject({}, "auto")
+    before = results_folder(NOWHERE, subject)
+    assert results_folder(NOWHERE, subject) == before
+    change(sources / path)
+    assert results_folder(NOWHERE, subject) != before
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *OF_TESTS])
+def test_changed_source_is_tested_again(
+    path: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (report,) = (it for it in arguments if it.startswith("--junitxml="))
+        Path(report.partition("=")[2]).write_text(f"<a>{'<testcase/>' * len(runs)}</a>")
+        runs.append(report)
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    monkeypatch.setattr(outcomes, "apart", run)
+    subject = Subject({}, "auto")
+    passed = [outcomes.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
+    change(sources / path)
+    passed.append(outcomes.conformance(NOWHERE, subject, tmp_path).passed)
+    assert passed == [0, 0, 1]
+
+
+def test_observer_loads_what_its_cache_knows_and_no_judge() -> None:
+    code = (
+        "import sys, tests.tools.drift.observe; "
+        "print(*(f'{name}={module.__file__}' for name, module in sys.modules.items() "
+        "if name.partition('.')[0] in ('tests', 'syrupy', 'torch')), sep='\\n')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = dict(line.split("=") for line in done.stdout.splitlines())
+    judges = ("tests.harness.plugins", "tests.harness.checks", "syrupy", "torch")
+    assert [name for name in loaded if name.startswith(judges)] == []
+    known = [PROJECT / name for name in runner.OBSERVED]
+    assert [
+        file
+        for file in loaded.values()
+        if not any(path in (Path(file), *Path(file).parents) for path in known)
+    ] == []
+
+
+def test_dying_process_costs_its_model_and_no_other(
+    tmp_path: Path, bundle: dict[str, Path]
+) -> None:
+    mortal = tmp_path / "python"
+    mortal.write_text(
+        f'#!/bin/sh\ntasks=$(cat)\ncase $tasks in \'[{{"name": "bad"\'*) kill -ABRT $$;; esac\n'
+        f'printf "%s" "$tasks" | exec {sys.executable} "$@"\n'
+    )
+    mortal.chmod(mortal.stat().st_mode | stat.S_IXUSR)
+    tasks = [
+        {**task("phi3", bundle["phi3"], tmp_path / f"{name}.json", "raw", None), "name": name}
+        for name in ("bad", "good")
+    ]
+    found = observe(Environment(mortal, {}), tasks)
+    died = found["bad"]["load"]["load"][""]["error"]
+    assert died == "the process died (signal 6): no output"
+    assert found["good"]["load"]["load"][""] == "loaded"
+    assert len(found["good"]["ids"]["encode"]) > 100
+
+
+def test_damaged_file_is_an_observation(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "BPE"')
+    out = tmp_path / "out.json"
+    found = observe(
+        Environment(Path(sys.executable), {}), [task("phi3", tmp_path, out, "raw", None)]
+    )
+    error = found["phi3"]["load"]["load"][""]["error"]
+    assert error.startswith("Exception: EOF while parsing")
+    assert str(tmp_path) not in error
+
+
+@pytest.mark.parametrize(
+    ("package", "least"),
+    [
+        ("tokenizers", 0),
+        # It imports transformers six times; the fast case compares, saves and reads all the same.
+        pytest.param("transformers", 100, marks=pytest.mark.slow),
+    ],
+)
+def test_current_does_not_differ_from_itself(
+    package: str, least: int, project: Path, tmp_path: Path
+) -> None:
+    """Both are observed, tested, saved and read for themselves: what varied would be reported."""
+    small, out = shrink(project), tmp_path / "out"
+    options = ("--package", package, "--models", "phi3", "--out", str(out))
+    run = drift("current", "current", *options, cwd=small)
+    assert run.code == 0, run.out
+    data = json.loads((out / "drift.json").read_bytes())
+    assert [(it["red"], it["passed"] >= least) for it in data["versions"]] == [({}, True)] * 2
+    (step,) = data["steps"]
+    assert (step["causes"], step["counts"]) == ([], {})
+    assert [it["result"] for it in step["saved_files"]] == ["same ids"] * 2
+    assert sorted(it.name for it in out.iterdir()) == ["drift.html", "drift.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("5.0.0",), "give at least two versions to compare"),
+        (("5.x", "5.0.0"), "expected a version such as 5.23.0 or `current`, got '5.x'"),
+        (("1.0", "current", "--package", "no-such-package"), "no-such-package is not installed"),
+        (("1.0", "2.0", "--package", "--evil"), "--package"),
+        (("1.0", "2.0", "--package", "../evil"), "not a package name"),
+        (("1.0", "2.0", "--models", "gpt2"), "--models gpt2: allowed are llama3_1"),
+        (("1.0", "2.0", "--model-dir", "phi3=/nowhere"), "there is no tokenizer.json"),
+    ],
+)
+def test_wrong_command_is_one_line(arguments: tuple[str, ...], said: str) -> None:
+    run = drift(*arguments)
+    assert run.code == 2
+    assert said in run.out.strip().splitlines()[-1]

@@ -1,0 +1,177 @@
+"""Differences of one upgrade step, grouped by what they have in common."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
+
+from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
+from .outcomes import Outcomes
+from .record import Observed
+
+Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer
+
+# The parts of a pipeline that can move a kind of value.
+MOVERS = {
+    "ids": ("normalizer", "pre_tokenizer", "model", "post_processor", "chat_template"),
+    "offsets": ("normalizer", "pre_tokenizer", "model", "post_processor"),
+    "decode": ("decoder", "model", "clean_up_tokenization_spaces", "pre_tokenizer"),
+    "rendered text": ("chat_template",),
+}
+# The contracts that judge a kind of value; a value no contract judges is a change, no breakage.
+CONTRACTS = {
+    "ids": (
+        *("test_ids_are_the_files", "test_bos_is_as_declared", "test_ids_snapshot"),
+        *("test_prompts_snapshot", "test_direct_ids_are_those_of_the_text"),
+    ),
+    "rendered text": ("test_prompts_snapshot",),
+    "offsets": ("test_offsets_rebuild_the_text",),
+    "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_whole_text"),
+    "special tokens": ("test_special_id_is_the_declared_one", "test_loaded_added_tokens"),
+    "pipeline": ("test_loaded_pipeline_is_the_files", "test_setting_is_the_declared_one"),
+    ERRORS: ("test_",),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two neighbours, older and newer: packages, observations, outcomes of the tests."""
+
+    packages: Packages
+    observed: tuple[dict[str, Observed], dict[str, Observed]]
+    outcomes: tuple[Outcomes, Outcomes]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Differences of one kind that have one explanation; `verdict` is that of the contracts."""
+
+    kind: str
+    why: str
+    verdict: str
+    differences: tuple[Difference, ...]
+    issue: UpstreamIssue | None
+
+    @property
+    def models(self) -> list[str]:
+        """The models concerned."""
+        return list(dict.fromkeys(difference.model for difference in self.differences))
+
+    @property
+    def calls(self) -> list[str]:
+        """The calls whose results differ."""
+        return list(dict.fromkeys(difference.call for difference in self.differences))
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases concerned; none where the whole model is."""
+        return list(
+            dict.fromkeys(difference.case for difference in self.differences if difference.case)
+        )
+
+
+def fits(issue: UpstreamIssue, change: Change, difference: Difference, packages: Packages) -> bool:
+    """Whether a change of an issue is this difference, in a step into or out of its versions.
+
+    `packages` are what is installed on both sides: another package may have moved along.
+    """
+    older, newer = (side.get(issue.package) for side in packages)
+    if older is None or newer is None or issue.covers(older) == issue.covers(newer):
+        return False
+    values = (change.left, difference.left), (change.right, difference.right)
+    return (
+        difference.kind == change.kind
+        and fnmatchcase(difference.call, change.call)
+        and any(fnmatchcase(difference.model, pattern) for pattern in change.models)
+        and all(pattern.search(json.dumps(value)) for pattern, value in values)
+    )
+
+
+def issue_of(difference: Difference, packages: Packages) -> UpstreamIssue | None:
+    """The first issue with a change that fits."""
+    pairs = ((issue, change) for issue in upstream_issues() for change in issue.changes)
+    return next((pair[0] for pair in pairs if fits(*pair, difference, packages)), None)
+
+
+def _setting(observed: Observed, name: str) -> object:
+    return observed.get("pipeline", {}).get(name, {}).get("", ABSENT)
+
+
+def _follows(step: Step, difference: Difference) -> str:
+    """What a difference is a mere consequence of; empty if it has a cause of its own."""
+    old, new = (side[difference.model] for side in step.observed)
+
+    def moved(kind: str, call: str) -> bool:
+        sides = [side.get(kind, {}).get(call, {}).get(difference.case) for side in (old, new)]
+        return sides[0] != sides[1]
+
+    if difference.kind in ("offsets", "decode") and moved("ids", "encode"):
+        return "follows from the ids"
+    if difference.kind == "ids" and moved("rendered text", difference.call):
+        return "follows from the rendered text"
+    return ""
+
+
+def _why(step: Step, difference: Difference) -> str:
+    """What explains a difference: parts that moved, else the change of the value itself."""
+    old, new = (side[difference.model] for side in step.observed)
+    if difference.kind in MOVERS:
+        if words := _follows(step, difference):
+            return words
+        names = [
+            name for name in MOVERS[difference.kind] if _setting(old, name) != _setting(new, name)
+        ]
+        if not names:
+            return "the loaded pipeline is the same: the library's own code changed"
+        return f"{_setting(old, 'class')} -> {_setting(new, 'class')}: other {', '.join(names)}"
+    if difference.left == ABSENT or difference.right == ABSENT:
+        return "new" if difference.left == ABSENT else "gone"
+    if difference.kind in ("return type", ERRORS, "load failure"):
+        values = difference.left, difference.right
+        failed = any(error_of(value) for value in values)
+        sides = [error_of(value) or ("works" if failed else show(value)) for value in values]
+        return f"{sides[0]:.200} -> {sides[1]:.200}"
+    return "changed"
+
+
+def group(step: Step, differences: list[Difference]) -> list[Cause]:
+    """The differences by kind and explanation, the most telling kind first."""
+    groups: dict[tuple[str, str, str, UpstreamIssue | None], list[Difference]] = defaultdict(list)
+    for difference in differences:
+        issue = issue_of(difference, step.packages)
+        call = "" if difference.kind in (*MOVERS, ERRORS) else difference.call
+        groups[difference.kind, call, _why(step, difference), issue].append(difference)
+    causes = [
+        Cause(kind, words, _verdict(step, members), tuple(members), issue)
+        for (kind, _, words, issue), members in groups.items()
+    ]
+    return sorted(causes, key=lambda cause: (KINDS.index(cause.kind), -len(cause.differences)))
+
+
+def _nodes(difference: Difference, bad: set[str]) -> set[str]:
+    """The failing tests that judge the value: of its case, or of its part of the model."""
+    names = CONTRACTS.get(difference.kind, ())
+    part = difference.case or difference.call.removesuffix("_token")
+    about = (f"[{difference.model}-{part}]", f"[{difference.model}-{part}-")
+    if difference.call == "added tokens":
+        about = (f"[{difference.model}]",) * 2
+    return {
+        node
+        for node in bad
+        if node.startswith(names) and (node.endswith(about[0]) or about[1] in node)
+    }
+
+
+def _verdict(step: Step, members: list[Difference]) -> str:
+    """`breaks` or `fixes` where contracts or the load fail on one side only, else `changes`."""
+    before, after = (
+        {node for difference in members for node in _nodes(difference, side.bad())}
+        for side in step.outcomes
+    )
+    loading = [difference for difference in members if difference.kind == "load failure"]
+    if after - before or any(error_of(difference.right) for difference in loading):
+        return "breaks"
+    return "fixes" if before - after or loading else "changes"

@@ -1,0 +1,110 @@
+"""An isolated environment for each version of a package: installed by uv, whole, and cached."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.utils import canonicalize_name
+
+from tests.harness.cache import cache_folder
+from tests.harness.errors import AssetError
+from tests.harness.models import FIXTURES
+
+REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
+CURRENT = "current"  # the environment that runs the command
+# What tests/conformance and the observing need beside the library, at the project's own pins.
+# Without protobuf old transformers hide why a tokenizer cannot be loaded behind its absence.
+TOOLS = (
+    *("pytest", "syrupy", "pydantic", "packaging", "jinja2", "platformdirs", "filelock"),
+    *("time-machine", "protobuf"),
+)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python with the package at one version; `packages` are all that is installed there."""
+
+    python: Path
+    packages: dict[str, str]
+
+
+def pins() -> dict[str, str]:
+    """The project's pinned versions by package."""
+    texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in REQUIREMENTS]
+    lines = "\n".join(texts).splitlines()
+    pairs = (line.split("==") for line in lines if "==" in line)
+    return {canonicalize_name(name): number for name, number in pairs}
+
+
+def requirements(package: str, version: str) -> list[str]:
+    """What is installed: the package at its version, and the project's pins of what is not it.
+
+    Of transformers' own dependencies nothing is pinned: old versions need old ones. tokenizers is
+    looked at alone, since each transformers takes few versions of it.
+    """
+    pinned, names = pins(), list(TOOLS)
+    if package not in ("transformers", "tokenizers"):
+        names += ["transformers", "tokenizers", "huggingface-hub"]
+    others = [f"{name}=={pinned[name]}" for name in names if name != package]
+    return [f"{package}=={version}", *others]
+
+
+def environment(package: str, version: str) -> Environment:
+    """The environment, installed if it is not cached; AssetError with one line if it cannot be."""
+    if version == CURRENT:
+        return Environment(Path(sys.executable), _installed(sys.path))
+    wanted = requirements(package, version)
+    digest = hashlib.sha256(json.dumps(["uv", sys.version, *wanted]).encode()).hexdigest()
+    folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
+    if not folder.is_dir():
+        _install(folder, wanted)
+    return Environment(
+        folder / "bin" / "python",
+        _installed(map(str, folder.glob("lib/python*/site-packages"))),
+    )
+
+
+def _install(folder: Path, wanted: list[str]) -> None:
+    """Install beside the folder, then move it there: what is killed midway is never used."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
+        built = Path(scratch) / folder.name
+        _uv("venv", "--relocatable", "--python", sys.executable, str(built))
+        _uv("pip", "install", "--python", str(built / "bin" / "python"), *wanted)
+        try:
+            built.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, and its folder is as good
+                raise
+
+
+def _uv(*arguments: str) -> None:
+    """Run uv; AssetError with its own reason if it fails."""
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise AssetError(reason(run.stderr))
+
+
+def reason(stderr: str) -> str:
+    """Why uv failed, on one line: it argues from `Because` on."""
+    lines = [line.strip(" \u2570\u2500\u25b6\u00d7\u2502") for line in stderr.splitlines()]
+    words = " ".join(filter(None, lines)) or "uv failed without a message"
+    return words[max(words.find("Because "), 0) :][:300]
+
+
+def _installed(path: Iterable[str]) -> dict[str, str]:
+    """Versions by canonical name: packages call themselves `Jinja2` or `huggingface_hub`."""
+    pairs = {
+        canonicalize_name(installed.name): installed.version
+        for installed in distributions(path=list(path))
+    }
+    return dict(sorted(pairs.items()))
