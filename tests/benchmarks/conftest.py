@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.latency.data import Benchmark, benchmark_of
 from tests.harness.latency.machine import synchronised
-from tests.harness.latency.timing import latency_run, timed
+from tests.harness.latency.measure import latency_run, timed
+from tests.harness.latency.spec import Benchmark, benchmark_of
 from tests.harness.loading import models_of
 from tests.harness.places import places, sort
 from tests.harness.quantized import live, live_place, models

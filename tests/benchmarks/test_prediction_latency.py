@@ -4,11 +4,11 @@ from functools import partial
 
 from tests.harness import device as devices
 from tests.harness.answer_verdicts import check_tokens
-from tests.harness.latency import timed_calls
-from tests.harness.latency.baseline import Keys
-from tests.harness.latency.data import latency
-from tests.harness.latency.fixed_prompts import fixed_prompt
-from tests.harness.latency.timing import Measure
+from tests.harness.latency import calls
+from tests.harness.latency.calls import fixed_prompt
+from tests.harness.latency.measure import Measure
+from tests.harness.latency.recording import Keys
+from tests.harness.latency.spec import latency
 from tests.harness.live import Live, from_pretrained, quantization_config
 from tests.harness.places import Place
 from tests.harness.quantized import Models
@@ -41,8 +41,8 @@ def test_load_model(live_place: Place, batch: int, models: Models, timed: Measur
 def test_first_token(live: Live, batch: int, timed: Measure) -> None:
     about = keys(live, "first_token", batch)
     prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
-    call = partial(timed_calls.first_token, live.model, live.tokenizer, prompt)
-    first = timed_calls.predict(live.model, live.tokenizer, prompt, 4)[:1]
+    call = partial(calls.first_token, live.model, live.tokenizer, prompt)
+    first = calls.predict(live.model, live.tokenizer, prompt, 4)[:1]
     cause = "the streamer was not given the first new token"
     check_tokens(live, "first streamed token", call(), first, cause)
     timed(call, about, live)
@@ -61,7 +61,7 @@ def predict(live: Live, name: str, timed: Measure) -> None:
     about = keys(live, name)
     prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
     new = int(about["new_tokens"])
-    timed(partial(timed_calls.predict, live.model, live.tokenizer, prompt, new), about, live)
+    timed(partial(calls.predict, live.model, live.tokenizer, prompt, new), about, live)
 
 
 def test_predict_batch(live: Live, batch: int, timed: Measure) -> None:
@@ -69,4 +69,4 @@ def test_predict_batch(live: Live, batch: int, timed: Measure) -> None:
     tokens = int(about["prompt_tokens"])
     prompts = [fixed_prompt(live.tokenizer, tokens, start) for start in range(batch)]
     ids = [live.tokenizer.encode(prompt) for prompt in prompts]
-    timed(partial(timed_calls.next_tokens, live.model, ids), about, live)
+    timed(partial(calls.next_tokens, live.model, ids), about, live)

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 
 from tests.harness.cases import conversations
-from tests.harness.latency.data import latency
-from tests.harness.latency.fixed_prompts import fixed_prompt
-from tests.harness.latency.timing import Measure
+from tests.harness.latency.calls import fixed_prompt
+from tests.harness.latency.measure import Measure
+from tests.harness.latency.spec import latency
 from tests.harness.loading import Loaded
 from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.prompts import render_case

@@ -12,7 +12,7 @@ from ..loading import KEYS, WEIGHTS, models_of, say_past_capture
 from ..models import registry
 from ..places import place_of
 from ..weights import from_hub
-from .baseline import Recording, read_recording
+from .recording import Recording, read_recording
 
 
 def options_of(config: pytest.Config) -> list[str]:

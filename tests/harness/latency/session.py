@@ -11,7 +11,8 @@ from ..models import DataError
 from ..options import versions
 from ..results import RESULTS
 from ..selection import TESTS, distributed
-from .baseline import (
+from .machine import identity
+from .recording import (
     FORMAT,
     Recording,
     Timed,
@@ -20,8 +21,7 @@ from .baseline import (
     read_recording,
     write_recording,
 )
-from .data import Rule, latency
-from .machine import identity
+from .spec import Rule, latency
 
 BENCHMARKS = TESTS / "benchmarks"
 

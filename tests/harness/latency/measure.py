@@ -13,14 +13,14 @@ from ..live import Live
 from ..models import DataError, Device
 from ..options import versions
 from ..places import place_of
-from . import verdicts
-from .baseline import Keys, Timed
-from .data import benchmark_of
+from . import verdict as verdicts
 from .machine import clocks, identity, run_controls, use_one_thread
 from .pace import Paced
 from .processes import measure_apart
-from .report import latency_figures
+from .recording import Keys, Timed
 from .session import LATENCY_RUN, LatencyRun, refuse_losing
+from .spec import benchmark_of
+from .terminal import latency_figures
 
 Measure = Callable[..., None]
 
@@ -53,7 +53,7 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
 
 @pytest.fixture
 def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
-    """Times a call as its entry in fixtures/latency.toml says, and judges the time.
+    """Times a call as its entry in fixtures/benchmarks.toml says, and judges the time.
 
     The call returns the new tokens, if it makes any. A setup, if there is one, runs before every
     call and is not timed.

@@ -15,9 +15,8 @@ from tests.harness.load_figures import load_figures
 from tests.harness.memory import LOADS, Load, footprint
 from tests.harness.watching import DECLARED, drop_declared, watched
 from tests.harness.weights import Weights
-
-from .conftest import run_pytest
-from .tiny_models import tiny
+from tests.meta.conftest import run_pytest
+from tests.meta.support.tiny_models import tiny
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.latency.baseline import FORMAT, Recording, Timed
-from tests.harness.latency.data import LATENCY, Rule, latency, read_latency
-from tests.harness.latency.fixed_prompts import fixed_prompt
+from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.pace import Paced
-from tests.harness.latency.report import shown
+from tests.harness.latency.recording import FORMAT, Recording, Timed
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
-from tests.harness.latency.rule import judge, orderings, quartile, trimmed
 from tests.harness.latency.session import LatencyRun
-from tests.harness.latency.verdicts import machine_moved, paces
+from tests.harness.latency.spec import LATENCY, Rule, latency, read_latency
+from tests.harness.latency.statistics import judge, orderings, quartile, trimmed
+from tests.harness.latency.terminal import shown
+from tests.harness.latency.verdict import machine_moved, paces
 from tests.harness.loading import models_of
 from tests.harness.models import DataError, registry
-
-from .conftest import PROJECT
+from tests.meta.conftest import PROJECT
 
 RULE, _ = latency()
 SIX = [1.00, 1.01, 1.02, 1.03, 1.04, 1.05]
@@ -191,7 +190,7 @@ def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> 
     with pytest.raises(DataError) as caught:
         read_latency(path)
     assert message in str(caught.value)
-    assert str(caught.value).startswith("fixtures/latency.toml: ")
+    assert str(caught.value).startswith("fixtures/benchmarks.toml: ")
 
 
 def test_readme_says_the_rule() -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import Run, run_pytest
+from tests.meta.conftest import Run, run_pytest
 
 ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
 QUICK = ("tests/benchmarks/test_tokenizer_latency.py", "--models", "phi3", "--benchmark-quiet")

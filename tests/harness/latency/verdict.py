@@ -7,13 +7,13 @@ from ..diagnosis import fail, rerun
 from ..live import Live
 from ..models import Device
 from ..options import versions
-from .baseline import Keys, Recording, Timed, differing
-from .data import Benchmark
 from .machine import rates, waits
-from .report import figure, figures, shown
+from .recording import Keys, Recording, Timed, differing
 from .roofline import least_seconds
-from .rule import Verdict, judge, quartile
 from .session import LatencyRun
+from .spec import Benchmark
+from .statistics import Verdict, judge, quartile
+from .terminal import figure, figures, shown
 
 
 def title(node: str, spec: Benchmark, keys: Keys) -> str:
