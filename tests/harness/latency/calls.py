@@ -17,7 +17,7 @@ class Stopwatch:
     """A streamer: `generate` gives it the prompt first, then each new token."""
 
     def __init__(self) -> None:
-        """Nothing was given yet."""
+        """Nothing came yet."""
         self.calls = 0
 
     def put(self, value: Any) -> None:
@@ -27,7 +27,7 @@ class Stopwatch:
             raise FirstTokenError(int(value.reshape(-1)[0]))
 
     def end(self) -> None:
-        """Nothing is left to print."""
+        """Do nothing; `generate` calls it at its end."""
 
 
 def predict(model: Any, tokenizer: Any, prompt: str, new: int, **given: Any) -> list[int]:
@@ -73,8 +73,8 @@ def next_tokens(model: Any, batch: Sequence[Sequence[int]]) -> list[int]:
         return answer
 
 
-def words_from(start: int) -> list[str]:
-    """The words of all products, from some point on; prompts of one batch differ by it."""
+def _words_from(start: int) -> list[str]:
+    """The words of all products, rotated by `start`, so that the prompts of a batch differ."""
     words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
     shift = 37 * start % len(words)
     return words[shift:] + words[:shift]
@@ -85,24 +85,22 @@ def fixed_prompt(tokenizer: Any, tokens: int, start: int = 0) -> str:
 
     ValueError if there is none, which a filler of more than one token would cause.
     """
-    words = words_from(start)
+    words = _words_from(start)
     low, high = 0, tokens  # the most words that fit, by halves
     while low < high:
         middle = (low + high + 1) // 2
-        fits = count(tokenizer, words[:middle], 1) <= tokens
+        fits = _count(tokenizer, words[:middle], 1) <= tokens
         low, high = (middle, high) if fits else (low, middle - 1)
     # The filler ends every text: the last word's full stop may be one token with the line's end.
-    fillers = 1 + tokens - count(tokenizer, words[:low], 1)
-    if low == 0 or count(tokenizer, words[:low], fillers) != tokens:
+    fillers = 1 + tokens - _count(tokenizer, words[:low], 1)
+    if low == 0 or _count(tokenizer, words[:low], fillers) != tokens:
         raise ValueError(f"no price prompt of exactly {tokens} tokens")
-    return prompt(words[:low], fillers)
+    return _prompt(words[:low], fillers)
 
 
-def prompt(words: list[str], fillers: int) -> str:
-    """The prompt about these words."""
+def _prompt(words: list[str], fillers: int) -> str:
     return price_prompt(" ".join(words) + FILLER * fillers)
 
 
-def count(tokenizer: Any, words: list[str], fillers: int) -> int:
-    """Its tokens."""
-    return len(tokenizer.encode(prompt(words, fillers)))
+def _count(tokenizer: Any, words: list[str], fillers: int) -> int:
+    return len(tokenizer.encode(_prompt(words, fillers)))

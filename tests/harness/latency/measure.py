@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,91 +14,87 @@ from ..live import Live
 from ..models import DataError, Device
 from ..options import versions
 from ..places import place_of
-from . import verdict as verdicts
+from . import verdict
 from .machine import clocks, identity, run_controls, use_one_thread
 from .pace import Paced
-from .processes import measure_apart
+from .processes import measure_in_processes
 from .recording import Keys, Timed
-from .session import LATENCY_RUN, LatencyRun, refuse_losing
+from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
 from .spec import benchmark_of
-from .terminal import latency_figures
 
-Measure = Callable[..., None]
+Measure = Callable[..., None]  # _measure, from its argument `key` on
 
 
 @pytest.fixture(scope="session")
 def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     """The run, once its other processes are done and the machine's own speed is measured."""
-    config, run = request.config, request.config.stash[LATENCY_RUN]
+    config, items = request.config, request.session.items
+    run = config.stash[LATENCY_RUN]
     if hasattr(config, "workerinput"):
         pytest.fail("latency: run without -n: workers slow each other down", pytrace=False)
     try:
         if run.save:
-            refuse_losing(run.save, [item.name for item in request.session.items])
+            refuse_to_lose(run.save, [item.name for item in items])
     except DataError as error:
         pytest.fail(f"latency: {error}", pytrace=False)
-    run.earlier += measure_apart(request.session, run.processes - 1)
-    items = request.session.items
-    predictions = [it for it in items if "live_place" in getattr(it, "fixturenames", ())]
-    on_cuda = [it for it in predictions if it.get_closest_marker("gpu")]
-    if len(predictions) > len(on_cuda):
+    run.earlier += measure_in_processes(request.session, run.processes - 1)
+    used = {placement[1] for item in items if (placement := place_of(item))}
+    if "cpu" in used:
         use_one_thread()
-    for device in cast(
-        list[Device], ["cpu", *(["cuda"] if on_cuda and devices.has_cuda() else [])]
-    ):
+    here: tuple[Device, ...] = ("cpu", "cuda")
+    for device in here if "cuda" in used and devices.has_cuda() else here[:1]:
         run.machine[device] = identity(device)
-        if predictions:  # the tokenizers need no torch
-            run.controls |= {name: (tuple(it),) for name, it in run_controls(device).items()}
+        if used:  # the tokenizers need no torch
+            run.controls |= {name: (tuple(t),) for name, t in run_controls(device).items()}
     return run
 
 
 @pytest.fixture
-def timed(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
-    """Times a call as its entry in fixtures/benchmarks.toml says, and judges the time.
+def measure(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
+    """Times and judges a call: `measure(key, call, keys, live=None, setup=None)`."""
+    return partial(_measure, request.node, benchmark, latency_run)
 
-    The call returns the new tokens, if it makes any. A setup, if there is one, runs before every
-    call and is not timed.
+
+def _measure(
+    test: pytest.Function,
+    benchmark: Any,
+    run: LatencyRun,
+    key: str,
+    call: Callable[[], Any],
+    keys: Keys,
+    live: Live | None = None,
+    setup: Callable[[], None] | None = None,
+) -> None:
+    """Time a call for model `key` as the test's entry in fixtures/benchmarks.toml says.
+
+    A call of a `live` model returns its new tokens. `setup` runs before every call, untimed.
     """
-    test = request.node
     spec = benchmark_of(test.originalname)
-    place = place_of(test)
-    device: Device = place[1] if place else "cpu"
-
-    def measure(
-        call: Callable[[], Any],
-        keys: Keys,
-        live: Live | None = None,
-        setup: Callable[[], None] | None = None,
-    ) -> None:
-        what = verdicts.title(test.name, spec, keys)
-        if benchmark.disabled:
-            fail(f"{what}: nothing is timed under --benchmark-disable, nor with -n")
-        if device == "cuda":
-            verdicts.check_clock(what, test.get_closest_marker("benchmark").kwargs["timer"])
-        devices.collect(device)
-        devices.peak(device, reset=True)
-        rounds, paced = spec.rounds[device], Paced(call, setup)
-        answer = benchmark.pedantic(
-            paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup
-        )
-        pace = (paced.paces(rounds),) if device == "cpu" else ()
-        own = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
-        latency_run.own[test.name] = own
-        benchmark.extra_info |= described(latency_run, device) | keys
-        if live is not None:
-            verdicts.check_tokens(what, answer, int(keys["batch"]) * int(keys["new_tokens"]))
-            share = verdicts.check_possible(latency_run, what, live, own)
-            benchmark.extra_info["roofline"] = latency_run.shares[test.name] = share
-        try:
-            verdicts.compare(latency_run, test.name, what, device)
-        finally:
-            told = latency_figures(latency_run, test.name, devices.peak(device))
-            test.user_properties.append((f"latency {test.name}", json.dumps(asdict(told))))
-
-    return measure
-
-
-def described(run: LatencyRun, device: Device) -> dict[str, Any]:
-    """What pytest-benchmark's own files say beside the seconds; `peak` in bytes."""
-    info = {**run.machine[device], "clocks": clocks(device), "versions": versions()}
-    return {**info, "peak": devices.peak(device)}
+    placement = place_of(test)
+    device: Device = placement[1] if placement else "cpu"
+    what = verdict.title(key, spec, keys)
+    if benchmark.disabled:
+        fail(f"{what}: nothing is timed under --benchmark-disable, nor with -n")
+    if device == "cuda":
+        marker = test.get_closest_marker("benchmark")
+        assert marker is not None  # the benchmarks' conftest gives every test one
+        verdict.check_clock(what, marker.kwargs["timer"])
+    devices.collect(device)
+    devices.peak(device, reset=True)
+    rounds, paced = spec.rounds[device], Paced(call, setup)
+    tokens = benchmark.pedantic(
+        paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
+    )
+    pace = (paced.paces(rounds),) if device == "cpu" else ()
+    own = run.own[test.name] = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
+    about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
+    benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files
+    if live is not None:
+        verdict.check_tokens(what, tokens, int(keys["batch"]) * int(keys["new_tokens"]))
+        share = verdict.check_possible(run, what, live, own)
+        benchmark.extra_info["roofline"] = run.shares[test.name] = share
+    try:
+        verdict.check_baseline(run, test.name, what, device)
+    finally:
+        figures = json.dumps(asdict(run.figures(test.name, devices.peak(device))))
+        test.user_properties.append((f"latency {test.name}", figures))

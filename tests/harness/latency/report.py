@@ -1,4 +1,3 @@
 # SHIM
-from tests.harness.latency.terminal import LatencyFigures as LatencyFigures
-from tests.harness.latency.terminal import not_passed as not_passed
-from tests.harness.latency.terminal import shown as shown
+from tests.harness.latency.session import LatencyFigures as LatencyFigures
+from tests.harness.latency.terminal import format_seconds as shown

@@ -1,3 +1,3 @@
 # SHIM
 from tests.harness.latency.statistics import judge as judge
-from tests.harness.latency.statistics import quartile as quartile
+from tests.harness.latency.statistics import lower_quartile as quartile
