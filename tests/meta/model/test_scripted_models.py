@@ -37,11 +37,15 @@ def tokenizer(bundle: dict[str, Path]) -> Any:
 
 
 @pytest.fixture(scope="module", params=SCRIPTS)
-def live(
-    request: pytest.FixtureRequest, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Live]:
+def script(request: pytest.FixtureRequest) -> str:
+    """The name of a script."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def live(script: str, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Each scripted double in NF4, one in memory at a time."""
-    with double(request.param, tokenizer, tmp_path_factory.mktemp("double")) as live:
+    with double(script, tokenizer, tmp_path_factory.mktemp("double")) as live:
         yield live
 
 
@@ -101,18 +105,18 @@ VERDICTS: dict[str, dict[Judge, str]] = {
 }
 
 
-def test_script_is_followed(live: Live) -> None:
-    assert ask(live).reply == REPLIES[live.facts.title]
+def test_script_is_followed(live: Live, script: str) -> None:
+    assert ask(live).reply == REPLIES[script]
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.__name__.removeprefix("judge_"))
-def test_answer_is_judged_rightly(live: Live, judge: Judge) -> None:
-    expected = VERDICTS[live.facts.title].get(judge)
+def test_answer_is_judged_rightly(live: Live, script: str, judge: Judge) -> None:
+    expected = VERDICTS[script].get(judge)
     line = verdict(judge, live)
     if expected is None:
         assert not line
     else:
-        start = f"{KEY}: cpu nf4, double {live.facts.title!r}: {LAMP}: "
+        start = f"{KEY}: cpu nf4, double {script!r}: {LAMP}: "
         assert line.startswith(start + expected)
 
 
