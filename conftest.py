@@ -27,7 +27,7 @@ pytest_plugins = (
     "tests.harness.plugins.known_failures",
     "tests.harness.snapshot_session",
     "tests.harness.latency.session",
-    "tests.harness.latency.report",
+    "tests.harness.latency.terminal",
     "tests.harness.reporting",
     "tests.harness.report.session",
     "tests.harness.junit",

@@ -1,22 +1,21 @@
-"""Parametrises the benchmarks: tokenizers over models, predictions over loads and batches."""
+"""Parametrizes the benchmarks: tokenizers over models, predictions over loads and batches."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.latency.data import Benchmark, benchmark_of
 from tests.harness.latency.machine import synchronised
-from tests.harness.latency.timing import latency_run, timed
+from tests.harness.latency.measure import latency_run, measure
+from tests.harness.latency.spec import Benchmark, benchmark_of
 from tests.harness.loading import models_of
 from tests.harness.places import places, sort
 from tests.harness.quantized import live, live_place, models
 
-__all__ = ["latency_run", "live", "live_place", "models", "timed"]
+__all__ = ["latency_run", "live", "live_place", "measure", "models"]
 
 
-def combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
-    """The (place, batch) pairs a benchmark of the model runs on."""
+def _combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
     return [
         pytest.param(
             place,
@@ -31,15 +30,15 @@ def combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`model` is every chosen model that can what the test needs; `live_place` what is declared."""
+    """`model`: the chosen models that have what the test needs; `live_place`: as declared."""
     spec = benchmark_of(metafunc.definition.originalname)
     if "live_place" in metafunc.fixturenames:
-        pairs = combinations(metafunc, spec)
+        pairs = _combinations(metafunc, spec)
         metafunc.parametrize(("live_place", "batch"), pairs, indirect=["live_place"])
         return
-    needs = {it for mark in metafunc.definition.iter_markers("needs") for it in mark.args}
-    chosen = [it for it in models_of(metafunc.config).values() if it.model.can(*needs)]
-    metafunc.parametrize("model", chosen, ids=[it.key for it in chosen])
+    needs = {name for mark in metafunc.definition.iter_markers("needs") for name in mark.args}
+    chosen = {k: t for k, t in models_of(metafunc.config).items() if t.model.can(*needs)}
+    metafunc.parametrize("model", chosen.values(), ids=chosen)
 
 
 @pytest.hookimpl(tryfirst=True)

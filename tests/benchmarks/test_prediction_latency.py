@@ -4,19 +4,19 @@ from functools import partial
 
 from tests.harness import device as devices
 from tests.harness.answer_verdicts import check_tokens
-from tests.harness.latency import timed_calls
-from tests.harness.latency.baseline import Keys
-from tests.harness.latency.data import latency
-from tests.harness.latency.fixed_prompts import fixed_prompt
-from tests.harness.latency.timing import Measure
+from tests.harness.latency import calls
+from tests.harness.latency.calls import fixed_prompt
+from tests.harness.latency.measure import Measure
+from tests.harness.latency.recording import Keys
+from tests.harness.latency.spec import read_spec
 from tests.harness.live import Live, from_pretrained, quantization_config
 from tests.harness.places import Place
 from tests.harness.quantized import Models
 
 
-def keys(live: Live, name: str, batch: int = 1) -> Keys:
+def _keys(live: Live, name: str, batch: int = 1) -> Keys:
     """What must be equal for two latencies of a prediction to be comparable."""
-    spec = latency()[1][name]
+    spec = read_spec().benchmarks[name]
     return {
         "load": live.load,
         "weights": live.weights.kind,
@@ -26,8 +26,8 @@ def keys(live: Live, name: str, batch: int = 1) -> Keys:
     }
 
 
-def test_load_model(live_place: Place, batch: int, models: Models, timed: Measure) -> None:
-    _, device, load = live_place
+def test_load_model(live_place: Place, batch: int, models: Models, measure: Measure) -> None:
+    key, device, load = live_place
     weights = models.get(live_place, trained=False).weights
     models.slot.unload()
 
@@ -35,38 +35,38 @@ def test_load_model(live_place: Place, batch: int, models: Models, timed: Measur
         from_pretrained(weights.folder, device, quantization_config(load))
 
     collect = partial(devices.collect, device)  # frees the model of the round before
-    timed(call, {"load": load, "weights": weights.kind}, setup=collect)
+    measure(key, call, {"load": load, "weights": weights.kind}, setup=collect)
 
 
-def test_first_token(live: Live, batch: int, timed: Measure) -> None:
-    about = keys(live, "first_token", batch)
+def test_first_token(live: Live, batch: int, measure: Measure) -> None:
+    about = _keys(live, "first_token", batch)
     prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
-    call = partial(timed_calls.first_token, live.model, live.tokenizer, prompt)
-    first = timed_calls.predict(live.model, live.tokenizer, prompt, 4)[:1]
+    call = partial(calls.first_token, live.model, live.tokenizer, prompt)
+    first = calls.predict(live.model, live.tokenizer, prompt, 4)[:1]
     cause = "the streamer was not given the first new token"
     check_tokens(live, "first streamed token", call(), first, cause)
-    timed(call, about, live)
+    measure(live.key, call, about, live)
 
 
-def test_predict(live: Live, batch: int, timed: Measure) -> None:
-    predict(live, "predict", timed)
+def test_predict(live: Live, batch: int, measure: Measure) -> None:
+    _predict(live, "predict", measure)
 
 
-def test_predict_one_token(live: Live, batch: int, timed: Measure) -> None:
-    predict(live, "predict_one_token", timed)
+def test_predict_one_token(live: Live, batch: int, measure: Measure) -> None:
+    _predict(live, "predict_one_token", measure)
 
 
-def predict(live: Live, name: str, timed: Measure) -> None:
+def _predict(live: Live, name: str, measure: Measure) -> None:
     """The task's own call, with as many new tokens as the entry says."""
-    about = keys(live, name)
+    about = _keys(live, name)
     prompt = fixed_prompt(live.tokenizer, int(about["prompt_tokens"]))
     new = int(about["new_tokens"])
-    timed(partial(timed_calls.predict, live.model, live.tokenizer, prompt, new), about, live)
+    measure(live.key, partial(calls.predict, live.model, live.tokenizer, prompt, new), about, live)
 
 
-def test_predict_batch(live: Live, batch: int, timed: Measure) -> None:
-    about = keys(live, "predict_batch", batch)
+def test_predict_batch(live: Live, batch: int, measure: Measure) -> None:
+    about = _keys(live, "predict_batch", batch)
     tokens = int(about["prompt_tokens"])
     prompts = [fixed_prompt(live.tokenizer, tokens, start) for start in range(batch)]
     ids = [live.tokenizer.encode(prompt) for prompt in prompts]
-    timed(partial(timed_calls.next_tokens, live.model, ids), about, live)
+    measure(live.key, partial(calls.next_tokens, live.model, ids), about, live)

@@ -90,7 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help="measure in so many processes, one after the other (default: what "
-        "fixtures/latency.toml says for comparing and saving, else 1)",
+        "fixtures/benchmarks.toml says for comparing and saving, else 1)",
     )
     # pytest prints this below the error for an option that it does not know.
     ours = ", ".join(name for option in group.options for name in option.names())

@@ -25,7 +25,7 @@ ELSEWHERE = {
     "test_ids_snapshot": "the area machinery",
     "test_prompts_snapshot": "the area machinery",
     "test_generation_snapshot": "test_generation_snapshot.py",
-    "test_one_token_is_the_price": "test_doubles.py",
+    "test_one_token_is_the_price": "model/test_scripted_models.py",
     "test_nothing_else_stays_on_the_device": "a CUDA device",
     "test_allocated_memory": "a CUDA device",
     "test_peak_while_loading": "a CUDA device",

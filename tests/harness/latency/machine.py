@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def synchronised() -> float:
     return time.perf_counter()
 
 
-def nvidia_smi(*fields: str) -> list[str]:
+def _nvidia_smi(*fields: str) -> list[str]:
     """Properties of the device in use, as `nvidia-smi --query-gpu` names them."""
     import torch
 
@@ -43,7 +43,7 @@ def nvidia_smi(*fields: str) -> list[str]:
     return [value.strip() for value in done.stdout.strip().split(",")]
 
 
-def processor() -> str:
+def _processor() -> str:
     """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
@@ -53,23 +53,23 @@ def processor() -> str:
 
 @cache
 def identity(device: Device) -> dict[str, str]:
-    """What must be the same for two latencies to be comparable."""
+    """What must be equal for two latencies to be comparable; asked for once a process."""
     if device == "cpu":
-        return {"device": processor(), "cores": str(len(os.sched_getaffinity(0)))}
+        return {"device": _processor(), "cores": str(len(os.sched_getaffinity(0)))}
     import torch
 
     return {
         "device": torch.cuda.get_device_name(0),
-        "driver": nvidia_smi("driver_version")[0],
-        "host": processor(),
+        "driver": _nvidia_smi("driver_version")[0],
+        "host": _processor(),
     }
 
 
 def clocks(device: Device) -> dict[str, str]:
-    """Clocks of a CUDA device now; the CPU's are not told."""
+    """Clocks of a CUDA device now; empty for the CPU."""
     if device == "cpu":
         return {}
-    return dict(zip(("sm", "memory"), nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
+    return dict(zip(("sm", "memory"), _nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
 
 
 def use_one_thread() -> None:
@@ -82,13 +82,12 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def loop() -> None:
-    """Work for the interpreter alone."""
+def _loop() -> None:
     for _ in range(100_000):
         pass
 
 
-def controls(device: Device) -> dict[str, Callable[[], Any]]:
+def _controls(device: Device) -> dict[str, Callable[[], Any]]:
     """Fixed work that no library under test has a part in; torch's matrix product is its bound."""
     import torch
 
@@ -96,33 +95,33 @@ def controls(device: Device) -> dict[str, Callable[[], Any]]:
     square = torch.randn(side, side, dtype=torch.bfloat16, device=device)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    found: dict[str, Callable[[], Any]] = {
+    calls: dict[str, Callable[[], Any]] = {
         MATRIX: lambda: square @ square,
         COPY: lambda: target.copy_(source),
     }
-    return found | ({INTERPRETER: loop} if device == "cpu" else {})
+    return calls | ({INTERPRETER: _loop} if device == "cpu" else {})
 
 
 def run_controls(device: Device) -> dict[str, list[float]]:
     """Seconds of each round of the fixed work, by `device: name`."""
-    found = {}
-    for name, call in controls(device).items():
+    seconds = {}
+    for name, call in _controls(device).items():
         call()
         times = []
         for _ in range(ROUNDS):
             started = synchronised()
             call()
             times.append(synchronised() - started)
-        found[f"{device}: {name}"] = times
-    return found
+        seconds[f"{device}: {name}"] = times
+    return seconds
 
 
 @cache
-def waits(clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds of work on a CUDA device by a clock, and by the device's own events; asked once."""
+def clock_and_device_seconds(clock: Callable[[], float]) -> tuple[float, float]:
+    """Seconds of work on a CUDA device by a clock, and by the device's own events; done once."""
     import torch
 
-    work, events = controls("cuda")[MATRIX], [torch.cuda.Event(enable_timing=True) for _ in "ab"]
+    work, events = _controls("cuda")[MATRIX], [torch.cuda.Event(enable_timing=True) for _ in "ab"]
     work()
     torch.cuda.synchronize()
     started = clock()
@@ -135,7 +134,7 @@ def waits(clock: Callable[[], float]) -> tuple[float, float]:
     return seconds, events[0].elapsed_time(events[1]) / 1000
 
 
-def rates(device: Device, times: dict[str, list[float]]) -> tuple[float, float]:
+def rates(device: Device, times: Mapping[str, Sequence[float]]) -> tuple[float, float]:
     """FLOP/s of the matrix product, and bytes/s of the copy, read and written, at their best."""
     side, size = (CPU_SIDE, CPU_BYTES) if device == "cpu" else (CUDA_SIDE, CUDA_BYTES)
     matrix, copy = (min(times[f"{device}: {name}"]) for name in (MATRIX, COPY))

@@ -21,7 +21,7 @@ ROWS = [{"number": number, "text": str(number), "pair": [number, -number]} for n
 DATA = json.dumps(ROWS).encode()
 
 
-def work() -> None:
+def _work() -> None:
     """A millisecond or two of unlike work, all of the standard library, in about equal parts.
 
     What else runs on a core slows arithmetic, branches, small objects and memory by unlike factors,
@@ -37,15 +37,15 @@ def work() -> None:
     pickle.loads(pickle.dumps(ROWS))
 
 
-def seconds_of_work(least: float) -> float:
+def _seconds_of_work(least: float) -> float:
     """Mean seconds of the work, done once and then for at least so long."""
-    started, done = time.perf_counter(), 0
+    started, times = time.perf_counter(), 0
     while True:
-        work()
-        done += 1
+        _work()
+        times += 1
         passed = time.perf_counter() - started
         if passed >= least:
-            return passed / done
+            return passed / times
 
 
 class Paced:
@@ -57,23 +57,23 @@ class Paced:
     def __init__(self, call: Callable[[], Any], setup: Callable[[], None] | None) -> None:
         """Nothing was called yet; `setup` runs before the pace is taken."""
         self.call, self.setup = call, setup
-        self.last, self.found = 0.0, list[float]()
+        self.last, self.work = 0.0, list[float]()  # seconds
 
     def before(self) -> None:
-        """Get ready for a round, and take the pace."""
+        """Prepare a round, and take the pace."""
         if self.setup:
             self.setup()
-        self.found.append(seconds_of_work(SHARE * self.last))
+        self.work.append(_seconds_of_work(SHARE * self.last))
 
     def __call__(self) -> Any:
-        """The call itself."""
+        """Call, and remember how long it took."""
         started = time.perf_counter()
-        answer = self.call()
+        result = self.call()
         self.last = time.perf_counter() - started
-        return answer
+        return result
 
     def paces(self, rounds: int) -> tuple[float, ...]:
         """Of each of the last rounds: the mean of the work before and after it."""
-        self.found.append(seconds_of_work(SHARE * self.last))
-        ends = self.found[-rounds - 1 :]
+        self.work.append(_seconds_of_work(SHARE * self.last))
+        ends = self.work[-rounds - 1 :]
         return tuple((before + after) / 2 for before, after in pairwise(ends))

@@ -12,11 +12,11 @@ from ..loading import KEYS, WEIGHTS, models_of, say_past_capture
 from ..models import registry
 from ..places import place_of
 from ..weights import from_hub
-from .baseline import Recording, read_recording
+from .recording import Recording, read_recording
 
 
-def options_of(config: pytest.Config) -> list[str]:
-    """The options of this run that say what is measured."""
+def _options(config: pytest.Config) -> list[str]:
+    """The options of this run that decide what is measured."""
     keys: list[str] = config.stash[KEYS]
     given = ["--source", config.getoption("source"), "--models", ",".join(keys)]
     for name in ("model_dir", "weights"):
@@ -24,8 +24,8 @@ def options_of(config: pytest.Config) -> list[str]:
     return given
 
 
-def fetch_all(session: pytest.Session) -> None:
-    """Have in the cache what the hub has: the further processes get no login."""
+def _fetch_all(session: pytest.Session) -> None:
+    """Fill the cache from the hub: the further processes get no login."""
     config = session.config
     for loaded in models_of(config).values():
         _ = loaded.folder
@@ -34,14 +34,14 @@ def fetch_all(session: pytest.Session) -> None:
             from_hub(registry()[key], say_past_capture(config))
 
 
-def measure_apart(session: pytest.Session, number: int) -> list[Recording]:
-    """Recordings of `number` processes that run this session's tests; fails with one line."""
+def measure_in_processes(session: pytest.Session, number: int) -> list[Recording]:
+    """Run this session's tests in `number` processes; one that fails is one line of failure."""
     config, nodes = session.config, [item.nodeid for item in session.items]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
-    command += [*options_of(config), "--latency-processes", "1", "--latency-save"]
-    say, found = say_past_capture(config), []
+    command += [*_options(config), "--latency-processes", "1", "--latency-save"]
+    say, recordings = say_past_capture(config), []
     if number:
-        fetch_all(session)
+        _fetch_all(session)
     with TemporaryDirectory() as scratch:
         for index in range(1, number + 1):
             say(f"latency: process {index} of {number + 1}")
@@ -56,14 +56,14 @@ def measure_apart(session: pytest.Session, number: int) -> list[Recording]:
                 check=False,
             )
             if done.returncode:
-                pytest.fail(failure(index, done.stdout), pytrace=False)
-            found.append(read_recording(path))
-    if found:
+                pytest.fail(_first_failure(index, done.stdout), pytrace=False)
+            recordings.append(read_recording(path))
+    if recordings:
         say(f"latency: process {number + 1} of {number + 1}, this one")
-    return found
+    return recordings
 
 
-def failure(index: int, output: str) -> str:
-    """One line that says which process failed, and its first failure."""
+def _first_failure(index: int, output: str) -> str:
+    """Which process failed, and its first failure, in one line."""
     lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return f"latency: process {index} failed: {(lines or output.splitlines()[-1:] or ['?'])[0]}"

@@ -3,27 +3,56 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from ..device import has_cuda
 from ..models import DataError
 from ..options import versions
-from ..results import RESULTS
+from ..results import RESULTS, Results
 from ..selection import TESTS, distributed
-from .baseline import (
+from .machine import identity
+from .recording import (
     FORMAT,
+    Machine,
+    Processes,
     Recording,
     Timed,
     machine_differences,
-    merged,
+    merge,
     read_recording,
     write_recording,
 )
-from .data import Rule, latency
-from .machine import identity
+from .spec import Rule, read_spec
+from .statistics import Word
 
 BENCHMARKS = TESTS / "benchmarks"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A benchmark against its baseline; `details` are the change, its interval and any excuse."""
+
+    word: Word | Literal["refused"]
+    details: str = ""
+
+    def __str__(self) -> str:
+        """`FAIL (+21 %, interval +17..+25)`."""
+        return f"{self.word} {self.details}".rstrip()
+
+
+@dataclass(frozen=True)
+class LatencyFigures:
+    """A benchmark in a few words, for the reports; times in seconds, as `Timed.typical`."""
+
+    seconds: float
+    processes: int
+    rounds: int  # of all processes
+    baseline: float | None  # None: compared with nothing
+    verdict: str  # a Comparison as text; empty if not compared
+    roofline: float | None  # the share of what the machine could do, 0 to 1
+    peak: int | None  # bytes on the device; the CPU does not count them
 
 
 @dataclass
@@ -33,20 +62,34 @@ class LatencyRun:
     rule: Rule
     gate: bool
     processes: int
-    save: Path | None
-    baseline_file: Path | None
-    baseline: Recording | None
-    machine: dict[str, dict[str, str]] = field(default_factory=dict)
-    controls: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    save: Path | None = None
+    baseline_file: Path | None = None
+    baseline: Recording | None = None
+    machine: Machine = field(default_factory=dict)
+    controls: dict[str, Processes] = field(default_factory=dict)
     earlier: list[Recording] = field(default_factory=list)
     own: dict[str, Timed] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)  # of the roofline
-    verdicts: dict[str, str] = field(default_factory=dict)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
 
     def recording(self) -> Recording:
         """All processes of this run."""
-        mine = Recording(FORMAT, self.machine, versions(), self.controls, self.own)
-        return merged([mine, *self.earlier])
+        own = Recording(FORMAT, self.machine, versions(), self.controls, self.own)
+        return merge([own, *self.earlier])
+
+    def figures(self, name: str, peak: int) -> LatencyFigures:
+        """The figures of a benchmark that was timed; `peak` is 0 on the CPU."""
+        timed = self.recording().benchmarks[name]
+        there = self.baseline.benchmarks.get(name) if self.baseline else None
+        return LatencyFigures(
+            seconds=timed.typical(),
+            processes=len(timed.seconds),
+            rounds=sum(map(len, timed.seconds)),
+            baseline=there.typical() if there else None,
+            verdict=str(self.comparisons.get(name, "")),
+            roofline=self.shares.get(name),
+            peak=peak or None,
+        )
 
 
 LATENCY_RUN = pytest.StashKey[LatencyRun]()
@@ -54,39 +97,37 @@ LATENCY_RUN = pytest.StashKey[LatencyRun]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the baseline before anything runs; one line refuses what cannot be compared."""
-    save, compare = config.getoption("latency_save"), config.getoption("latency_baseline")
     try:
-        rule, _ = latency()
-        if save and compare:
-            raise DataError("--latency-save and --latency-baseline: record in a run of its own")
-        if (save or compare) and distributed(config):
-            raise DataError("--latency-...: run without -n: workers slow each other down")
-        asked = config.getoption("latency_processes")
-        if asked is not None and asked < 1:
-            raise DataError(f"--latency-processes {asked}: at least 1")
-        baseline = read_recording(Path(compare)) if compare else None
-        if baseline is not None:
-            refuse_other_machine(Path(compare), baseline)
+        config.stash[LATENCY_RUN] = _configured(config)
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[LATENCY_RUN] = LatencyRun(
-        rule=rule,
-        gate=config.getoption("gate"),
-        processes=asked or (rule.processes if save or compare else 1),
-        save=Path(save).absolute() if save else None,
-        baseline_file=Path(compare) if compare else None,
-        baseline=baseline,
+
+
+def _configured(config: pytest.Config) -> LatencyRun:
+    save, compare = config.getoption("latency_save"), config.getoption("latency_baseline")
+    processes = config.getoption("latency_processes")
+    if save and compare:
+        raise DataError("--latency-save and --latency-baseline: record in a run of its own")
+    if (save or compare) and distributed(config):
+        raise DataError("--latency-...: run without -n: workers slow each other down")
+    if processes is not None and processes < 1:
+        raise DataError(f"--latency-processes {processes}: at least 1")
+    rule = read_spec().rule
+    run = LatencyRun(
+        rule, config.getoption("gate"), processes or (rule.processes if save or compare else 1)
     )
-
-
-def refuse_other_machine(path: Path, baseline: Recording) -> None:
-    """DataError if the baseline was recorded on another device or driver."""
-    here = {"cpu": identity("cpu")} | ({"cuda": identity("cuda")} if has_cuda() else {})
-    if lines := machine_differences(baseline, here):
-        raise DataError(
-            f"--latency-baseline {path}: recorded on another machine: {'; '.join(lines)}; "
-            "record one here with --latency-save"
-        )
+    if save:
+        run.save = Path(save).absolute()
+    if compare:
+        run.baseline_file = Path(compare)
+        run.baseline = read_recording(run.baseline_file)
+        here = {"cpu": identity("cpu")} | ({"cuda": identity("cuda")} if has_cuda() else {})
+        if lines := machine_differences(run.baseline, here):
+            raise DataError(
+                f"--latency-baseline {compare}: recorded on another machine: {'; '.join(lines)}; "
+                "record one here with --latency-save"
+            )
+    return run
 
 
 @pytest.hookimpl(trylast=True)
@@ -102,31 +143,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)  # before the gate, which counts what is missing
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the recording if every benchmark passed, and find what was not compared."""
-    run, results = session.config.stash[LATENCY_RUN], session.config.stash[RESULTS]
-    if run.save:
-        try:
-            if exitstatus or not run.own:
-                raise DataError(f"{run.save}: not written: not every benchmark passed")
-            write_recording(run.save, run.recording())
-        except DataError as error:
-            results.problems.append(f"latency: {error}")
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-    results.unproved += unproved(run)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what was measured; a problem fails the run."""
+    results = session.config.stash[RESULTS]
+    if problems := save_latency(session, results):
+        results.problems += problems
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
-def refuse_losing(path: Path, measured: Iterable[str]) -> None:
-    """DataError if the file holds benchmarks that this run would drop from it."""
-    if path.exists() and (lost := set(read_recording(path).benchmarks) - set(measured)):
-        raise DataError(
-            f"{path}: not written: it holds {sorted(lost)[0]} and {len(lost) - 1} more that did "
-            "not run here; run them too, or save to another file"
-        )
+def save_latency(session: pytest.Session, results: Results) -> list[str]:
+    """Write the recording if every benchmark passed; problems, which fail the run, a line each.
+
+    What was compared with nothing is added to the results' missing evidence.
+    """
+    run = session.config.stash[LATENCY_RUN]
+    results.unproved += _missing_evidence(run)
+    if run.save is None:
+        return []
+    if session.exitstatus or not run.own:
+        return [f"latency: {run.save}: not written: not every benchmark passed"]
+    try:
+        write_recording(run.save, run.recording())
+    except DataError as error:
+        return [f"latency: {error}"]
+    return []
 
 
-def unproved(run: LatencyRun) -> list[str]:
-    """Benchmarks that stand on one side only; all of them if there is no baseline."""
+def _missing_evidence(run: LatencyRun) -> list[str]:
+    """Benchmarks that only one side has; a single line if there is no baseline."""
     if run.baseline is None:
         alone = bool(run.own) and run.save is None
         return ["latency was compared with nothing: give --latency-baseline"] if alone else []
@@ -136,3 +180,12 @@ def unproved(run: LatencyRun) -> list[str]:
     ]
     new = [f"latency: {name} ran and is not in {file}" for name in run.own if name not in there]
     return lost + new
+
+
+def refuse_to_lose(path: Path, measured: Iterable[str]) -> None:
+    """DataError if the file holds benchmarks that this run would drop from it."""
+    if path.exists() and (lost := set(read_recording(path).benchmarks) - set(measured)):
+        raise DataError(
+            f"{path}: not written: it holds {sorted(lost)[0]} and {len(lost) - 1} more that did "
+            "not run here; run them too, or save to another file"
+        )

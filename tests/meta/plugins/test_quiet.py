@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.harness.assets import relayed
-from tests.harness.latency.report import not_passed
 from tests.harness.reporting import brief
 from tests.meta.conftest import run_pytest
 
@@ -62,11 +61,6 @@ def test_brief_names_the_cells_with_more_than_passes() -> None:
         "model x area: 2 x 2, 1 with more than passes",
     ]
     assert brief({}) == []
-
-
-def test_quiet_latency_shows_all_but_passes() -> None:
-    verdicts = ["PASS (1.00)", "FAIL (1.20)", "INCONCLUSIVE (1.04)", "refused", ""]
-    assert list(map(not_passed, verdicts)) == [False, True, True, True, False]
 
 
 def test_a_downloads_bars_are_thinned_and_its_words_passed_on() -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from tests.harness.memory import LOADS, Load, causes, explain, footprint
 from tests.harness.models import Model, registry
-
-from . import real_models as real
+from tests.meta.support import real_models as real
 
 Fault = Callable[[Model, Load], Any]
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..generation import SEED, decoded
+from ..price_prompts import price_prompt, read_products
+
+FILLER = " a"  # one token more, wherever it is added between words
 
 
 class FirstTokenError(Exception):
@@ -14,7 +17,7 @@ class Stopwatch:
     """A streamer: `generate` gives it the prompt first, then each new token."""
 
     def __init__(self) -> None:
-        """Nothing was given yet."""
+        """Nothing came yet."""
         self.calls = 0
 
     def put(self, value: Any) -> None:
@@ -24,7 +27,7 @@ class Stopwatch:
             raise FirstTokenError(int(value.reshape(-1)[0]))
 
     def end(self) -> None:
-        """Nothing is left to print."""
+        """Do nothing; `generate` calls it at its end."""
 
 
 def predict(model: Any, tokenizer: Any, prompt: str, new: int, **given: Any) -> list[int]:
@@ -68,3 +71,36 @@ def next_tokens(model: Any, batch: Sequence[Sequence[int]]) -> list[int]:
         logits = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits
         answer: list[int] = logits[:, -1].argmax(-1).tolist()
         return answer
+
+
+def _words_from(start: int) -> list[str]:
+    """The words of all products, rotated by `start`, so that the prompts of a batch differ."""
+    words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
+    shift = 37 * start % len(words)
+    return words[shift:] + words[:shift]
+
+
+def fixed_prompt(tokenizer: Any, tokens: int, start: int = 0) -> str:
+    """A price prompt that `tokenizer.encode` gives exactly `tokens` ids for, special ones too.
+
+    ValueError if there is none, which a filler of more than one token would cause.
+    """
+    words = _words_from(start)
+    low, high = 0, tokens  # the most words that fit, by halves
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = _count(tokenizer, words[:middle], 1) <= tokens
+        low, high = (middle, high) if fits else (low, middle - 1)
+    # The filler ends every text: the last word's full stop may be one token with the line's end.
+    fillers = 1 + tokens - _count(tokenizer, words[:low], 1)
+    if low == 0 or _count(tokenizer, words[:low], fillers) != tokens:
+        raise ValueError(f"no price prompt of exactly {tokens} tokens")
+    return _prompt(words[:low], fillers)
+
+
+def _prompt(words: list[str], fillers: int) -> str:
+    return price_prompt(" ".join(words) + FILLER * fillers)
+
+
+def _count(tokenizer: Any, words: list[str], fillers: int) -> int:
+    return len(tokenizer.encode(_prompt(words, fillers)))

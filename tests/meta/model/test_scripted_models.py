@@ -13,9 +13,18 @@ from tests.harness.errors import Broken
 from tests.harness.live import Live, prepared_tokenizer
 from tests.harness.logits import choices, next_token_logits
 from tests.harness.snapshots import read_snapshot_file
-
-from .conftest import PROJECT
-from .doubles import KEY, ONE, PREFIX, PROMPT, SCRIPTS, Judge, ask, double, verdict
+from tests.meta.conftest import PROJECT
+from tests.meta.support.scripted_models import (
+    KEY,
+    ONE,
+    PREFIX,
+    PROMPT,
+    SCRIPTS,
+    Judge,
+    ask,
+    double,
+    verdict,
+)
 
 LAMP = "lamp"
 SNAPSHOT = PROJECT / "tests" / "quantized" / "__snapshots__" / f"{KEY}.generation.txt"
@@ -146,4 +155,8 @@ def test_recorded_settings_are_what_this_machine_resolves(live: Live) -> None:
 def test_a_rerun_command_ends_the_message(live: Live) -> None:
     with pytest.raises(Broken) as failure:
         settings.check_budget(live, ask(live, max_new_tokens=5))
-    assert str(failure.value).splitlines()[-1].startswith("rerun: pytest 'tests/meta/test_doubles")
+    assert (
+        str(failure.value)
+        .splitlines()[-1]
+        .startswith("rerun: pytest 'tests/meta/model/test_scripted_models")
+    )

@@ -1,4 +1,4 @@
-"""One model in memory, really given back; a device's end told once; nothing said unheard."""
+"""One model in memory, really unloaded; a lost device fails once; every message is captured."""
 
 import logging
 import warnings
@@ -15,9 +15,8 @@ from tests.harness.load_figures import load_figures
 from tests.harness.memory import LOADS, Load, footprint
 from tests.harness.watching import DECLARED, drop_declared, watched
 from tests.harness.weights import Weights
-
-from .conftest import run_pytest
-from .tiny_models import tiny
+from tests.meta.conftest import run_pytest
+from tests.meta.support.tiny_models import tiny
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +29,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return Weights("dummy", folder, False, "dummy weights")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tokenizer(bundle: dict[str, Path]) -> Any:
     """Llama-3.1's tokenizer as the task sets it."""
     return prepared_tokenizer(bundle["llama3_1"])
 
 
-def test_tokenizer_is_set_as_the_task_sets_it(tokenizer: Any) -> None:
+def test_tokenizer_is_prepared_as_in_the_task(tokenizer: Any) -> None:
     assert tokenizer.pad_token == tokenizer.eos_token == "<|end_of_text|>"
     assert tokenizer.padding_side == "right"
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_next_model_takes_the_place_of_the_one_before(
-    load: Load, weights: Weights, tokenizer: Any
-) -> None:
+def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokenizer: Any) -> None:
     """Even while somebody holds the first model and all its tensors, as a traceback does."""
     slot = Slot()
     first = slot.put(tiny(), "cpu", load, weights, tokenizer)
@@ -62,9 +59,12 @@ def test_next_model_takes_the_place_of_the_one_before(
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_figures_of_a_load_add_up(load: Load, weights: Weights, tokenizer: Any) -> None:
+def test_figures_of_a_load_add_up_and_name_it(load: Load, weights: Weights, tokenizer: Any) -> None:
     slot = Slot()
-    seen = load_figures(slot.put(tiny(), "cpu", load, weights, tokenizer))
+    live: Live = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    assert (live.key, live.name) == ("llama3_1", f"llama3_1-cpu-{load}")
+    assert live.title == f"llama3_1: cpu {load}, dummy weights"
+    seen = load_figures(live)
     computed, kinds = footprint(tiny(), load), dict(seen.kinds)
     assert kinds.pop("Embedding") == computed.embedding
     assert kinds.pop("LlamaRMSNorm") == computed.norms
@@ -74,13 +74,7 @@ def test_figures_of_a_load_add_up(load: Load, weights: Weights, tokenizer: Any) 
     assert seen.held == seen.footprint + seen.quant_states and seen.other == 0
     assert bool(seen.quant_states) == (load != "bf16")
     assert seen.allocated is None and seen.peak is None and seen.budget > seen.held
-    slot.unload()
-
-
-def test_live_holds_no_strong_reference(weights: Weights, tokenizer: Any) -> None:
-    slot = Slot()
-    live = slot.put(tiny(), "cpu", "bf16", weights, tokenizer)
-    slot.model = None
+    slot.model = None  # the slot's is the only strong reference
     devices.collect("cpu")
     assert live.reference() is None
 
@@ -128,10 +122,10 @@ def test_allocation_bounds() -> None:
     assert allocation_bounds((2**21, 2**20)) == (3 * 2**20, 4 * 2**20)
 
 
-def test_all_that_is_said_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_messages_are_captured(capsys: pytest.CaptureFixture[str]) -> None:
     from transformers.utils import logging as hf
 
-    with watched() as said:
+    with watched() as messages:
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("transformers.modeling_utils").warning("of %s", "transformers")
         logging.getLogger("somebody.else").error("an error")
@@ -140,7 +134,7 @@ def test_all_that_is_said_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
         print("a print")
         with pytest.raises(AssertionError, match="a question was asked: run it\\?"):
             input("run it?")
-    assert said == [
+    assert messages == [
         "log transformers.modeling_utils: of transformers",
         "log somebody.else: an error",
         "log transformers.x: once",
@@ -152,12 +146,17 @@ def test_all_that_is_said_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
 def test_only_the_declared_message_is_dropped() -> None:
     drop_declared()
     ((name, start),) = DECLARED.items()
-    with watched() as said:
+    with watched() as messages:
         logging.getLogger(name).warning(start + " %s to float16", "bfloat16")
         logging.getLogger(name).warning("something else")
-    assert said == [f"log {name}: something else"]
+    assert messages == [f"log {name}: something else"]
 
 
+# The model of the CPU alone, and few of its tests: what is judged is how often they fail.
+SMALL = (
+    *("tests/quantized/test_loading.py", "tests/quantized/test_memory.py", "-q", "-rs"),
+    *("-m", "not gpu", "--models", "smollm2"),
+)
 PLANT = """
 def full(*args):
     import torch
@@ -169,11 +168,11 @@ def pytest_configure(config):
 """
 
 
-def test_out_of_memory_ends_a_devices_tests_with_one_failure(tmp_path: Path) -> None:
+def test_out_of_memory_fails_once_a_device(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANT, encoding="utf-8")
     run = run_pytest(
-        *("tests/quantized", "-q", "-p", "planted", "-m", "not gpu", "-rs", "--gate"),
-        *("-k", "test_memory or test_loading"),
+        *SMALL,
+        *("-p", "planted", "--gate"),
         PYTHONPATH=str(tmp_path),
     )
     assert run.code == 1
@@ -182,10 +181,10 @@ def test_out_of_memory_ends_a_devices_tests_with_one_failure(tmp_path: Path) -> 
     assert "cpu was given up: test_every_key_is_used[smollm2-cpu-bf16-missing_keys]" in run.out
 
 
-def test_what_cannot_be_loaded_is_said_once(tmp_path: Path) -> None:
+def test_weights_that_cannot_be_loaded_fail_once(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     run = run_pytest(
-        *("tests/quantized", "-q", "-m", "not gpu", "-k", "test_memory or test_loading", "-rs"),
+        *SMALL,
         *("--weights", f"smollm2={tmp_path}"),
     )
     assert run.code == 1
@@ -193,11 +192,3 @@ def test_what_cannot_be_loaded_is_said_once(tmp_path: Path) -> None:
     assert run.line("is empty (0 bytes): fetch").startswith(line)
     assert " 1 error" in run.out and " failed" not in run.out
     assert "smollm2-cpu cannot be had: model.safetensors is empty" in run.out
-
-
-def test_live_says_what_it_is(weights: Weights, tokenizer: Any) -> None:
-    slot = Slot()
-    live: Live = slot.put(tiny(), "cpu", "int8", weights, tokenizer)
-    assert (live.key, live.name) == ("llama3_1", "llama3_1-cpu-int8")
-    assert live.title == "llama3_1: cpu int8, dummy weights"
-    slot.unload()

@@ -29,7 +29,7 @@ HIDDEN = 64  # 33 MB in bf16: embedding and head have 128,256 rows
 CERTAIN = 4.0  # in the head; a step's vector has length 8 after the norm, so logits are 32 and 0
 
 END = "<|end_of_text|>"
-# What is said after the prompt's last token, then after each of these tokens.
+# What follows the prompt's last token, then each of these tokens.
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "answers 374": ("374", ".", "00", END),
     "answers in words": (" three", " hundred", " dollars", END),
@@ -60,9 +60,9 @@ def facts_of() -> Model:
 def next_tokens(tokenizer: Any, script: tuple[str, ...]) -> Mapping[int, int]:
     """Last token to next token; 0 stands for every token that is not in the script."""
     ids = [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in script]
-    assert all(len(it) == 1 for it in ids), f"{script}: each entry must be one token"
-    said = [it[0] for it in ids]
-    return {0: said[0]} | dict(pairwise(said))
+    assert all(len(tokens) == 1 for tokens in ids), f"{script}: each entry must be one token"
+    steps = [token for (token,) in ids]
+    return {0: steps[0]} | dict(pairwise(steps))
 
 
 def follow(model: Any, following: Mapping[int, int]) -> None:

@@ -3,47 +3,47 @@
 import random
 from math import comb, inf
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from tests.harness.latency.baseline import FORMAT, Recording, Timed
-from tests.harness.latency.data import LATENCY, Rule, latency, read_latency
-from tests.harness.latency.fixed_prompts import fixed_prompt
+from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.pace import Paced
-from tests.harness.latency.report import shown
+from tests.harness.latency.recording import FORMAT, Recording, Timed
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
-from tests.harness.latency.rule import judge, orderings, quartile, trimmed
-from tests.harness.latency.session import LatencyRun
-from tests.harness.latency.verdicts import machine_moved, paces
+from tests.harness.latency.session import Comparison, LatencyRun
+from tests.harness.latency.spec import SPEC_FILE, read_spec
+from tests.harness.latency.statistics import count_orders, judge, lower_quartile, ratios_to_drop
+from tests.harness.latency.terminal import format_seconds, summary
+from tests.harness.latency.verdict import excuse_by_machine, pace_change
 from tests.harness.loading import models_of
 from tests.harness.models import DataError, registry
+from tests.meta.conftest import PROJECT
 
-from .conftest import PROJECT
-
-RULE, _ = latency()
+RULE = read_spec().rule
 SIX = [1.00, 1.01, 1.02, 1.03, 1.04, 1.05]
 
 
 def times(factor: float) -> list[float]:
     """The six processes, that much slower."""
-    return [factor * it for it in SIX]
+    return [factor * seconds for seconds in SIX]
 
 
-def test_orderings_are_counted_exactly() -> None:
+def test_orders_are_counted_exactly() -> None:
     """Of two and two, one order of six has 0 inversions, one 1, two 2, one 3, one 4."""
-    assert [orderings(2, 2, number) for number in range(5)] == [1, 1, 2, 1, 1]
-    assert sum(orderings(6, 6, number) for number in range(37)) == comb(12, 6)
+    assert [count_orders(2, 2, number) for number in range(5)] == [1, 1, 2, 1, 1]
+    assert sum(count_orders(6, 6, number) for number in range(37)) == comb(12, 6)
 
 
 @pytest.mark.parametrize(("processes", "dropped"), [(3, -1), (4, -1), (5, 0), (6, 2), (7, 4)])
 def test_as_many_ratios_are_dropped_as_the_table_says(processes: int, dropped: int) -> None:
     """Mann and Whitney's critical values, two-sided 0.01, as printed in statistics books."""
-    assert trimmed(processes, processes, 0.99) == dropped
+    assert ratios_to_drop(processes, processes, 0.99) == dropped
 
 
 def test_lower_quartile_of_five_is_the_second() -> None:
-    assert quartile([5.0, 1.0, 2.0, 4.0, 3.0]) == 2.0
-    assert quartile([7.0]) == 7.0
+    assert lower_quartile([5.0, 1.0, 2.0, 4.0, 3.0]) == 2.0
+    assert lower_quartile([7.0]) == 7.0
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,14 @@ def test_machine_that_moved_makes_a_verdict_worthless(
     slow_down: float, machine: float, excuse: str
 ) -> None:
     def recording(factor: float) -> Recording:
-        return Recording(FORMAT, {}, {}, {"cuda: copy": tuple((it,) for it in times(factor))})
+        return Recording(
+            FORMAT, {}, {}, {"cuda: copy": tuple((seconds,) for seconds in times(factor))}
+        )
 
-    run = LatencyRun(RULE, False, 1, None, None, None, controls=recording(machine).controls)
+    run = LatencyRun(RULE, False, 1, controls=recording(machine).controls)
     verdict = judge(SIX, times(slow_down), RULE)
-    assert machine_moved(run, recording(1.0), "cuda", verdict) == excuse
-    assert machine_moved(run, recording(1.0), "cpu", verdict) == ""
+    assert excuse_by_machine(run, recording(1.0), "cuda", verdict) == excuse
+    assert excuse_by_machine(run, recording(1.0), "cpu", verdict) == ""
 
 
 def test_pace_is_left_out() -> None:
@@ -100,10 +102,10 @@ def test_pace_is_left_out() -> None:
     slow = Timed({}, tuple((0.4, 0.6, 0.8) for _ in rounds), tuple((0.2, 0.2, 0.4) for _ in pace))
     assert once.figures() == pytest.approx([2.0] * 6)  # the median of 2, 3 and 2
     assert judge(once.figures(), slow.figures(), RULE).change == pytest.approx(0)
-    bare, later = (Timed({}, it.seconds).figures() for it in (once, slow))
+    bare, later = (Timed({}, timed.seconds).figures() for timed in (once, slow))
     assert bare == pytest.approx([0.25] * 6)  # the lower quartile of 0.2, 0.3 and 0.4
     assert judge(bare, later, RULE).word == "FAIL"
-    assert paces(once, slow) == ", the machine's own pace +100 % left out"
+    assert pace_change(once, slow) == ", the machine's own pace +100 % left out"
 
 
 def test_every_round_has_the_pace_beside_it() -> None:
@@ -112,22 +114,23 @@ def test_every_round_has_the_pace_beside_it() -> None:
     for _ in range(5):
         paced.before()
         assert paced() == [7]
-    before, between = paced.found[3:5]
+    before, between = paced.work[3:5]
     first, second = paced.paces(2)
     assert len(ready) == 5
     assert first == (before + between) / 2
-    assert second == (between + paced.found[5]) / 2
-    assert min(paced.found) > 0
+    assert second == (between + paced.work[5]) / 2
+    assert min(paced.work) > 0
 
 
 def noise(generator: random.Random, factor: float) -> list[float]:
     """Figures of processes that differ by 2 %, rounds by 5 %, every tenth round held up."""
-    found = []
+    figures = []
     for _ in range(RULE.processes):
         base = factor * generator.lognormvariate(0, 0.02)
         rounds = [base * generator.lognormvariate(0, 0.05) for _ in range(20)]
-        found.append(quartile([it * (1.5 if generator.random() < 0.1 else 1) for it in rounds]))
-    return found
+        held_up = [seconds * (1.5 if generator.random() < 0.1 else 1) for seconds in rounds]
+        figures.append(lower_quartile(held_up))
+    return figures
 
 
 @pytest.mark.parametrize(
@@ -151,8 +154,23 @@ def test_roofline_by_hand() -> None:
     assert least_seconds(llama, "bf16", 1, 2, 4, (1e30, 1e12)) == pytest.approx(4 * one)
 
 
-def test_times_are_shown_in_the_unit_that_fits() -> None:
-    assert [shown(it) for it in (2.5, 0.0612, 0.0000048)] == ["2.5 s", "61.2 ms", "4.8 us"]
+def test_times_are_written_in_the_unit_that_fits() -> None:
+    assert [format_seconds(seconds) for seconds in (2.5, 0.0612, 0.0000048)] == [
+        "2.5 s",
+        "61.2 ms",
+        "4.8 us",
+    ]
+
+
+def test_quiet_summary_leaves_out_passes_and_what_was_not_compared() -> None:
+    run = LatencyRun(RULE, False, 1)
+    words: tuple[Literal["PASS", "FAIL", "INCONCLUSIVE", "refused"], ...]
+    words = ("PASS", "FAIL", "INCONCLUSIVE", "refused")
+    run.own = {name: Timed({}, ((0.01,),)) for name in (*words, "alone")}
+    run.comparisons = {word: Comparison(word, "(+4 %)") for word in words}
+    assert [line.split()[0] for line in summary(run, quiet=True)] == list(words[1:])
+    assert [line.split()[0] for line in summary(run, quiet=False)] == list(run.own)
+    assert summary(run, quiet=True)[0].split() == ["FAIL", "10", "ms", "FAIL", "(+4", "%)"]
 
 
 @pytest.mark.parametrize("tokens", [48, 180])
@@ -184,14 +202,14 @@ def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> Non
 def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
     folder = tmp_path / "fixtures"
     folder.mkdir()
-    path = folder / LATENCY.name
-    text = LATENCY.read_text(encoding="utf-8")
+    path = folder / SPEC_FILE.name
+    text = SPEC_FILE.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        read_latency(path)
+        read_spec(path)
     assert message in str(caught.value)
-    assert str(caught.value).startswith("fixtures/latency.toml: ")
+    assert str(caught.value).startswith("fixtures/benchmarks.toml: ")
 
 
 def test_readme_says_the_rule() -> None:
@@ -202,5 +220,4 @@ def test_readme_says_the_rule() -> None:
 
 
 def test_rule_wants_enough_processes_for_its_confidence() -> None:
-    assert isinstance(RULE, Rule)
-    assert trimmed(RULE.processes, RULE.processes, RULE.confidence) >= 0
+    assert ratios_to_drop(RULE.processes, RULE.processes, RULE.confidence) >= 0

@@ -8,8 +8,7 @@ import pytest
 
 from tests.harness.memory import LOADS, Load, footprint, quant_state_bytes
 from tests.harness.models import Model, registry
-
-from . import real_models as real
+from tests.meta.support import real_models as real
 
 Loads = pytest.mark.parametrize("load", LOADS)
 Models = pytest.mark.parametrize("key", list(registry()))

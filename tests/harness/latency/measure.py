@@ -1,0 +1,100 @@
+"""Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pytest
+
+from .. import device as devices
+from ..diagnosis import fail
+from ..live import Live
+from ..models import DataError, Device
+from ..options import versions
+from ..places import place_of
+from . import verdict
+from .machine import clocks, identity, run_controls, use_one_thread
+from .pace import Paced
+from .processes import measure_in_processes
+from .recording import Keys, Timed
+from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
+from .spec import benchmark_of
+
+Measure = Callable[..., None]  # _measure, from its argument `key` on
+
+
+@pytest.fixture(scope="session")
+def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
+    """The run, once its other processes are done and the machine's own speed is measured."""
+    config, items = request.config, request.session.items
+    run = config.stash[LATENCY_RUN]
+    if hasattr(config, "workerinput"):
+        pytest.fail("latency: run without -n: workers slow each other down", pytrace=False)
+    try:
+        if run.save:
+            refuse_to_lose(run.save, [item.name for item in items])
+    except DataError as error:
+        pytest.fail(f"latency: {error}", pytrace=False)
+    run.earlier += measure_in_processes(request.session, run.processes - 1)
+    used = {placement[1] for item in items if (placement := place_of(item))}
+    if "cpu" in used:
+        use_one_thread()
+    here: tuple[Device, ...] = ("cpu", "cuda")
+    for device in here if "cuda" in used and devices.has_cuda() else here[:1]:
+        run.machine[device] = identity(device)
+        if used:  # the tokenizers need no torch
+            run.controls |= {name: (tuple(t),) for name, t in run_controls(device).items()}
+    return run
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
+    """Times and judges a call: `measure(key, call, keys, live=None, setup=None)`."""
+    return partial(_measure, request.node, benchmark, latency_run)
+
+
+def _measure(
+    test: pytest.Function,
+    benchmark: Any,
+    run: LatencyRun,
+    key: str,
+    call: Callable[[], Any],
+    keys: Keys,
+    live: Live | None = None,
+    setup: Callable[[], None] | None = None,
+) -> None:
+    """Time a call for model `key` as the test's entry in fixtures/benchmarks.toml says.
+
+    A call of a `live` model returns its new tokens. `setup` runs before every call, untimed.
+    """
+    spec = benchmark_of(test.originalname)
+    placement = place_of(test)
+    device: Device = placement[1] if placement else "cpu"
+    what = verdict.title(key, spec, keys)
+    if benchmark.disabled:
+        fail(f"{what}: nothing is timed under --benchmark-disable, nor with -n")
+    if device == "cuda":
+        marker = test.get_closest_marker("benchmark")
+        assert marker is not None  # the benchmarks' conftest gives every test one
+        verdict.check_clock(what, marker.kwargs["timer"])
+    devices.collect(device)
+    devices.peak(device, reset=True)
+    rounds, paced = spec.rounds[device], Paced(call, setup)
+    tokens = benchmark.pedantic(
+        paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
+    )
+    pace = (paced.paces(rounds),) if device == "cpu" else ()
+    own = run.own[test.name] = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
+    about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
+    benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files
+    if live is not None:
+        verdict.check_tokens(what, tokens, int(keys["batch"]) * int(keys["new_tokens"]))
+        share = verdict.check_possible(run, what, live, own)
+        benchmark.extra_info["roofline"] = run.shares[test.name] = share
+    try:
+        verdict.check_baseline(run, test.name, what, device)
+    finally:
+        figures = json.dumps(asdict(run.figures(test.name, devices.peak(device))))
+        test.user_properties.append((f"latency {test.name}", figures))

@@ -1,0 +1,216 @@
+"""The latency gate in real runs: verdicts, and everything that must be refused."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.harness.latency.machine import identity
+from tests.harness.latency.session import pytest_configure
+from tests.meta.conftest import Run, copy_project, run_pytest
+
+ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
+TOKENIZER = "tests/benchmarks/test_tokenizer_latency.py"
+QUICK = (TOKENIZER, "--models", "phi3", "--benchmark-quiet", "-k", "encode_prompt or render")
+
+Runner = Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def latency_run(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> Runner:
+    """Runs the two quickest benchmarks, with fewer rounds, in a copy of the project."""
+    project = copy_project(tmp_path_factory.mktemp("latency") / "project")
+    spec = project / "fixtures" / "benchmarks.toml"
+    text = spec.read_text(encoding="utf-8")
+    assert text.count("cpu = 600") == 2
+    spec.write_text(text.replace("cpu = 600", "cpu = 60"), encoding="utf-8")
+
+    def run(*arguments: str, **environment: Any) -> Run:
+        return run_pytest(*QUICK, *arguments, cwd=project, **environment)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def recorded(latency_run: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baseline that a real run of two processes wrote, each of them ten times.
+
+    Against twenty, two are enough for a verdict.
+    """
+    path = tmp_path_factory.mktemp("recorded") / "baseline.json"
+    run = latency_run("--latency-save", str(path), "--latency-processes", "2")
+    assert run.code == 0, run.out
+    content = json.loads(path.read_bytes())
+    for timed in content["benchmarks"].values():
+        assert (len(timed["seconds"]), len(timed["pace"])) == (2, 2)
+        timed["seconds"], timed["pace"] = 10 * timed["seconds"], 10 * timed["pace"]
+    path.write_text(json.dumps(content))
+    return path
+
+
+SLOW = """
+def pytest_collection_finish(session):
+    from transformers import PreTrainedTokenizerBase as base
+
+    encode = base.encode
+    base.encode = lambda *args, **given: [encode(*args, **given) for _ in range(4)][0]
+"""
+BREAKS = """
+import os
+
+def pytest_collection_finish(session):
+    if os.environ["PARENT"] != str(os.getppid()):
+        raise SystemExit("planted")
+"""
+
+
+def planted(code: str, folder: Path) -> dict[str, str]:
+    """The environment of a run, and of its further processes, with this plugin in it."""
+    (folder / "planted.py").write_text(code)
+    return {"PYTEST_PLUGINS": "planted", "PYTHONPATH": str(folder)}
+
+
+def test_recording_holds_machine_versions_and_both_benchmarks(recorded: Path) -> None:
+    content = json.loads(recorded.read_bytes())
+    assert set(content["benchmarks"]) == {ENCODE, RENDER}
+    assert not content["controls"]  # only predictions are measured against the machine's rates
+    assert content["machine"]["cpu"]["device"]
+    assert {"transformers", "tokenizers", "torch"} <= set(content["versions"])
+
+
+def test_slower_path_fails_and_lost_and_new_benchmarks_are_named(
+    latency_run: Runner, recorded: Path, tmp_path: Path
+) -> None:
+    content = json.loads(recorded.read_bytes())
+    content["benchmarks"]["test_gone[phi3]"] = content["benchmarks"].pop(RENDER)
+    content["versions"]["tokenizers"] = "0.1"
+    path, junit = tmp_path / "changed.json", tmp_path / "junit.xml"
+    path.write_text(json.dumps(content))
+    compared = ("--latency-baseline", str(path), "--latency-processes", "2")
+    run = latency_run(*compared, f"--junitxml={junit}", **planted(SLOW, tmp_path))
+    assert run.code == 1
+    line = run.line("tokenizer latency phi3 encode one price prompt: ")
+    assert " -> " in line and " %, interval +" in line
+    assert "likely cause: tokenizers 0.1 -> " in line
+    assert f"rerun: pytest '{TOKENIZER}::{ENCODE}'" in run.out
+    failures = ElementTree.parse(junit).findall(".//failure")
+    assert [line.strip() in str(failure.get("message")) for failure in failures] == [True]
+    assert f"{RENDER} ran and is not in {path}" in run.out
+    assert f"test_gone[phi3] is in {path} and did not run" in run.out
+
+
+def test_one_process_is_inconclusive(latency_run: Runner, recorded: Path) -> None:
+    run = latency_run("--latency-baseline", str(recorded), "--latency-processes", "1")
+    assert run.code == 0, run.out
+    assert "INCONCLUSIVE (" in run.line(f"{ENCODE} ")
+
+
+def test_inconclusive_fails_the_gate_and_another_token_count_any_run(
+    latency_run: Runner, recorded: Path, tmp_path: Path
+) -> None:
+    content = json.loads(recorded.read_bytes())
+    content["benchmarks"][ENCODE]["keys"]["tokens"] = 181
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps(content))
+    run = latency_run("--latency-baseline", str(path), "--latency-processes", "1", "--gate")
+    assert run.code == 1
+    assert f"not comparable with {path}: tokens 181, here 180" in run.line("encode one price")
+    assert "; INCONCLUSIVE; likely cause: " in run.line("render a conversation: ")
+    assert " 2 failed" in run.out
+
+
+def configure(**options: Any) -> str:
+    """The line that refuses these options before anything runs; empty if they are accepted."""
+    given = {"gate": False} | options
+    config = SimpleNamespace(getoption=given.get, stash={})
+    try:
+        pytest_configure(cast(pytest.Config, config))
+    except pytest.UsageError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, ""),
+        ({"machine": {"cpu": {"device": "Other", "cores": "2"}}}, "cpu: device 'Other', here '"),
+        ({"format": 99}, "not a recording of format 2; record it again"),
+        ({"controls": {"cpu: copy": []}}, "controls"),
+        ({"benchmarks": {ENCODE: {"keys": {}, "seconds": [[-1.0]]}}}, "benchmarks"),
+    ],
+    ids=["accepted", "other_device", "other_format", "no_rounds", "negative_seconds"],
+)
+def test_baseline_that_cannot_be_compared_is_refused(
+    tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "baseline.json"
+    sound = {"format": 2, "machine": {"cpu": identity("cpu")}, "versions": {}}
+    path.write_text(json.dumps(sound | content))
+    line = configure(latency_baseline=str(path))
+    assert message in line and bool(line) == bool(message)
+    assert path.name in line or not message
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\0"])
+def test_corrupt_baseline_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "corrupt.json"
+    path.write_text(text)
+    line = configure(latency_baseline=str(path))
+    assert line.startswith(f"{path}: not a recording")
+    assert line.endswith("record it again with --latency-save")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latency_save": "a", "latency_baseline": "b"}, "record in a run of its own"),
+        ({"latency_save": "a", "numprocesses": 2}, "run without -n"),
+        ({"latency_processes": 0}, "--latency-processes 0: at least 1"),
+    ],
+    ids=["save_and_compare", "distributed", "no_process"],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    assert message in configure(**options)
+
+
+def test_missing_baseline_is_refused_before_anything_runs(
+    latency_run: Runner, tmp_path: Path
+) -> None:
+    run = latency_run("--latency-baseline", str(tmp_path / "none.json"))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert run.line("no such file; record one with --latency-save")
+
+
+def test_save_loses_no_benchmark_and_writes_nothing_after_a_failure(
+    latency_run: Runner, recorded: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.json"
+    path.write_bytes(recorded.read_bytes())
+    run = latency_run("-k", "render", "--latency-save", str(path), "--latency-processes=1")
+    assert run.code == 1
+    assert f"not written: it holds {ENCODE} and 0 more that did not run here" in run.out
+    assert run.line("kept.json: not written: not every benchmark passed")
+    assert path.read_bytes() == recorded.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_process_is_one_line(latency_run: Runner, tmp_path: Path) -> None:
+    save = ("--latency-save", str(tmp_path / "never.json"), "--latency-processes=2")
+    run = latency_run(*save, **planted(BREAKS, tmp_path), PARENT=str(os.getpid()))
+    assert run.code != 0
+    assert run.line("latency: process 1 failed: ")
+    assert not (tmp_path / "never.json").exists()
+
+
+def test_beside_other_tests_benchmarks_are_left_out() -> None:
+    where = ("tests/conformance/test_published.py", TOKENIZER, "--models", "phi3")
+    run = run_pytest(*where, "--benchmark-quiet")
+    assert run.code == 0
+    assert run.line("latency: left out, because benchmarks run alone: pytest tests/benchmarks")
+    assert "4 deselected" in run.out
