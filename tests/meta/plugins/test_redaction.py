@@ -11,13 +11,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.harness import secrets
-from tests.harness.secrets import HIDDEN, PIECE, is_secret, scrub
+from tests.harness import redaction
+from tests.harness.redaction import HIDDEN, PIECE, is_secret, redact
+from tests.meta.conftest import PROJECT, Run, run_anew
+from tests.meta.support.leaking_tests import CANARIES, GITHUB, HUB, SAVED, STORED, WAYS
 
-from .conftest import PROJECT, Run, run_anew
-from .leaks import CANARIES, GITHUB, HUB, SAVED, STORED, WAYS
-
-LEAKS = "tests/meta/leaks.py"
+LEAKS = "tests/meta/support/leaking_tests.py"
 # With the filter off, the same must be found: a plugin of the run puts nothing in its place.
 OFF = """
 import sys
@@ -25,15 +24,16 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    from tests.harness.secrets import scrub
+    from tests.harness.redaction import redact
 
     for module in list(sys.modules.values()):
-        if getattr(module, "scrub", None) is scrub:
-            module.scrub = str
+        for name in ("redact", "scrub"):
+            if getattr(module, name, None) is redact:
+                setattr(module, name, str)
 """
 SAYS = """
 def pytest_terminal_summary(terminalreporter):
-    from tests.meta.leaks import ALL, HOSTILE
+    from tests.meta.support.leaking_tests import ALL, HOSTILE
 
     terminalreporter.write_line(f"said={ALL}", red=True)
     terminalreporter.write_line(HOSTILE)
@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter):
 BREAKS = {
     hook: f"""
 def {hook}():
-    from tests.meta.leaks import ALL
+    from tests.meta.support.leaking_tests import ALL
 
     raise RuntimeError(f"broken={{ALL}}")
 """
@@ -227,11 +227,11 @@ def test_what_is_secret(name: str, value: str, secret: bool) -> None:
 @pytest.fixture
 def knowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One secret is known in this process."""
-    monkeypatch.setattr(secrets, "withdrawn", {"HF_TOKEN": HUB})
-    secrets.adopt({})
+    monkeypatch.setattr(redaction, "withdrawn", {"HF_TOKEN": HUB})
+    redaction.adopt({})
     yield
     monkeypatch.undo()
-    secrets.adopt({})
+    redaction.adopt({})
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def knowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_ordinary_text_stays(knowing: None, text: str) -> None:
-    assert scrub(text) == text
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize(
@@ -258,4 +258,4 @@ def test_ordinary_text_stays(knowing: None, text: str) -> None:
     ],
 )
 def test_secrets_and_their_pieces_go(knowing: None, text: str, clear: str) -> None:
-    assert scrub(text) == clear
+    assert redact(text) == clear

@@ -20,8 +20,16 @@ from typing import Any
 
 import pytest
 
-from .cleaning import Cleaning, clean, clean_for_terminal, cleaned
-from .secrets import adopt, scrub, withdraw, withdrawn
+from tests.harness.console import RedactingStream
+from tests.harness.redaction import (
+    adopt,
+    clean,
+    clean_for_terminal,
+    cleaned,
+    redact,
+    withdraw,
+    withdrawn,
+)
 
 # Read at once: what is started from here is no step of its own.
 ON_GITHUB = os.environ.get("GITHUB_ACTIONS") == "true"
@@ -35,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     adopt(getattr(config, "workerinput", {}).get(WITHDRAWN, {}))
     if config.pluginmanager.has_plugin("terminalreporter"):
         writer: Any = config.get_terminal_writer()
-        writer._file = Cleaning(writer._file, clean_for_terminal)
+        writer._file = RedactingStream(writer._file, clean_for_terminal)
     sys.excepthook = print_cleanly
 
 
@@ -60,14 +68,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for handler in (logging.log_file_handler, logging.log_cli_handler):
         if stream := getattr(handler, "stream", None):
             handler.setFormatter(plain)
-            handler.setStream(Cleaning(stream, clean))
+            handler.setStream(RedactingStream(stream, clean))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Hide secrets in the id of a test, which pytest keeps in its cache, too."""
-    if (clear := scrub(item.nodeid)) != item.nodeid:
+    if (clear := redact(item.nodeid)) != item.nodeid:
         node: Any = item  # pytest's interface can read an id, not set it
-        node.name, node._id = scrub(item.name), type(node.id).parse(clear)
+        node.name, node._id = redact(item.name), type(node.id).parse(clear)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,7 +116,7 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
     """Clean a warning before it is shown or sent; its class stands beside the message."""
     warning_message.message = clean(str(warning_message.message))
-    warning_message.line = scrub(warning_message.line or "") or None
+    warning_message.line = redact(warning_message.line or "") or None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,7 +144,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         junit = session.config.getoption("xmlpath", None)
         if junit and Path(junit).is_file():
             text = Path(junit).read_text(encoding="utf-8")
-            if (clear := scrub(text)) != text:
+            if (clear := redact(text)) != text:
                 Path(junit).write_text(clear, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from .leaks import CANARIES
+from .leaking_tests import CANARIES
 
 
 def held(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tests that say secrets in every way there is; `test_secrets.py` runs them, and nobody else.
+"""Tests that say secrets in every way there is; `test_redaction.py` runs them, and nobody else.
 
 In front of a secret stands the name of the way, so that a way which said nothing is noticed.
 """
