@@ -1,7 +1,4 @@
-"""What our commands print, and how they end.
-
-0 all is well, 1 something was found, 2 wrong use or it could not run.
-"""
+"""What our commands print, and how they end: their exit codes, and secrets hidden in all output."""
 
 import sys
 from collections.abc import Callable
@@ -17,12 +14,15 @@ INTERRUPTED = 130  # as shells have it
 
 
 def say(message: str) -> None:
-    """A line to the user; it goes to stderr, for stdout is for results."""
+    """Print a line on stderr; stdout is for results."""
     print(redact(message), file=sys.stderr, flush=True)
 
 
 def exit_status(run: Callable[[], int | None]) -> int:
-    """Run a command; what stops it is one line on stderr, and its status says so."""
+    """Run a command: 0 all is well, 1 there are findings, 2 wrong use or it could not run.
+
+    What stops it is printed as one line on stderr.
+    """
     try:
         return run() or 0
     except (AssetError, DataError) as error:
@@ -33,24 +33,24 @@ def exit_status(run: Callable[[], int | None]) -> int:
         return INTERRUPTED
 
 
-def redact_streams() -> None:
-    """Hide secrets in all that this process prints from now on, tracebacks included."""
-    out: Any = RedactingStream(sys.stdout, redact)
-    error: Any = RedactingStream(sys.stderr, redact)
-    sys.stdout, sys.stderr = out, error
+class FilteredStream:
+    """A text stream that filters what is written to it; in all else the stream behind it."""
 
-
-class RedactingStream:
-    """A text stream that cleans what is written to it; in all else the stream it stands for."""
-
-    def __init__(self, stream: TextIO, cleaner: Callable[[str], str]) -> None:
-        """What `cleaner` makes of a text is written."""
-        self.stream, self.cleaner = stream, cleaner
+    def __init__(self, stream: TextIO, filter_text: Callable[[str], str]) -> None:
+        """Write to `stream` what `filter_text` returns."""
+        self.stream, self.filter_text = stream, filter_text
 
     def write(self, text: str) -> int:
-        """Write the clean text; the number of its characters."""
-        return self.stream.write(self.cleaner(text))
+        """Write the filtered text and return how many characters it has."""
+        return self.stream.write(self.filter_text(text))
 
     def __getattr__(self, name: str) -> Any:
-        """What else a stream can do."""
+        """Any other attribute of the stream."""
         return getattr(self.stream, name)
+
+
+def redact_streams() -> None:
+    """Hide secrets in all that this process prints from now on, tracebacks included."""
+    out: Any = FilteredStream(sys.stdout, redact)
+    error: Any = FilteredStream(sys.stderr, redact)
+    sys.stdout, sys.stderr = out, error

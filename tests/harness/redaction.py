@@ -1,10 +1,9 @@
-"""What must not be seen, and how it is hidden in all that is printed or written.
+"""Access tokens: which they are, who gets them, and how they are hidden in all that is written.
 
-Secret are the values of environment variables whose names say so, the logins that huggingface_hub
-saved, and what looks like a hub's or GitHub's token. They are read once, at the first use.
+Secret are the values of environment variables with telling names, the logins that huggingface_hub
+saved, and what looks like a token of the hub or GitHub. They are read once, at the first use.
 """
 
-import base64
 import configparser
 import html
 import json
@@ -13,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,33 +19,34 @@ from urllib.parse import quote, quote_plus
 from tests.harness.visible import MISLEADING, escape_character, harmless, without_commands
 
 HIDDEN = "(hidden)"
-# What pytest itself sends to a terminal: colours, its progress mark, the start of the line.
-PYTESTS_OWN = re.compile(rf"(\x1b\[[\d;]*m|\x1b\]9;4;[\d;]*\x1b\\|\r)|{MISLEADING.pattern}")
-# `TOKENIZERS_PARALLELISM` is no such name, and where a secret lies is none.
-NAMES = re.compile(
+withdrawn: dict[str, str] = {}  # variables that this process, or its controller, had
+
+# `TOKENIZERS_PARALLELISM` must not match, nor a variable that holds the path of a token's file.
+_SECRET_NAME = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|API_?KEY)S?(?:_|$)(?!(?:.*_)?(?:URL|PATH|FILE|DIR)$)",
     re.IGNORECASE,
 )
-SHORTEST = 8  # characters; shorter values would blank out ordinary words
-# Pytest cuts long values and the equal ends of two: so long a piece of a secret is hidden, too.
-PIECE = 12
-SWITCHES = {"disabled", "required", "optional"}
-PATTERNS = re.compile(
+_SHORTEST = 8  # characters; shorter values would blank out ordinary words
+_SWITCHES = {"disabled", "required", "optional"}
+_TOKEN = re.compile(
     r"\bhf_(?:oauth_[\w.-]{20,}|[A-Za-z0-9]{20,})"
     r"|\bgh[opsur]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
     r"|(?<=\b[Bb]earer )(?=\S*\d)[\w.~+/=-]{8,}"
-    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # of a package index, say
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password of a package index, say
 )
 # pip and uv fetch packages during a run, from indexes that may ask for a login.
-OF_INSTALLERS = ("PIP_", "UV_")
-OF_THE_HUB = ("HF_", "HUGGING_FACE_")
-withdrawn: dict[str, str] = {}  # variables that this process had
+_INSTALLERS = ("PIP_", "UV_")
+_HUB = ("HF_", "HUGGING_FACE_")
+# What pytest itself sends to a terminal: colours, its progress mark, the start of the line.
+_PYTESTS_OWN = re.compile(
+    rf"(\x1b\[[\d;]*m|\x1b\]9;4;[\d;]*\x1b\\|\r)|{MISLEADING.pattern}",
+)
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable must not be seen: by its name, unless the value is an ordinary word."""
-    plain = len(value) < SHORTEST or value.isdecimal() or value.lower() in SWITCHES
-    if plain or not NAMES.search(name):
+    """Whether a variable must be hidden: by its name, unless the value is a word or a path."""
+    ordinary = len(value) < _SHORTEST or value.isdecimal() or value.lower() in _SWITCHES
+    if ordinary or not _SECRET_NAME.search(name):
         return False
     with suppress(OSError, ValueError):  # too long for a path, or with a zero in it
         return not Path(value).exists()
@@ -55,133 +54,90 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def withdraw() -> None:
-    """Take secret variables out of this process and of all it starts; they stay hidden.
+    """Take secret variables out of this process and of all that it starts.
 
-    Linux still shows them in `/proc/PID/environ` of the process that was started with them, to its
-    user: only that process's parent could have left them out. Workers of xdist and other children
-    never had them.
+    On Linux, the user can still read them in `/proc/PID/environ` of the process that was started
+    with them; only its parent could have left them out. Its children never have them.
     """
-    known()
     for name, value in list(os.environ.items()):
-        if is_secret(name, value) and not name.startswith(OF_INSTALLERS):
+        if is_secret(name, value) and not name.startswith(_INSTALLERS):
             withdrawn[name] = os.environ.pop(name)
+    _forms.cache_clear()
 
 
 def adopt(variables: Mapping[str, str]) -> None:
-    """Know what another process withdrew, and hide it."""
+    """Hide what another process has withdrawn, too."""
     withdrawn.update(variables)
-    known.cache_clear()
-    all_cores.cache_clear()
+    _forms.cache_clear()
 
 
 def login() -> dict[str, str]:
-    """The hub's variables among those withdrawn, for the one child that asks the hub."""
-    return {name: value for name, value in withdrawn.items() if name.startswith(OF_THE_HUB)}
-
-
-def saved_logins() -> Iterator[str]:
-    """Tokens in the files of huggingface_hub: the login in force, and all others."""
-    # Its own constant would be frozen by the import, and the tests must not see the files.
-    kept = os.environ.get("MODEL_CONFORMANCE_HF_TOKEN_PATH", os.environ.get("HF_TOKEN_PATH"))
-    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("HF_HOME", f"{caches}/huggingface")
-    path = Path(os.path.expandvars(kept or f"{home}/token")).expanduser()
-    with suppress(OSError):  # nobody is logged in
-        # The library, too, sends a token without its line ends and outer spaces.
-        yield "".join(path.read_text(encoding="utf-8", errors="replace").split())
-    logins = configparser.ConfigParser(interpolation=None)
-    with suppress(OSError, ValueError, configparser.Error):
-        logins.read(path.with_name("stored_tokens"), encoding="utf-8")
-    for name in logins.sections():
-        yield from (value for key, value in logins.items(name) if NAMES.search(key))
-
-
-@cache
-def known() -> tuple[str, ...]:
-    """Every form of every secret, longest first."""
-    variables = {**os.environ, **withdrawn}
-    values = {value for name, value in variables.items() if is_secret(name, value)}
-    values |= {login for login in saved_logins() if len(login) >= SHORTEST}
-    found = {form for value in values for form in forms(value)}
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def forms(secret: str) -> set[str]:
-    """The secret as it is, escaped as by repr, JSON, HTML and URLs, and in base64."""
-    escaped = {repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret)}
-    escaped |= {xml := html.escape(secret, quote=False), xml.replace('"', "&quot;")}
-    escaped |= {json.dumps(secret, ensure_ascii=it)[1:-1] for it in (True, False)}
-    found = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} | escaped
-    raw = secret.encode(errors="surrogatepass")
-    for before in range(3):  # base64 depends on how many bytes stand in front, as in `user:token`
-        coded = base64.b64encode(b"\0" * before + raw).decode()
-        # Characters that hold bits of the neighbours as well are not the secret's.
-        own = coded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        found |= {own, own.replace("+", "-").replace("/", "_")}
-    return {form for form in found if len(form) >= SHORTEST}
-
-
-def cores(secret: str) -> dict[int, str]:
-    """Parts of a secret by place: every piece of PIECE characters holds one of them whole."""
-    size = (min(PIECE, len(secret)) + 1) // 2
-    return {it: secret[it : it + size] for it in range(0, len(secret) - size + 1, size)}
-
-
-@cache
-def all_cores() -> frozenset[str]:
-    """What a text must hold if there is anything to hide in it; this alone is looked for often."""
-    return frozenset(core for secret in known() for core in cores(secret).values())
-
-
-def without_pieces(text: str, secret: str) -> str:
-    """The text without longer pieces of the secret."""
-    least = min(PIECE, len(secret))
-    for start, core in cores(secret).items():
-        at = text.find(core)
-        while at >= 0:
-            first = at - alike(text[max(0, at - start) : at][::-1], secret[:start][::-1])
-            last = at + alike(text[at : at + len(secret) - start], secret[start:])
-            if last - first >= least:
-                text = text[:first] + HIDDEN + text[last:]
-                at = first + len(HIDDEN) - 1
-            at = text.find(core, at + 1)
-    return text
-
-
-def alike(one: str, other: str) -> int:
-    """How many characters two texts have in common before they part."""
-    return sum(1 for _ in takewhile(lambda it: it[0] == it[1], zip(one, other, strict=False)))
+    """The hub's variables among those withdrawn, for the one child that fetches from the hub."""
+    return {name: value for name, value in withdrawn.items() if name.startswith(_HUB)}
 
 
 def redact(text: str) -> str:
-    """The text with every secret, and every longer piece of one, replaced."""
-    if any(map(text.__contains__, all_cores())):
-        for secret in known():  # whole ones first: forms of one secret have pieces in common
-            text = text.replace(secret, HIDDEN)
-        for secret in known():
-            text = without_pieces(text, secret)
-    return PATTERNS.sub(HIDDEN, text)
+    """The text with `(hidden)` in place of every secret, as it is or as writers escape it.
+
+    The values are known exactly; of a secret that was cut, the piece that is left stays.
+    """
+    for form in _forms():
+        text = text.replace(form, HIDDEN)
+    return _TOKEN.sub(HIDDEN, text)
 
 
-def clean(text: str) -> str:
-    """Text of a test, a model or a library as it may leave the run."""
-    return harmless(redact(text))
-
-
-def clean_for_terminal(text: str) -> str:
-    """The same for what pytest composed of clean texts: its colours stay."""
-    text = PYTESTS_OWN.sub(lambda it: it[1] or escape_character(it[0]), redact(text))
+def redact_for_terminal(text: str) -> str:
+    """The same for what pytest prints, harmless to a terminal; pytest's colours stay."""
+    text = _PYTESTS_OWN.sub(lambda match: match[1] or escape_character(match[0]), redact(text))
     return without_commands(text)
 
 
-def cleaned(value: Any) -> Any:
-    """Any plain data with clean texts; of pytest's representations, the same object."""
+def sanitize(value: Any) -> Any:
+    """Plain data with every text redacted and harmless to a terminal and GitHub's runner.
+
+    Pytest's representations of a failure are changed in place, other objects returned as they are.
+    """
     if isinstance(value, str):
-        return clean(value)
+        return harmless(redact(value))
     if isinstance(value, dict):
-        return {cleaned(name): cleaned(it) for name, it in value.items()}
+        return {sanitize(name): sanitize(item) for name, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(map(cleaned, value))
-    if type(value).__module__.startswith("_pytest.") and hasattr(value, "__dict__"):
-        vars(value).update(cleaned(vars(value)))
+        return type(value)(map(sanitize, value))
+    if hasattr(value, "toterminal"):
+        vars(value).update(sanitize(vars(value)))
     return value
+
+
+@cache
+def _forms() -> tuple[str, ...]:
+    """Every secret in every form, longest first: one may be a part of another."""
+    variables = {**os.environ, **withdrawn}
+    secrets = {value for name, value in variables.items() if is_secret(name, value)}
+    secrets |= {token for token in _saved_logins() if len(token) >= _SHORTEST}
+    return tuple(sorted({form for it in secrets for form in _escaped(it)}, key=len, reverse=True))
+
+
+def _escaped(secret: str) -> set[str]:
+    """The secret as it is, and as repr, JSON, HTML, XML and URLs escape it."""
+    xml = html.escape(secret, quote=False)
+    coded = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    coded |= {repr(secret)[1:-1], ascii(secret)[1:-1]}
+    coded |= {html.escape(secret), xml, xml.replace('"', "&quot;")}
+    return coded | {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+
+
+def _saved_logins() -> Iterator[str]:
+    """Tokens in the files of huggingface_hub: the login in force, and all others."""
+    # Its own constant would be frozen by the import, and the tests must not see the files.
+    path = os.environ.get("MODEL_CONFORMANCE_HF_TOKEN_PATH", os.environ.get("HF_TOKEN_PATH"))
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME", f"{caches}/huggingface")
+    file = Path(os.path.expandvars(path or f"{home}/token")).expanduser()
+    with suppress(OSError):  # nobody is logged in
+        # The library, too, sends a token without its line ends and outer spaces.
+        yield "".join(file.read_text(encoding="utf-8", errors="replace").split())
+    stored = configparser.ConfigParser(interpolation=None)
+    with suppress(OSError, ValueError, configparser.Error):
+        stored.read(file.with_name("stored_tokens"), encoding="utf-8")
+    for section in stored.sections():
+        yield from (value for key, value in stored.items(section) if _SECRET_NAME.search(key))

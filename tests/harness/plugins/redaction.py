@@ -1,12 +1,11 @@
-"""Every way out of a run is clean: no secret, no control character or command of a model's text.
+"""Hides secrets in all that a run prints or writes, and makes control characters visible.
 
-What a test says leaves it as a report or a warning. These are cleaned first of all, in the process
-that made them and again in the one that shows them, so that terminal, JUnit, pytest's cache and
-our own reports, which all read them, have nothing to hide. Behind that stand filters on what does
-not come by a report: the terminal, the log file, the JUnit file, pytest-benchmark's data.
+Reports and warnings are sanitized first of all, in the process that made them and again in the one
+that shows them, so that terminal, JUnit, pytest's cache and our own reports, which all read them,
+have nothing to hide. What comes by no report is filtered where it is written.
 
-Not covered: `-s` and `--capture=no` show what a test prints as it is, and `--debug`, a debugger and
-a crash of Python itself write past pytest.
+Not covered: `-s` and `--capture=no` show what a test prints as it is; `--debug`, a debugger, a
+log file and a crash of Python itself write past pytest.
 """
 
 import os
@@ -15,107 +14,96 @@ import sys
 import traceback
 import warnings
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.console import RedactingStream
+from tests.harness.console import FilteredStream
 from tests.harness.redaction import (
     adopt,
-    clean,
-    clean_for_terminal,
-    cleaned,
     redact,
+    redact_for_terminal,
+    sanitize,
     withdraw,
     withdrawn,
 )
 
 # Read at once: what is started from here is no step of its own.
 ON_GITHUB = os.environ.get("GITHUB_ACTIONS") == "true"
-WITHDRAWN = "model_conformance_withdrawn"
+_WITHDRAWN = "model_conformance_withdrawn"
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the secrets out of the environment, and filter the terminal."""
+    """Take the secrets out of the environment; pytest's reporter takes a filtered stdout."""
     withdraw()
-    adopt(getattr(config, "workerinput", {}).get(WITHDRAWN, {}))
-    if config.pluginmanager.has_plugin("terminalreporter"):
-        writer: Any = config.get_terminal_writer()
-        writer._file = RedactingStream(writer._file, clean_for_terminal)
-    sys.excepthook = print_cleanly
+    adopt(getattr(config, "workerinput", {}).get(_WITHDRAWN, {}))
+    sys.excepthook = _print_uncaught
+    if config.pluginmanager.has_plugin("terminal"):
+        # Explanations of failed comparisons would hold colours that look like a model's own.
+        config.option.code_highlight = "no"
+        filtered: Any = FilteredStream(sys.stdout, redact_for_terminal)
+        sys.stdout = filtered
+        config.add_cleanup(_restore_stdout)
 
 
-def print_cleanly(*error: Any) -> None:
+def _restore_stdout() -> None:
+    """Let others print as they will, workflow commands for GitHub above all."""
+    if isinstance(sys.stdout, FilteredStream):
+        sys.stdout = sys.stdout.stream
+
+
+def _print_uncaught(*error: Any) -> None:
     """Print an exception that nobody caught, pytest included."""
-    print(clean("".join(traceback.format_exception(*error))), file=sys.stderr, end="")
+    print(sanitize("".join(traceback.format_exception(*error))), file=sys.stderr, end="")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of xdist what to hide: past its environment, which tests can read."""
-    node.workerinput[WITHDRAWN] = dict(withdrawn)
+    """Hand a worker of xdist what to hide, past its environment, which tests can read."""
+    node.workerinput[_WITHDRAWN] = dict(withdrawn)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Filter the logs; without pytest's colours, which nobody could tell from a model's."""
-    logging: Any = session.config.pluginmanager.get_plugin("logging-plugin")
-    if not logging:
-        return
-    plain = logging.log_file_handler.formatter
-    logging.report_handler.setFormatter(plain)
-    for handler in (logging.log_file_handler, logging.log_cli_handler):
-        if stream := getattr(handler, "stream", None):
-            handler.setFormatter(plain)
-            handler.setStream(RedactingStream(stream, clean))
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """The reporter is there and has the filtered stream: nobody else needs it."""
+    _restore_stdout()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Hide secrets in the id of a test, which pytest keeps in its cache, too."""
-    if (clear := redact(item.nodeid)) != item.nodeid:
-        node: Any = item  # pytest's interface can read an id, not set it
-        node.name, node._id = redact(item.name), type(node.id).parse(clear)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_assertrepr_compare(config: pytest.Config) -> Generator[None, Any, Any]:
-    """Explain without colours: in a report, an escape sequence is never pytest's own."""
-    if not config.pluginmanager.has_plugin("terminalreporter"):
-        return (yield)
-    writer = config.get_terminal_writer()
-    before, writer.code_highlight = writer.code_highlight, False
-    try:
-        return (yield)
-    finally:
-        writer.code_highlight = before
+@pytest.hookimpl(tryfirst=True)
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain values that hold a secret, before pytest cuts them and no longer knows it."""
+    with suppress(Exception):  # a value without a working repr: pytest can show that
+        explanation = f"{left!r} {op} {right!r}"
+        if (redacted := redact(explanation)) != explanation:
+            return [redacted]
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Clean all that a test said; for most tests that passed, this is nothing."""
-    properties = [(name, plain(value)) for name, value in report.user_properties]
-    report.user_properties = cleaned(properties)
+    """Sanitize all that a test reports; for most tests that passed, this is nothing."""
+    report.user_properties = [
+        (sanitize(name), sanitize(value if isinstance(value, int | float | None) else str(value)))
+        for name, value in report.user_properties
+    ]
     if not report.passed or report.sections:
-        vars(report).update(cleaned(vars(report)))
-
-
-def plain(value: object) -> object:
-    """A property as the reports write it."""
-    return value if isinstance(value, int | float | None) else str(value)
+        vars(report).update(sanitize(vars(report)))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Clean what was said while a module was imported."""
+    """Sanitize what a module printed or raised while it was imported."""
     if not report.passed or report.sections:
-        report.longrepr, report.sections = cleaned([report.longrepr, report.sections])
+        report.longrepr, report.sections = sanitize([report.longrepr, report.sections])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
-    """Clean a warning before it is shown or sent; its class stands beside the message."""
-    warning_message.message = clean(str(warning_message.message))
+    """Sanitize a warning before it is shown or sent; its class is shown beside the message."""
+    warning_message.message = sanitize(str(warning_message.message))
     warning_message.line = redact(warning_message.line or "") or None
 
 
@@ -137,18 +125,23 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Look once more at the JUnit file: properties of the whole run come by no report."""
+    """Redact what comes by no report: the whole run's JUnit properties, and ids in the cache."""
     try:
         return (yield)
     finally:
         junit = session.config.getoption("xmlpath", None)
         if junit and Path(junit).is_file():
             text = Path(junit).read_text(encoding="utf-8")
-            if (clear := redact(text)) != text:
-                Path(junit).write_text(clear, encoding="utf-8")
+            if (redacted := redact(text)) != text:
+                Path(junit).write_text(redacted, encoding="utf-8")
+        if cache := getattr(session.config, "cache", None):  # not with `-p no:cacheprovider`
+            for name in ("cache/lastfailed", "cache/nodeids"):
+                nodes = cache.get(name, None)
+                if (sanitized := sanitize(nodes)) != nodes:
+                    cache.set(name, sanitized)
 
 
 @pytest.hookimpl(optionalhook=True, trylast=True)
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
-    """Clean what pytest-benchmark is about to save."""
-    output_json.update(cleaned(output_json))
+    """Sanitize what pytest-benchmark is about to save."""
+    output_json.update(sanitize(output_json))
