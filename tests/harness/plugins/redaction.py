@@ -8,8 +8,6 @@ Not covered: `-s` and `--capture=no` show what a test prints as it is; `--debug`
 log file and a crash of Python itself write past pytest.
 """
 
-import os
-import secrets as random
 import sys
 import traceback
 import warnings
@@ -30,8 +28,6 @@ from tests.harness.redaction import (
     withdrawn,
 )
 
-# Read at once: what is started from here is no step of its own.
-ON_GITHUB = os.environ.get("GITHUB_ACTIONS") == "true"
 _WITHDRAWN = "model_conformance_withdrawn"
 
 
@@ -105,22 +101,6 @@ def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
     """Sanitize a warning before it is shown or sent; its class is shown beside the message."""
     warning_message.message = sanitize(str(warning_message.message))
     warning_message.line = redact(warning_message.line or "") or None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
-    """On GitHub, let no output obey while tests run, also what passes pytest by."""
-    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    if not (ON_GITHUB and reporter):
-        return (yield)
-    word = random.token_hex(16)
-    reporter.flush()
-    print(f"::stop-commands::{word}", flush=True)  # past the filter, which would break it
-    try:
-        return (yield)
-    finally:
-        reporter.flush()
-        print(f"\n::{word}::", flush=True)  # heard at the beginning of a line alone
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
