@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest.register_assert_rewrite("tests.harness")
 pytest_plugins = (
     "tests.harness.options",
-    "tests.harness.exits",
+    "tests.harness.plugins.redaction",
     "tests.harness.results",
     "tests.harness.loading",
     "tests.harness.plugins.known_failures",

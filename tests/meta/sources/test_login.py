@@ -1,49 +1,26 @@
-"""Who sees a login: the process that fetches from the hub, and no test, no child, no worker."""
+"""Who sees a login: the process that fetches from the hub, and no measuring process or command."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.harness.models import registry
-from tests.harness.secrets import HIDDEN
-
-from .conftest import run_anew, run_pytest
-from .hub_attempts import asked
-from .hub_server import Seen, serve
-from .leaks import HUB, SAVED
-from .test_secrets import MODES, logins, planted
-from .test_snapshot_safety import change, shrink, state, update
+from tests.harness.redaction import HIDDEN
+from tests.meta.conftest import run_anew, run_pytest
+from tests.meta.hub_attempts import asked
+from tests.meta.hub_server import Seen, serve
+from tests.meta.plugins.test_redaction import MODES, logins, planted
+from tests.meta.support.leaking_tests import HUB, SAVED
+from tests.meta.test_snapshot_safety import change, shrink, state, update
 
 PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
-GIVES_BACK = """
-import os
-import pytest
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart():
-    from tests.harness.secrets import withdrawn
-
-    os.environ.update(withdrawn)
-"""
 
 
 @pytest.fixture
 def small(project: Path) -> Path:
     """A small copy to do harm to."""
     return shrink(project)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_no_test_and_no_child_sees_a_login(mode: str, tmp_path: Path) -> None:
-    """Each place is looked at, and would be red."""
-    looks = ("tests/meta/looks.py", *MODES[mode])
-    assert run_pytest(*looks, **logins(tmp_path / "home")).code == 0
-    given = logins(tmp_path / "other") | planted(tmp_path, GIVES_BACK)
-    red = re.findall(r"^FAILED \S*::(test_\w+)", run_pytest(*looks, **given).out, re.MULTILINE)
-    worker = ["test_worker"] if mode == "distributed" else []
-    assert sorted(red) == sorted(["test_process", "test_child", "test_hub_library", *worker])
 
 
 @pytest.mark.parametrize(("login", "mode"), [(HUB, "distributed"), (SAVED, "alone")])
@@ -78,7 +55,7 @@ import os
 from pathlib import Path
 
 def pytest_sessionstart():
-    from tests.meta.looks import held
+    from tests.meta.support.leaking_tests import held
 
     seen = held(str(os.environ.values()))
     own = held(Path("/proc/self/environ").read_text(errors="replace"))

@@ -1,18 +1,21 @@
-"""Tests that say secrets in every way there is; `test_secrets.py` runs them, and nobody else.
+"""Tests that print secrets in every way, and look for logins; only `test_redaction.py` runs them.
 
-In front of a secret stands the name of the way, so that a way which said nothing is noticed.
+In front of each secret is the name of the way, so that a way which printed nothing is noticed.
 """
 # ruff: noqa: D103  (a test's name says what it tests)
 
-import base64
 import json
 import logging
+import os
+import subprocess
 import sys
 import urllib.parse
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from tests.harness.diagnosis import compared_texts
@@ -22,8 +25,8 @@ from tests.harness.errors import Broken
 # and one that is beside it. No pattern of a token fits them: they are known by where they stand.
 HUB, SAVED, STORED = "canary-of-the-hub-4711", "canary-that-is-saved-4711", "canary-beside-it-4711"
 GITHUB = "can\"ary'&<of>\\git+hub/4711\u00f6"
-UNHEARD = "ghp_" + "Unheard0f" * 4  # by its looks alone
-CANARIES = (HUB, GITHUB, SAVED, STORED, UNHEARD)
+UNKNOWN = "ghp_" + "Unheard0f" * 4  # by its form alone
+CANARIES = (HUB, GITHUB, SAVED, STORED, UNKNOWN)
 ALL = " ".join(CANARIES)
 # What a terminal and GitHub's runner would obey.
 HOSTILE = (
@@ -32,8 +35,31 @@ HOSTILE = (
 WAYS = (
     *("stdout", "stderr", "passed", "log", "cause", "error", "left", "repr", "cut", "local"),
     *("warning", "id", "property", "setup", "teardown", "skip", "reason", "broken"),
-    *("url", "json", "base64"),
+    *("url", "json", "summary", "imported"),
 )
+
+
+def held(text: str) -> list[str]:
+    """The canaries in a text, backwards, lest they be hidden."""
+    return [secret[::-1] for secret in CANARIES if secret in text]
+
+
+def test_process_holds_none() -> None:
+    assert held(str(dict(os.environ).values())) == []
+
+
+def test_child_holds_none() -> None:
+    code = "import os; print(list(os.environ.values()))"
+    assert held(subprocess.check_output([sys.executable, "-c", code], text=True)) == []
+
+
+def test_hub_library_has_no_login() -> None:
+    assert huggingface_hub.get_token() is None
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="was started with the login")
+def test_worker_was_started_with_none() -> None:
+    assert held(Path("/proc/self/environ").read_text(errors="replace")) == []
 
 
 def test_prints() -> None:
@@ -67,8 +93,8 @@ def test_asserts_what_is_escaped() -> None:
 
 
 def test_asserts_what_is_cut() -> None:
-    """Pytest shows the last ten equal characters, and what follows them."""
-    assert f"cut={'x' * 60}{HUB[:4]}{SAVED}" == f"cut={'x' * 60}{HUB[:4]}{SAVED[:-1]}"
+    """Pytest shows the last ten equal characters and what follows: all of it but one character."""
+    assert f"cut={'x' * 60}{SAVED}" == f"cut={'x' * 60}{SAVED[:11]}"
 
 
 def test_has_locals() -> None:
@@ -128,10 +154,8 @@ def test_judges() -> None:
 
 
 def test_escapes() -> None:
-    for it in CANARIES[:-1]:
-        print(f"url={urllib.parse.quote(it)} json={json.dumps(it)}")
-        for user in ("", "u", "us"):
-            print("base64=" + base64.b64encode(f"{user}:{it}:x".encode()).decode())
+    for secret in CANARIES[:-1]:
+        print(f"url={urllib.parse.quote(secret)} json={json.dumps(secret)}")
     pytest.fail("red")
 
 

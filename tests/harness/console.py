@@ -1,0 +1,56 @@
+"""What our commands print, and how they end: their exit codes, and secrets hidden in all output."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from tests.harness.errors import AssetError
+from tests.harness.models import DataError
+from tests.harness.redaction import redact
+
+Progress = Callable[[str], None]
+COULD_NOT_RUN = 2
+INTERRUPTED = 130  # as shells have it
+
+
+def say(message: str) -> None:
+    """Print a line on stderr; stdout is for results."""
+    print(redact(message), file=sys.stderr, flush=True)
+
+
+def exit_status(run: Callable[[], int | None]) -> int:
+    """Run a command: 0 all is well, 1 there are findings, 2 wrong use or it could not run.
+
+    What stops it is printed as one line on stderr.
+    """
+    try:
+        return run() or 0
+    except (AssetError, DataError) as error:
+        say(str(error))
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        say("interrupted: run it again")
+        return INTERRUPTED
+
+
+class FilteredStream:
+    """A text stream that filters what is written to it; in all else the stream behind it."""
+
+    def __init__(self, stream: TextIO, filter_text: Callable[[str], str]) -> None:
+        """Write to `stream` what `filter_text` returns."""
+        self.stream, self.filter_text = stream, filter_text
+
+    def write(self, text: str) -> int:
+        """Write the filtered text and return how many characters it has."""
+        return self.stream.write(self.filter_text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        """Any other attribute of the stream."""
+        return getattr(self.stream, name)
+
+
+def redact_streams() -> None:
+    """Hide secrets in all that this process prints from now on, tracebacks included."""
+    out: Any = FilteredStream(sys.stdout, redact)
+    error: Any = FilteredStream(sys.stderr, redact)
+    sys.stdout, sys.stderr = out, error
