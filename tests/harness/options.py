@@ -17,7 +17,7 @@ from .errors import AssetError
 from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
 from .recipes import read_recipe
-from .report.samples import number_ranges, samples
+from .reports.samples import number_ranges, samples
 from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from tests.harness.evidence import compared
+from tests.harness.html.pages import LONGEST
 from tests.harness.latency.report import LatencyFigures
 from tests.harness.load_figures import LoadFigures
-from tests.harness.pages import LONGEST
-from tests.harness.report.data import Failure, Group, Latency, Load, Named, Report, Source
-from tests.harness.report.page import page
-
-from .test_drift_page import read
+from tests.harness.reports.data import Failure, Group, Latency, Load, Named, Report, Source
+from tests.harness.reports.page import page
+from tests.meta.test_drift_page import read
 
 LONG = "x" * 2**20
 HOSTILE = {

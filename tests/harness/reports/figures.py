@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from ..latency.report import shown
-from ..latency.rule import quartile
+from tests.harness.latency.report import shown
+from tests.harness.latency.rule import quartile
 
 WIDTH = 1000
 PARTS = {

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.github.step_summary import MOST_BYTES, append
-
-from .conftest import run_pytest
-from .test_snapshot_safety import FIRST, plant, shrink
+from tests.meta.conftest import run_pytest
+from tests.meta.test_snapshot_safety import FIRST, plant, shrink
 
 BEFORE = "an earlier command's last line"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Finding
-from ..results import Results, model_of, place_of
+from tests.harness.findings import Finding
+from tests.harness.results import Results, model_of, place_of
 
 FORMAT = 1
 CAUSE = "likely cause: "  # how the last clause of a first line begins
@@ -101,7 +101,7 @@ class Report:
     skipped: list[Group]
     memory: list[Load]
     latency: list[Latency]
-    vocabulary: dict[str, Any] | None  # see tests/harness/report/vocabulary.py
+    vocabulary: dict[str, Any] | None  # see tests/harness/reports/vocabulary.py
     vocabulary_problem: str  # why there is none
 
 

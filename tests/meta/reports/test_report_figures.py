@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 
 from tests.harness.evidence import compared
 from tests.harness.load_figures import LoadFigures
-from tests.harness.report.figures import latency_times, memory_bars
-from tests.harness.report.page import IN_FULL, lines, tokens
+from tests.harness.reports.figures import latency_times, memory_bars
+from tests.harness.reports.page import IN_FULL, lines, tokens
+from tests.meta.test_drift_page import Reader, read
 
-from .test_drift_page import Reader, read
 from .test_report_page import failure, page_of
 
 

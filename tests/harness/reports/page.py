@@ -9,12 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..pages import readable, render
-from ..strips import SPACE, align, strip_html, token_cell
-from ..tokens import parting
+from tests.harness.html.pages import readable, render
+from tests.harness.html.strips import SPACE, align, strip_html, token_cell
+from tests.harness.tokens import parting
+
 from .figures import latency_times, memory_bars
 
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
+TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"
 IN_FULL = 100  # failures shown with all their details; of the others the first line
 CONTEXT = 3  # equal lines around a change
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from ..cases import read_topic
-from ..fields import Slug
-from ..models import FIXTURES, STRICT
+from tests.harness.cases import read_topic
+from tests.harness.fields import Slug
+from tests.harness.models import FIXTURES, STRICT
 
 FOLDER = FIXTURES / "vocabulary"
 MOST = 9999  # the largest number of a range: all of them are encoded

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 from unicodedata import category
 
-from ..loading import Loaded
-from ..prices import MARKER
-from ..tokens import piece
-from ..visible import escape_character
+from tests.harness.loading import Loaded
+from tests.harness.prices import MARKER
+from tests.harness.tokens import piece
+from tests.harness.visible import escape_character
+
 from .samples import NumberRange, Sample, number_ranges, samples
 
 WORDS = 15  # shown of each list of words

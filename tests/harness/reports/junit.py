@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from .device import has_cuda
-from .loading import KEYS, SOURCES, WEIGHTS
-from .models import registry
-from .options import versions
-from .secrets import scrub
-from .weights import in_force
+from tests.harness.device import has_cuda
+from tests.harness.loading import KEYS, SOURCES, WEIGHTS
+from tests.harness.models import registry
+from tests.harness.options import versions
+from tests.harness.secrets import scrub
+from tests.harness.weights import in_force
 
 
 def properties(config: pytest.Config) -> dict[str, str]:

@@ -9,15 +9,14 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 
 from tests.harness.cases import published, read_topic, texts
+from tests.harness.html.pages import readable
 from tests.harness.loading import Loaded
 from tests.harness.models import DataError, registry
-from tests.harness.pages import readable
-from tests.harness.report import vocabulary as section
-from tests.harness.report.samples import NumberRange, Sample, number_ranges, samples
-from tests.harness.report.vocabulary import answer_of, legible, runs, vocabulary, whole_words
-
-from .references import llama3_1, qwen2, starcoder2
-from .test_drift_page import HOSTILE, read
+from tests.harness.reports import vocabulary as section
+from tests.harness.reports.samples import NumberRange, Sample, number_ranges, samples
+from tests.harness.reports.vocabulary import answer_of, legible, runs, vocabulary, whole_words
+from tests.meta.references import llama3_1, qwen2, starcoder2
+from tests.meta.test_drift_page import HOSTILE, read
 
 FRAGMENT = Path(section.__file__).with_name("vocabulary.html.jinja")
 

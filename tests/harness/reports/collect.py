@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from ..cleaning import cleaned
-from ..device import has_cuda
-from ..latency.machine import identity
-from ..latency.session import LATENCY_RUN, LatencyRun
-from ..loading import KEYS, SOURCES, WEIGHTS, models_of
-from ..models import registry
-from ..options import versions
-from ..reporting import table
-from ..results import RESULTS, Results
-from ..weights import in_force
+from tests.harness.cleaning import cleaned
+from tests.harness.device import has_cuda
+from tests.harness.latency.machine import identity
+from tests.harness.latency.session import LATENCY_RUN, LatencyRun
+from tests.harness.loading import KEYS, SOURCES, WEIGHTS, models_of
+from tests.harness.models import registry
+from tests.harness.options import versions
+from tests.harness.reporting import table
+from tests.harness.results import RESULTS, Results
+from tests.harness.weights import in_force
+
 from .data import FORMAT, Latency, Load, Report, Source, failure, groups, verdict_of
 from .vocabulary import vocabulary
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ..atomic import write_atomically
-from ..results import RESULTS
-from .gathering import gather
+from tests.harness.atomic import write_atomically
+from tests.harness.results import RESULTS
+
+from .collect import gather
 from .page import page
 
 OPTION = "--report-dir"

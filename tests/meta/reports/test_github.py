@@ -14,9 +14,8 @@ from markdown_it.token import Token
 from tests.harness.github.annotations import command
 from tests.harness.github.markdown import block, span, table
 from tests.harness.visible import readable
-
-from .conftest import Run, copy_project, run_pytest
-from .test_snapshot_safety import FIRST, LAST, plant, shrink
+from tests.meta.conftest import Run, copy_project, run_pytest
+from tests.meta.test_snapshot_safety import FIRST, LAST, plant, shrink
 
 HOSTILE = "a\n```\n# title\n<script>x</script>| b | ````` `c` %0A\n::error::mine\x1b[2J\u202e"
 TROUBLE = f"""
