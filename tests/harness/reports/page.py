@@ -11,18 +11,29 @@ from markupsafe import Markup
 
 from tests.harness.html.pages import readable, render
 from tests.harness.html.strips import SPACE, align, strip_html, token_cell
+from tests.harness.latency.report import shown
 from tests.harness.tokens import parting
 
-from .figures import latency_times, memory_bars
-
-TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"
 IN_FULL = 100  # failures shown with all their details; of the others the first line
-CONTEXT = 3  # equal lines around a change
+_TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"
+_CONTEXT = 3  # equal lines around a change
+
+
+def page(data: dict[str, Any]) -> str:
+    """The page of a run; `data` is a `Report` as plain data."""
+    filters: dict[str, Callable[..., Any]] = {
+        "token_strip": token_strip,
+        "diff_lines": diff_lines,
+        "visible": _with_visible_spaces,
+        "size": size,
+        "duration": shown,
+    }
+    return render(_TEMPLATE, filters, data=data, groups=_by_cause(data["failures"]))
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a diff: the sign, and what differs between what is the same."""
+class DiffLine:
+    """A line of a diff; `marked` is the part that differs."""
 
     sign: str  # a space, - for what was expected, + for what was got
     before: str
@@ -30,73 +41,74 @@ class Line:
     after: str = ""
 
 
-def tokens(evidence: dict[str, Any]) -> Markup:
-    """Token strips: expected above, got below."""
-    old, new = ([token_cell(readable(it)) for it in evidence[side]] for side in ("expected", "got"))
-    return Markup(strip_html(align(old, new)))
+def token_strip(evidence: dict[str, Any]) -> Markup:
+    """Both sides' tokens as HTML: expected above, got below."""
+    expected, got = (
+        [token_cell(readable(row)) for row in evidence[side]] for side in ("expected", "got")
+    )
+    return Markup(strip_html(align(expected, got)))
 
 
-def lines(evidence: dict[str, Any]) -> list[Line]:
+def diff_lines(evidence: dict[str, Any]) -> list[DiffLine]:
     """The diff of two texts; in a changed line the part that differs is marked."""
     old, new = evidence["expected"], evidence["got"]
-    found: list[Line] = []
-    for block in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
-        for tag, a, b, c, d in block:
+    diff: list[DiffLine] = []
+    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(_CONTEXT):
+        for tag, a, b, c, d in group:
             if tag == "equal":
-                found += [Line(" ", it) for it in old[a:b]]
+                diff += [DiffLine(" ", line) for line in old[a:b]]
             else:
-                found += changed(old[a:b], new[c:d])
-    return found
+                diff += _changed(old[a:b], new[c:d])
+    return diff
 
 
-def changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
-    """Lines that differ; pairs stand together if there are as many on both sides."""
+def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[DiffLine]:
+    """Lines that differ, in pairs if there are as many on both sides."""
     if len(old) == len(new):
         for pair in zip(old, new, strict=True):
-            yield from marked(*pair)
+            yield from _marked(*pair)
         return
-    yield from (Line("-", "", it) for it in old)
-    yield from (Line("+", "", it) for it in new)
+    yield from (DiffLine("-", "", line) for line in old)
+    yield from (DiffLine("+", "", line) for line in new)
 
 
-def marked(old: str, new: str) -> Iterator[Line]:
+def _marked(old: str, new: str) -> Iterator[DiffLine]:
     """Both lines with what differs between their common beginning and end."""
     start = parting(old, new) or 0
     rest = old[start:], new[start:]
-    end = parting(*(it[::-1] for it in rest)) or 0
+    end = parting(*(text[::-1] for text in rest)) or 0
     for sign, text in zip("-+", rest, strict=True):
         stop = len(text) - end
-        yield Line(sign, old[:start], text[:stop], text[stop:])
+        yield DiffLine(sign, old[:start], text[:stop], text[stop:])
 
 
-def visible_part(text: str) -> str:
-    """What differs, with its spaces visible too."""
+def _with_visible_spaces(text: str) -> str:
     return readable(text).replace(" ", SPACE)
 
 
-def by_cause(failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Failures by model and likely cause in the order they came, the first of each in full.
+def size(number: int | None) -> str:
+    """Bytes, and from 1,000 on in the unit that fits: `1,500 B (1.5 kB)`."""
+    if number is None:
+        return "not counted"
+    units = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+    larger = (f" ({number / one:.1f} {unit})" for unit, one in units if abs(number) >= one)
+    return f"{number:,} B" + next(larger, "")
 
-    `full` says how many of a group are; those that come first in their group are preferred.
+
+def _by_cause(failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Failures by model and likely cause, in the order of the first of each.
+
+    `full` says how many of a group are shown in full: the first of every group come before any
+    group's second, so that many failures of one cause do not hide another.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for it in failures:
-        groups.setdefault((it["model"], it["cause"]), []).append(it)
-    ranks = sorted((rank, i) for i, them in enumerate(groups.values()) for rank in range(len(them)))
+    for failure in failures:
+        groups.setdefault((failure["model"], failure["cause"]), []).append(failure)
+    ranks = sorted(
+        (rank, i) for i, group in enumerate(groups.values()) for rank in range(len(group))
+    )
     full = Counter(i for _, i in ranks[:IN_FULL])
     return [
-        {"model": model, "cause": cause, "failures": them, "full": full[i]}
-        for i, ((model, cause), them) in enumerate(groups.items())
+        {"model": model, "cause": cause, "failures": group, "full": full[i]}
+        for i, ((model, cause), group) in enumerate(groups.items())
     ]
-
-
-def page(data: dict[str, Any]) -> str:
-    """The page of a run."""
-    filters: dict[str, Callable[..., Any]] = {
-        "tokens": tokens,
-        "lines": lines,
-        "visible": visible_part,
-        "memory_bars": memory_bars,
-        "latency_times": latency_times,
-    }
-    return render(TEMPLATE, filters, data=data, groups=by_cause(data["failures"]))

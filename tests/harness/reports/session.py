@@ -14,7 +14,7 @@ import pytest
 from tests.harness.atomic import write_atomically
 from tests.harness.results import RESULTS
 
-from .collect import gather
+from .collect import collect
 from .page import page
 
 OPTION = "--report-dir"
@@ -42,7 +42,7 @@ class ReportRun:
         results = session.config.stash[RESULTS]
         selected = len(results.selected) or self.distributed
         seconds = time.monotonic() - self.clock
-        data = gather(session, selected, self.started, seconds)
+        data = collect(session, selected, self.started, seconds)
         try:
             write(self.folder, data)
             self.written = self.folder / "report.html"
