@@ -31,5 +31,5 @@ pytest_plugins = (
     "tests.harness.reporting",
     "tests.harness.reports.session",
     "tests.harness.reports.junit",
-    "tests.harness.github.session",
+    "tests.harness.reports.github",
 )
