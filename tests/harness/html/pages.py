@@ -11,14 +11,12 @@ from markupsafe import Markup
 
 from tests.harness import visible
 
-from .strips import STYLE
-
-HERE = Path(__file__).parent
+_HERE = Path(__file__).parent
 LONGEST = 4000  # characters of one text that a page shows
 
 
 def readable(value: Any) -> str:
-    """Any text as `visible.readable` shows it; cut if very long."""
+    """Any value as text with misleading characters visible; cut after `LONGEST` characters."""
     text = str(value)
     shown = visible.readable(text[:LONGEST])
     return shown if len(text) <= LONGEST else f"{shown} ... ({len(text):,} characters in all)"
@@ -30,11 +28,11 @@ def render(template: Path, filters: dict[str, Callable[..., Any]], **data: Any) 
     Style sheets beside it are its own. The page's policy allows all of them as one, by its hash,
     and nothing else.
     """
-    sheets = [HERE / "base.css", *sorted(template.parent.glob("*.css"))]
-    style = "\n".join([STYLE, *(it.read_text(encoding="utf-8") for it in sheets)])
+    sheets = [_HERE / "base.css", *sorted(template.parent.glob("*.css"))]
+    style = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     jinja = Environment(
-        loader=FileSystemLoader([template.parent, HERE]),
+        loader=FileSystemLoader([template.parent, _HERE]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

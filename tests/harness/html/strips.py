@@ -12,26 +12,14 @@ from html import escape
 from tests.harness.visible import escape_character
 
 SPACE = "\u2423"  # the open box; one in a text is escaped, so the two are not mixed up
-NOTHING = "\u2205"  # in the place of an empty text
-BEFORE, SHOWN = 4, 28  # cells in front of the first difference, and all that are shown
-WORDS = re.compile(r"\s+|\w+|[^\w\s]")
-
-STYLE = """\
-.strip { display: flex; flex-wrap: wrap; gap: .3rem; margin: .4rem 0; padding: 0; }
-.strip > span { border: 1px solid var(--line); border-radius: .3rem; overflow: hidden; }
-.strip > .differs { border: 2px solid var(--mark); }
-.strip .side { display: flex; flex-wrap: wrap; padding: .1rem .3rem; gap: .4rem; }
-.strip .side + .side { border-top: 1px dashed var(--line); }
-.strip .cell { display: inline-flex; flex-direction: column; font-family: monospace; }
-.strip .cell b { font-weight: normal; overflow-wrap: anywhere; min-width: 1ch; }
-.strip .cell small { color: var(--quiet); }
-.strip .gap b { text-decoration: line-through; }
-"""
+_EMPTY = "\u2205"  # in the place of an empty text
+_BEFORE, _SHOWN = 4, 28  # cells in front of the first difference, and all that are shown
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A token's text and what stands under it; a gap is text that no token covers."""
+    """A token's text and the line under it; a gap is text that no token covers."""
 
     text: str
     below: str = ""
@@ -40,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """Cells of both sides that stand for the same stretch."""
+    """Cells of both sides for the same stretch of text."""
 
     left: tuple[Cell, ...]
     right: tuple[Cell, ...]
@@ -53,12 +41,12 @@ class Column:
 
 def visible(text: str) -> str:
     """The text with every character visible; a space is an open box."""
-    return "".join(SPACE if it == " " else escape_character(it) for it in text)
+    return "".join(SPACE if char == " " else escape_character(char) for char in text)
 
 
 def words(text: str) -> list[Cell]:
     """A text as cells: words, signs, runs of white space."""
-    return [Cell(visible(it)) for it in WORDS.findall(text)]
+    return [Cell(visible(word)) for word in _WORDS.findall(text)]
 
 
 def spans(text: str, offsets: Sequence[Sequence[int]], ids: Sequence[int]) -> list[Cell]:
@@ -84,52 +72,52 @@ def align(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
     """Columns of what is shown: a little before the first difference, then some of the rest."""
     pairs = zip(left, right, strict=False)
     same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
-    first = max(0, same - BEFORE)
-    left, right = left[first : first + SHOWN], right[first : first + SHOWN]
+    first = max(0, same - _BEFORE)
+    left, right = left[first : first + _SHOWN], right[first : first + _SHOWN]
     columns = []
     for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
             columns += [Column((cell,), (cell,)) for cell in left[a:b]]
         else:
-            columns += paired(left[a:b], right[c:d])
+            columns += _paired(left[a:b], right[c:d])
     return columns
 
 
-def paired(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
+def _paired(left: Sequence[Cell], right: Sequence[Cell]) -> list[Column]:
     """Columns of a stretch that differs: token by token where both sides have as many, else one."""
-    sides = runs(left), runs(right)
+    sides = _runs(left), _runs(right)
     if len(sides[0]) != len(sides[1]):
         return [Column(tuple(left), tuple(right))]
     return [Column(*pair) for pair in zip(*sides, strict=True)]
 
 
-def runs(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+def _runs(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
     """Each token with the gap behind it."""
-    found: list[tuple[Cell, ...]] = []
+    groups: list[tuple[Cell, ...]] = []
     for cell in cells:
-        if cell.gap and found:
-            found[-1] = (*found[-1], cell)
+        if cell.gap and groups:
+            groups[-1] = (*groups[-1], cell)
         else:
-            found.append((cell,))
-    return found
+            groups.append((cell,))
+    return groups
 
 
-def safe(text: str) -> str:
+def _safe(text: str) -> str:
     """HTML of a text that should be visible already; what is not, is made so."""
     kept = (SPACE, "\\", "'")
-    return escape("".join(it if it in kept else escape_character(it) for it in text))
+    return escape("".join(char if char in kept else escape_character(char) for char in text))
 
 
-def cell_html(cell: Cell) -> str:
-    """One cell; an empty text is said, so that it is seen."""
+def _cell_html(cell: Cell) -> str:
+    """One cell; an empty text is shown by a sign."""
     kind = "cell gap" if cell.gap else "cell"
-    text = safe(cell.text) or NOTHING
-    return f'<span class="{kind}"><b>{text}</b><small>{safe(cell.below)}</small></span>'
+    text = _safe(cell.text) or _EMPTY
+    return f'<span class="{kind}"><b>{text}</b><small>{_safe(cell.below)}</small></span>'
 
 
-def side_html(cells: Sequence[Cell]) -> str:
+def _side_html(cells: Sequence[Cell]) -> str:
     """One side of a column; a side without tokens says so."""
-    inner = "".join(map(cell_html, cells)) or '<span class="cell"><b>(none)</b></span>'
+    inner = "".join(map(_cell_html, cells)) or '<span class="cell"><b>(none)</b></span>'
     return f'<span class="side">{inner}</span>'
 
 
@@ -138,6 +126,6 @@ def strip_html(columns: Sequence[Column]) -> str:
     parts = []
     for column in columns:
         kind = ' class="differs" title="differs"' if column.differs else ""
-        sides = side_html(column.left) + (side_html(column.right) if column.differs else "")
+        sides = _side_html(column.left) + (_side_html(column.right) if column.differs else "")
         parts.append(f"<span{kind}>{sides}</span>")
     return f'<p class="strip">{"".join(parts)}</p>'

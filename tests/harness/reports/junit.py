@@ -1,4 +1,4 @@
-"""What JUnit files say of a run as a whole: versions, sources, weights and device."""
+"""What JUnit files hold of a run as a whole: versions, sources, weights and device."""
 
 import sys
 from typing import Any
@@ -13,36 +13,36 @@ from tests.harness.secrets import scrub
 from tests.harness.weights import in_force
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Add the properties before the file is written."""
+    if writer := _junit_writer(session.config):
+        for name, value in properties(session.config).items():
+            writer.add_global_property(name, scrub(value))
+
+
 def properties(config: pytest.Config) -> dict[str, str]:
-    """Values by name, for the models of this run."""
+    """Values by name, such as `version torch` or `weights phi3`, for the models of this run."""
     keys, sources = config.stash[KEYS], config.stash[SOURCES]
-    found = {f"version {name}": number for name, number in versions().items()}
-    found |= {f"source {key}": sources.of(key) for key in keys}
+    values = {f"version {name}": number for name, number in versions().items()}
+    values |= {f"source {key}": sources.of(key) for key in keys}
     for model in (registry()[key] for key in keys if registry()[key].quantized_on):
-        found[f"weights {model.key}"] = in_force(model, config.stash[WEIGHTS][model.key])
-    return found | {"device": device()}
+        values[f"weights {model.key}"] = in_force(model, config.stash[WEIGHTS][model.key])
+    return values | {"device": _device()}
 
 
-def device() -> str:
-    """The CUDA device's name, or that there is none."""
+def _device() -> str:
     if not has_cuda():
         return "no CUDA device"
     return str(sys.modules["torch"].cuda.get_device_name())
 
 
-def writer(config: pytest.Config) -> Any:
+def _junit_writer(config: pytest.Config) -> Any:
     """The plugin that writes `--junitxml`, None without that option.
 
-    It is known by the method that `record_testsuite_property` wraps: that fixture itself reaches
-    no file under xdist, and the plugin's key is private.
+    It is recognised by the method that `record_testsuite_property` wraps: that fixture itself
+    reaches no file under xdist, and the plugin's key is private.
     """
-    plugins = config.pluginmanager.list_name_plugin()  # get_plugins() refuses unhashable ones
-    return next((it for _, it in plugins if hasattr(it, "add_global_property")), None)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Add the properties before the file is written."""
-    if file := writer(session.config):
-        for name, value in properties(session.config).items():
-            file.add_global_property(name, scrub(value))
+    plugins = config.pluginmanager.list_name_plugin()  # get_plugins() fails on unhashable ones
+    writers = (plugin for _, plugin in plugins if hasattr(plugin, "add_global_property"))
+    return next(writers, None)
