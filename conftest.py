@@ -29,7 +29,7 @@ pytest_plugins = (
     "tests.harness.latency.session",
     "tests.harness.latency.terminal",
     "tests.harness.reporting",
-    "tests.harness.report.session",
-    "tests.harness.junit",
-    "tests.harness.github.session",
+    "tests.harness.reports.session",
+    "tests.harness.reports.junit",
+    "tests.harness.reports.github",
 )

@@ -17,7 +17,6 @@ from .errors import AssetError
 from .loading import KEYS, SOURCES, WEIGHTS
 from .models import DataError, registry
 from .recipes import read_recipe
-from .report.samples import number_ranges, samples
 from .weights import in_force, parse_weights
 
 PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
@@ -104,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         directories = parse_directories(config.getoption("--model-dir"))
         keys = chosen_models(config.getoption("--models"))
         weights = parse_weights(config.getoption("--weights"))
-        texts(), conversations(), published(), samples(), number_ranges()
+        texts(), conversations(), published()
         for key in keys:
             read_recipe(key)
     except (AssetError, DataError) as error:

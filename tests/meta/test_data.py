@@ -334,7 +334,6 @@ STOPS = {
     "models.toml": ('"072ab', '"72ab'),
     "published.json": ('"id"', '"idd"'),
     "recipes/phi3.json": ('"size": 32000', '"size": "32000"'),
-    "vocabulary/samples.json": ('"id": "german"', '"id": "english"'),
 }
 
 

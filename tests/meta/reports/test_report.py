@@ -15,13 +15,12 @@ from tests.harness.latency.rule import quartile
 from tests.harness.load_figures import LoadFigures
 from tests.harness.memory import footprint
 from tests.harness.models import registry
-from tests.harness.report.data import FORMAT, Report
-from tests.harness.report.page import page
-
-from .conftest import Run, copy_project, run_pytest
-from .test_drift_page import read
-from .test_gate import KNOWN, MODES, TROUBLE
-from .test_snapshot_safety import CASE, LAST, NODE, PROMPTS, change, plant, shrink
+from tests.harness.reports.data import FORMAT, Report
+from tests.harness.reports.page import page
+from tests.meta.conftest import Run, copy_project, run_pytest
+from tests.meta.test_drift_page import read
+from tests.meta.test_gate import KNOWN, MODES, TROUBLE
+from tests.meta.test_snapshot_safety import CASE, LAST, NODE, PROMPTS, change, plant, shrink
 
 FILES = {"report.json", "report.html"}
 JOKE, DECLARED = "task.joke", "special_tokens.double_bos"  # a conversation, a text

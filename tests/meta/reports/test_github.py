@@ -11,12 +11,10 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.harness.github.annotations import command
-from tests.harness.github.markdown import block, span, table
+from tests.harness.reports.github import annotation, code_block, code_span, markdown_table
 from tests.harness.visible import readable
-
-from .conftest import Run, copy_project, run_pytest
-from .test_snapshot_safety import FIRST, LAST, plant, shrink
+from tests.meta.conftest import Run, copy_project, run_pytest
+from tests.meta.test_snapshot_safety import FIRST, LAST, plant, shrink
 
 HOSTILE = "a\n```\n# title\n<script>x</script>| b | ````` `c` %0A\n::error::mine\x1b[2J\u202e"
 TROUBLE = f"""
@@ -205,19 +203,21 @@ def test_junit_says_what_ran(told: dict[str, Told], mode: str) -> None:
 
 @pytest.mark.parametrize("text", [HOSTILE, "`", "``` `` `", " ", "a|b", "<b>", "\\|", "*x*[y](z)"])
 def test_no_text_leaves_its_code(text: str) -> None:
-    shown = [it for it in tokens(block(text.split("\n"))) if it.type != "inline"]
+    shown = [it for it in tokens(code_block(text.split("\n"))) if it.type != "inline"]
     assert [it.type for it in shown] == ["fence"]
     line = text.replace("\n", " ").replace("\x1b", "").replace("\u202e", "")
     inline = [
-        it for it in tokens(f"- 1: {span(line)}") if it.type in ("code_inline", "html_inline")
+        it for it in tokens(f"- 1: {code_span(line)}") if it.type in ("code_inline", "html_inline")
     ]
     assert [(it.type, it.content.strip()) for it in inline] == [("code_inline", line.strip())]
-    cells = [it for it in tokens(table([["", "t"], [line, "1"]])) if it.type == "code_inline"]
+    cells = [
+        it for it in tokens(markdown_table([["", "t"], [line, "1"]])) if it.type == "code_inline"
+    ]
     assert [it.content.strip() for it in cells] == ["t", line.strip(), "1"]
 
 
 @pytest.mark.parametrize("text", ["50%0A", "a,b=c:d::e", "x\r::error::y", "%25", "x\n::error::y"])
 def test_error_gives_its_text_back(text: str) -> None:
-    line = command([text], file=text, line=3, title=text)
+    line = annotation([text], file=text, line=3, title=text)
     assert len(line.splitlines()) == 1
     assert parsed(line) == ({"file": text, "line": "3", "title": text}, readable(text))

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Finding
-from ..results import Results, model_of, place_of
+from tests.harness.findings import Finding
+from tests.harness.results import Results, place_of
 
-FORMAT = 1
-CAUSE = "likely cause: "  # how the last clause of a first line begins
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Failure:
 
     node: str  # pytest's node id; of a module that could not be collected, its path
     outcome: str  # failed or error
-    model: str  # its key; empty if the test is none of a model
+    model: str  # its key; empty if the test checks no model
     area: str  # a column of the matrix; empty as well
     first_line: str  # as in the terminal
     cause: str  # what the first line calls the likely cause; empty if it names none
@@ -32,7 +31,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Named:
-    """A test, and the first line of what it said; empty if it said nothing."""
+    """A test and the first line of its message, empty if there is none."""
 
     node: str
     first_line: str
@@ -73,7 +72,7 @@ class Latency:
     name: str
     figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/report.py
     now: list[list[float]]  # seconds by process and round
-    baseline: list[list[float]]  # of the recording; empty if compared with nothing
+    baseline: list[list[float]]  # the same of the baseline; empty if compared with nothing
 
 
 @dataclass(frozen=True)
@@ -94,45 +93,51 @@ class Report:
     gate: bool
     models: list[Source]
     matrix: list[list[str]]  # rows of model x area as in the terminal, titles included
-    problems: list[str]  # what the gate and the updates of recordings complain of
-    unproved: list[str]  # evidence that is not there, without the gate
+    problems: list[str]  # of the gate, and of snapshots and baselines that were not written
+    unproved: list[str]  # missing evidence, without the gate
     failures: list[Failure]
     known: list[Group]  # expected failures by declared reason
     skipped: list[Group]
     memory: list[Load]
     latency: list[Latency]
-    vocabulary: dict[str, Any] | None  # see tests/harness/report/vocabulary.py
-    vocabulary_problem: str  # why there is none
 
 
 def verdict_of(results: Results, exit_code: int) -> str:
-    """The run in a word; a run that judged nothing is not green."""
-    judged = [it for it in results.outcomes.values() if it != "skipped"]
+    """The run in a word; a run in which every test was skipped is not green."""
     if exit_code not in (0, 5):
         return "red"
+    judged = any(outcome != "skipped" for outcome in results.outcomes.values())
     return "green" if judged else "nothing ran"
 
 
-def failure(finding: Finding) -> Failure:
-    """What is told of a failure."""
-    model, area = place_of(finding.node) or (model_of(finding.node), "")
+def failure_of(finding: Finding) -> Failure:
+    """The report's entry of a finding that failed."""
+    model, area = _model_and_area(finding)
     return Failure(
         node=finding.node,
         outcome=finding.outcome,
-        model=model if area else "",
+        model=model,
         area=area,
         first_line=finding.first_line,
-        cause=finding.first_line.partition(CAUSE)[2],
+        cause=_cause(finding),
         lines=list(finding.lines),
         rerun=finding.rerun,
         evidence=dict(finding.evidence) if finding.evidence else None,
     )
 
 
-def groups(findings: Iterable[Finding], counts: dict[str, int]) -> list[Group]:
+def _model_and_area(finding: Finding) -> tuple[str, str]:
+    return place_of(finding.node) or ("", "")
+
+
+def _cause(finding: Finding) -> str:
+    return finding.first_line.partition("likely cause: ")[2]
+
+
+def grouped(findings: Iterable[Finding], counts: dict[str, int]) -> list[Group]:
     """Findings by reason; `counts` adds reasons that no test has."""
     tests: dict[str, list[Named]] = {reason: [] for reason in counts}
-    for it in findings:
-        line = it.lines[0] if it.lines else ""
-        tests.setdefault(it.reason, []).append(Named(it.node, line))
-    return [Group(why, counts.get(why, len(them)), them) for why, them in tests.items()]
+    for finding in findings:
+        line = finding.lines[0] if finding.lines else ""
+        tests.setdefault(finding.reason, []).append(Named(finding.node, line))
+    return [Group(why, counts.get(why, len(named)), named) for why, named in tests.items()]

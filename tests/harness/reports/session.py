@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from ..atomic import write_atomically
-from ..results import RESULTS
-from .gathering import gather
+from tests.harness.atomic import write_atomically
+from tests.harness.results import RESULTS
+
+from .collect import collect
 from .page import page
 
-OPTION = "--report-dir"
+_OPTION = "--report-dir"
 
 
 class ReportRun:
-    """Where the report goes, and what only the time of the run shows."""
+    """Where the report goes, and when the run started."""
 
     def __init__(self, folder: Path) -> None:
         """Start the clock."""
@@ -32,32 +33,32 @@ class ReportRun:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Remember how many tests there are: the controller collects none."""
+        """Count the tests: xdist's controller collects none itself."""
         self.distributed = max(self.distributed, len(ids))
 
-    @pytest.hookimpl(trylast=True)  # when the gate has spoken
+    @pytest.hookimpl(trylast=True)  # after the gate
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report; one that cannot be written is a problem, and the run not green."""
         results = session.config.stash[RESULTS]
         selected = len(results.selected) or self.distributed
         seconds = time.monotonic() - self.clock
-        data = gather(session, selected, self.started, seconds)
+        data = collect(session, selected, self.started, seconds)
         try:
-            write(self.folder, data)
+            _write(self.folder, data)
             self.written = self.folder / "report.html"
         except OSError as error:
-            results.problems.append(f"{OPTION} {self.folder}: not written: {error.strerror}")
+            results.problems.append(f"{_OPTION} {self.folder}: not written: {error.strerror}")
             if session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say where it is."""
+        """Print its path."""
         if self.written:
             terminalreporter.write_line(f"report: {self.written}")
 
 
-def write(folder: Path, data: dict[str, Any]) -> None:
+def _write(folder: Path, data: dict[str, Any]) -> None:
     """Replace both files, each whole or not at all; OSError passes through."""
     for leftover in folder.glob(".report.*"):  # of a killed process
         leftover.unlink()
@@ -66,7 +67,7 @@ def write(folder: Path, data: dict[str, Any]) -> None:
         write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
-def refuse_unwritable(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     """UsageError if no file can be made in the folder, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,14 +75,14 @@ def refuse_unwritable(folder: Path) -> None:
             pass
     except OSError as error:
         raise pytest.UsageError(
-            f"{OPTION} {folder}: cannot write there: {error.strerror}"
+            f"{_OPTION} {folder}: cannot write there: {error.strerror}"
         ) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the folder before anything is collected."""
-    given = config.getoption("report_dir")
-    if given and not hasattr(config, "workerinput"):
-        folder = config.invocation_params.dir / given
-        refuse_unwritable(folder)
+    option = config.getoption("report_dir")
+    if option and not hasattr(config, "workerinput"):
+        folder = config.invocation_params.dir / option
+        _check_writable(folder)
         config.pluginmanager.register(ReportRun(folder), "conformance-report")

@@ -1,4 +1,4 @@
-"""The report's page: hostile text stays text, and every figure of a picture is there as text."""
+"""The report's page: hostile text stays text, no failure hides another, old is above new."""
 
 import base64
 import hashlib
@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from tests.harness.evidence import compared
+from tests.harness.html.pages import LONGEST
 from tests.harness.latency.report import LatencyFigures
 from tests.harness.load_figures import LoadFigures
-from tests.harness.pages import LONGEST
-from tests.harness.report.data import Failure, Group, Latency, Load, Named, Report, Source
-from tests.harness.report.page import page
-
-from .test_drift_page import read
+from tests.harness.reports.data import FORMAT, Failure, Group, Latency, Load, Named, Report, Source
+from tests.harness.reports.page import IN_FULL, diff_lines, page, size, token_strip
+from tests.meta.test_drift_page import Reader, read
 
 LONG = "x" * 2**20
 HOSTILE = {
@@ -44,7 +43,7 @@ def report(text: str) -> Report:
     latency = LatencyFigures(0.5, 1, 2, 0.25, text, 0.5, 7)
     group = Group(text, 2, [Named(text, text)])
     return Report(
-        format=1,
+        format=FORMAT,
         verdict="red",
         stopped=text,
         exit_code=1,
@@ -65,8 +64,6 @@ def report(text: str) -> Report:
         skipped=[group],
         memory=[Load(text, asdict(memory))],
         latency=[Latency(text, asdict(latency), [[0.5, 0.75]], [[0.25, 0.3]])],
-        vocabulary=None,
-        vocabulary_problem=text,
     )
 
 
@@ -111,7 +108,6 @@ def test_sections_come_in_order() -> None:
     assert titles == [
         *("RED: 2 failed, 1 passed", "What ran", "Checks by model and area"),
         *("Problems of the gate", "Failures", "Memory", "Latency", "Known failures", "Skipped"),
-        "Vocabularies",
     ]
 
 
@@ -129,3 +125,73 @@ def test_first_line_is_shown_letter_by_letter() -> None:
     html = page_of("plain", failures=[replace(failure("b"), first_line=line)])
     assert line in read(html).text
     assert '<span class="line">' in html and ".line { white-space: pre-wrap; }" in html
+
+
+def test_many_failures_of_one_cause_do_not_hide_another() -> None:
+    many = [failure(f"first {i}", "one") for i in range(300)] + [failure("the other", "two")]
+    for it in many:
+        object.__setattr__(it, "model", "phi3")
+    reader = Opened()
+    html = page_of("plain", failures=many)
+    reader.feed(html)
+    assert reader.failures == IN_FULL and reader.opened == 2
+    assert "300 &times; phi3: likely cause: one" in html and "1 &times; phi3: likely" in html
+    assert html.count('<p class="strip">') == IN_FULL
+    assert [f"first {i}" in reader.text for i in range(300)] == [True] * 300
+
+
+class Opened(Reader):
+    """Counts failures that are shown with their details, and those of them that are open."""
+
+    failures = opened = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a tag."""
+        super().handle_starttag(tag, attrs)
+        if tag == "details" and ("class", "failure") in attrs:
+            self.failures += 1
+            self.opened += ("open", None) in attrs
+
+
+def test_old_tokens_stand_above_new_ones() -> None:
+    old, new = ["1 'a'", "281 '    '", "5 'c'"], ["1 'a'", "283 '   '", "244 ' '", "5 'c'"]
+    text = read(str(token_strip(dict(compared("tokens", new, old, 1))))).text
+    assert text == "a1" + "␣␣␣␣281" + "␣␣␣283" + "␣244" + "c5"
+
+
+def test_lines_mark_what_differs_with_its_spaces() -> None:
+    old, new = ["'one\\n'", "'two three'"], ["'one\\n'", "'two  three'", "'four'"]
+    evidence = dict(compared("lines", new, old, 1))
+    assert [(it.sign, it.before + it.marked + it.after) for it in diff_lines(evidence)] == [
+        *((" ", old[0]), ("-", old[1]), ("+", new[1]), ("+", new[2])),
+    ]
+    (_, left, right) = diff_lines(dict(compared("lines", new[:2], old, 1)))
+    assert (left.before, left.marked, left.after) == ("'two ", "", "three'")
+    assert (right.before, right.marked, right.after) == ("'two ", " ", "three'")
+    html = page_of("plain", failures=[replace(failure("a"), evidence=evidence)])
+    assert "<mark>&#39;two␣␣three&#39;</mark>" in html
+
+
+def test_tables_show_every_figure() -> None:
+    text = read(page_of("plain")).text
+    for figure in (
+        "plain 3 B",
+        "quantization state 2 B",
+        "biases and other 0 B",
+        "500 ms",
+        "250 ms",
+    ):
+        assert figure in text
+    assert "50 %" in text
+    later = LoadFigures("dummy", 1.5, {}, 2, 1, 0, 6, 5, 5, None, None, 25_165_824)
+    text = read(page_of("plain", memory=[Load("cpu", asdict(later))])).text
+    assert text.count("not counted") == 2 and "25,165,824 B (25.2 MB)" in text
+    assert (size(999), size(1000)) == ("999 B", "1,000 B (1.0 kB)")
+    alone = LatencyFigures(0.5, 1, 2, None, "", None, None)
+    text = read(page_of("plain", latency=[Latency("alone", asdict(alone), [[0.5]], [])])).text
+    assert "compared with nothing" in text and "unknown" in text
+
+
+def test_benchmark_that_failed_while_timed_has_no_row() -> None:
+    text = read(page_of("plain", latency=[Latency("broken", {}, [[0.5]], [])])).text
+    assert "broken" not in text

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.report.page import page
+from tests.harness.reports.page import page
+from tests.meta.conftest import run_pytest
+from tests.meta.test_drift_page import read
+from tests.meta.test_gate import MODES, TROUBLE, small
+from tests.meta.test_snapshot_safety import FIRST, LAST, plant
 
-from .conftest import run_pytest
-from .test_drift_page import read
-from .test_gate import MODES, TROUBLE, small
 from .test_report import FILES, reported
-from .test_snapshot_safety import FIRST, LAST, plant
 
 __all__ = ["small"]
 

@@ -1,0 +1,113 @@
+"""Collects the data of a run from pytest's objects, without secrets and control characters."""
+
+import os
+import platform
+import shlex
+import sys
+from collections import Counter
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from tests.harness.cleaning import cleaned
+from tests.harness.device import has_cuda
+from tests.harness.latency.machine import identity
+from tests.harness.latency.session import LATENCY_RUN, LatencyRun
+from tests.harness.loading import KEYS, SOURCES, WEIGHTS
+from tests.harness.models import registry
+from tests.harness.options import versions
+from tests.harness.reporting import table
+from tests.harness.results import RESULTS, Results
+from tests.harness.weights import in_force
+
+from .data import FORMAT, Latency, Load, Report, Source, failure_of, grouped, verdict_of
+
+_UNFINISHED = {
+    int(pytest.ExitCode.INTERRUPTED): "interrupted",
+    int(pytest.ExitCode.INTERNAL_ERROR): "pytest itself failed",
+}
+_OUTCOMES = ("passed", "failed", "error", "known", "skipped")
+
+
+def collect(session: pytest.Session, selected: int, started: str, seconds: float) -> dict[str, Any]:
+    """The run as `report.json` holds it: `Report` as plain data.
+
+    `selected` tests were to run; the run `started` then (ISO 8601) and took `seconds`.
+    """
+    config, results = session.config, session.config.stash[RESULTS]
+    findings, counts = list(results.findings.values()), Counter(results.outcomes.values())
+    known = [finding for finding in findings if finding.outcome == "known"]
+    skipped = [finding for finding in findings if finding.outcome == "skipped"]
+    report = Report(
+        format=FORMAT,
+        verdict=verdict_of(results, int(session.exitstatus)),
+        stopped=_why_stopped(session, results, selected),
+        exit_code=int(session.exitstatus),
+        started=started,
+        seconds=round(seconds, 1),
+        command=shlex.join(["pytest", *map(os.fspath, config.invocation_params.args)]),
+        selected=selected,
+        counts={name: counts[name] for name in _OUTCOMES},
+        versions={**versions(), "pytest": version("pytest")},
+        machine=_machine(),
+        gate=config.getoption("gate"),
+        models=_sources(config),
+        matrix=table(results.outcomes),
+        problems=list(results.problems),
+        unproved=list(results.unproved),
+        failures=[failure_of(finding) for finding in results.red()],
+        known=grouped(known, {}),
+        skipped=grouped(skipped, dict(results.skips)),
+        memory=[
+            Load(name.removeprefix("memory "), figures)
+            for name, figures in results.measured.items()
+            if name.startswith("memory ")
+        ],
+        latency=_latencies(config.stash[LATENCY_RUN], results.measured),
+    )
+    clean: dict[str, Any] = cleaned(asdict(report))
+    return clean
+
+
+def _machine() -> dict[str, str]:
+    """System and processor; CUDA only where torch is loaded already, which takes seconds."""
+    here = identity("cpu")
+    facts = {"system": platform.platform(), "processor": here["device"], "cores": here["cores"]}
+    return facts | (identity("cuda") if "torch" in sys.modules and has_cuda() else {})
+
+
+def _sources(config: pytest.Config) -> list[Source]:
+    folders, sources = config.stash[SOURCES], []
+    for model in (registry()[key] for key in config.stash[KEYS]):
+        origin = str(folders.directories.get(model.key, folders.default))
+        option = config.stash[WEIGHTS][model.key]
+        weights = in_force(model, option) if model.quantized_on else None
+        sources.append(Source(model.key, model.hub_id, model.revision, origin, weights))
+    return sources
+
+
+def _latencies(run: LatencyRun, measured: dict[str, dict[str, Any]]) -> list[Latency]:
+    """The benchmarks that were timed, with every round."""
+    baselines = run.baseline.benchmarks if run.baseline else {}
+    return [
+        Latency(
+            name,
+            measured.get(f"latency {name}", {}),
+            [list(rounds) for rounds in timed.seconds],
+            [list(rounds) for rounds in baselines[name].seconds] if name in baselines else [],
+        )
+        for name, timed in (run.recording().benchmarks if run.own else {}).items()
+    ]
+
+
+def _why_stopped(session: pytest.Session, results: Results, selected: int) -> str:
+    """Why the run is not complete; empty if it is."""
+    code, ran = int(session.exitstatus), len(results.outcomes)
+    if lost := sum(node not in results.outcomes for node in results.findings):
+        return f"{lost} {'file' if lost == 1 else 'files'} could not be collected"
+    if ran >= selected and code not in _UNFINISHED:
+        return ""
+    why = session.shouldfail or session.shouldstop or _UNFINISHED.get(code, "not all were run")
+    return f"{why}; {ran:,} of {selected:,} tests ran"
