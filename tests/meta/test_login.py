@@ -105,16 +105,16 @@ def pytest_sessionstart():
 
 
 COMMANDS = {
-    "budget": (f"{HUB}.jsonl",),
-    "sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
-    "drift": (HUB, HUB, "--models", HUB),
+    "tests.harness.budget": (f"{HUB}.jsonl",),
+    "tests.tools.sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
+    "tests.harness.drift": (HUB, HUB, "--models", HUB),
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_do_not_repeat_a_login(command: str, tmp_path: Path) -> None:
     """Each repeats what it cannot read."""
-    run = run_anew(f"tests.harness.{command}", *COMMANDS[command], **logins(tmp_path / "home"))
+    run = run_anew(command, *COMMANDS[command], **logins(tmp_path / "home"))
     assert run.code == 2
     assert HUB not in run.out and HIDDEN in run.out, run.out.replace(HUB, HUB[::-1])
 

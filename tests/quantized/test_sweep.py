@@ -7,10 +7,10 @@ from tests.harness.generation import NEW_TOKENS
 from tests.harness.live import Live
 from tests.harness.price_prompts import PRODUCTS
 from tests.harness.price_rows import DataSet, Row, read_rows
-from tests.harness.sweep.batches import windows
-from tests.harness.sweep.check import compare, verdict
-from tests.harness.sweep.fusing import fused_norms
-from tests.harness.sweep.scoring import Room, answers, asker
+from tests.tools.sweep.batches import windows
+from tests.tools.sweep.check import compare, verdict
+from tests.tools.sweep.fusing import fused_norms
+from tests.tools.sweep.scoring import Room, answers, asker
 
 DATA = DataSet(str(PRODUCTS), text_column="description", wrap=True)
 # Every twelfth product: an answer takes a second on a CPU.

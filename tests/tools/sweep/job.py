@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache import sha256
-from ..memory import Load
-from ..models import Device, Model
-from ..options import versions
-from ..price_rows import DataSet
-from ..weights import Weights
+from tests.harness.cache import sha256
+from tests.harness.memory import Load
+from tests.harness.models import Device, Model
+from tests.harness.options import versions
+from tests.harness.price_rows import DataSet
+from tests.harness.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from ..price_rows import BadRow, Row
+from tests.harness.price_rows import BadRow, Row
 
 T = TypeVar("T")
 # A forward costs as much as so many tokens before its first one: each 4-bit weight is dequantised

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.harness.atomic import write_atomically
-from tests.harness.sweep.run import gathered, write_predictions
-from tests.harness.sweep.scoring import SweepError
-from tests.harness.sweep.store import PARTS, Store, read_lines
+from tests.tools.sweep.run import gathered, write_predictions
+from tests.tools.sweep.scoring import SweepError
+from tests.tools.sweep.store import PARTS, Store, read_lines
 
 LINE = {"number": 0, "price": 1.5, "prediction": None, "error": None, "tokens": [7], "reply": "x"}
 

@@ -1,6 +1,6 @@
 """What more GPUs bring the sweep: one process for each, in one run with one GPU alone.
 
-`torchrun --nproc-per-node 2 -m tests.benchmarks.sweep_gpus --model llama3_1 --load nf4` lets the
+`torchrun --nproc-per-node 2 -m tests.tools.measure.sweep_gpus --model llama3_1 --load nf4` lets the
 first process ask all batches while the others wait, then each its share, as the sweep deals them.
 Prints both rates and how many answers are the same.
 """
@@ -9,13 +9,13 @@ import sys
 from contextlib import ExitStack
 
 from tests.harness.commands import exit_status
-from tests.harness.sweep.batches import Batch, batches
-from tests.harness.sweep.fusing import fused_norms
-from tests.harness.sweep.place import place
-from tests.harness.sweep.room import batch_tokens
-from tests.harness.sweep.scoring import Room, answers, asker
+from tests.tools.sweep.batches import Batch, batches
+from tests.tools.sweep.fusing import fused_norms
+from tests.tools.sweep.place import place
+from tests.tools.sweep.room import batch_tokens
+from tests.tools.sweep.scoring import Room, answers, asker
 
-from .sweep_setting import Setting, parser, seconds, setting
+from .setup import Setting, parser, seconds, setting
 
 
 def timed(it: Setting, made: list[Batch], tokens: int) -> tuple[float, dict[int, list[int]]]:

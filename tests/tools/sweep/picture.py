@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..generation import SEED
+from tests.harness.generation import SEED
+
 from .summary import RULE, colour
 
 MOST_POINTS = 20_000  # more cannot be told apart

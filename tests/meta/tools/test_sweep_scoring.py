@@ -11,11 +11,11 @@ from tests.harness.live import Slot, prepared_tokenizer
 from tests.harness.logits import logit_bound
 from tests.harness.models import registry
 from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.sweep.batches import Batch, batches
-from tests.harness.sweep.check import compare, verdict
-from tests.harness.sweep.fusing import fused_norms, norms
-from tests.harness.sweep.scoring import Room, SweepError, answers, asker, forward
 from tests.harness.weights import prepare_weights
+from tests.tools.sweep.batches import Batch, batches
+from tests.tools.sweep.check import compare, verdict
+from tests.tools.sweep.fusing import fused_norms, norms
+from tests.tools.sweep.scoring import Room, SweepError, answers, asker, forward
 
 FACTS = registry()["smollm2"]
 PRODUCTS = [product for product in read_products() if len(product.description) < 250][:4]

@@ -11,8 +11,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..atomic import write_atomically
-from ..secrets import scrub
+from tests.harness.atomic import write_atomically
+from tests.harness.secrets import scrub
+
 from .scoring import SweepError
 
 MANIFEST, ROOM, PARTS = "manifest.json", "batch_tokens.json", "parts"

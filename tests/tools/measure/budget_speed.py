@@ -17,7 +17,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks.price_texts import texts, write
 from tests.harness.budget.counts import BATCH, count_rows, open_tokenizer
 from tests.harness.budget.findings import findings, findings_file
 from tests.harness.budget.report import Report
@@ -26,8 +25,9 @@ from tests.harness.commands import exit_status
 from tests.harness.data_sets import DataSet
 from tests.harness.models import registry
 from tests.harness.price_rows import read_rows
+from tests.tools.measure.made_up_products import texts, write
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
 
 

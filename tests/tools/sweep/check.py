@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..generation import NEW_TOKENS, predict
-from ..logits import logit_bound
-from ..models import Model
-from ..prices import extract_price
-from ..tokens import parting
-from ..visible import quote
+from tests.harness.generation import NEW_TOKENS, predict
+from tests.harness.logits import logit_bound
+from tests.harness.models import Model
+from tests.harness.prices import extract_price
+from tests.harness.tokens import parting
+from tests.harness.visible import quote
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.harness.sweep import summary as summaries
-from tests.harness.sweep.check import Compared
-from tests.harness.sweep.finish import goes_on
-from tests.harness.sweep.picture import MOST_POINTS, chosen, draw
+from tests.tools.sweep import summary as summaries
+from tests.tools.sweep.check import Compared
+from tests.tools.sweep.finish import goes_on
+from tests.tools.sweep.picture import MOST_POINTS, chosen, draw
 
 
 @pytest.mark.parametrize(

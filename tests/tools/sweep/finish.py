@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..atomic import write_atomically
-from ..price_rows import Row, read_rows
-from ..secrets import scrub
+from tests.harness.atomic import write_atomically
+from tests.harness.price_rows import Row, read_rows
+from tests.harness.secrets import scrub
+
 from . import summary as summaries
 from .check import Compared, compare, verdict
 from .job import Job, identity

@@ -1,7 +1,8 @@
 """How many positions fit into memory at once: measured with two small batches, not guessed."""
 
-from .. import device as devices
-from ..models import Device
+from tests.harness import device as devices
+from tests.harness.models import Device
+
 from .batches import Batch
 from .scoring import Ask
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import device as devices
-from ..models import Device
+from tests.harness import device as devices
+from tests.harness.models import Device
+
 from .batches import Batch, halves
 
 Ask = Callable[[Batch], Any]  # int64 (prompts, new tokens) on the model's device

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_atomically
-from ..generation import decoded
-from ..models import Device
-from ..price_rows import BadRow, Row
-from ..prices import extract_price, price_token_ids
+from tests.harness.atomic import write_atomically
+from tests.harness.generation import decoded
+from tests.harness.models import Device
+from tests.harness.price_rows import BadRow, Row
+from tests.harness.prices import extract_price, price_token_ids
+
 from .batches import Batch, windows
 from .prefetch import ahead
 from .scoring import Ask, Room, SweepError, answers

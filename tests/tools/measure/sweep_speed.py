@@ -1,6 +1,6 @@
 """How fast the price sweep is beside the one-prompt loop and the matrix limit.
 
-`python -m tests.benchmarks.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
+`python -m tests.tools.measure.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
 loaded model: the loop as the task writes it (encode, a mask of ones, `generate` with 4 new tokens,
 one prompt at a time); the sweep's batches, by batch size; and a bf16 matrix product of 8192 x 8192,
 before and after. The share of the limit is `roofline.forward_flops` of the prompts, pads not
@@ -18,12 +18,12 @@ from tests.harness.generation import NEW_TOKENS, decoded
 from tests.harness.latency.roofline import forward_flops
 from tests.harness.models import Device, Model
 from tests.harness.prices import extract_price
-from tests.harness.sweep.batches import Batch, batches
-from tests.harness.sweep.fusing import compiled, fused_norms
-from tests.harness.sweep.room import batch_tokens
-from tests.harness.sweep.scoring import Ask, Room, answers, asker
+from tests.tools.sweep.batches import Batch, batches
+from tests.tools.sweep.fusing import compiled, fused_norms
+from tests.tools.sweep.room import batch_tokens
+from tests.tools.sweep.scoring import Ask, Room, answers, asker
 
-from .sweep_setting import Setting, parser, seconds, setting
+from .setup import Setting, parser, seconds, setting
 
 SIZES = (32, 64, 128, 256)
 SIDE = 8192

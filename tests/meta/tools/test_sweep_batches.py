@@ -9,11 +9,11 @@ import pytest
 
 from tests.harness.live import prepared_tokenizer
 from tests.harness.price_rows import BadRow, Row
-from tests.harness.sweep.batches import PADS_WORTH, batches, grouped, halves, padded, windows
-from tests.harness.sweep.prefetch import ahead
-from tests.harness.sweep.room import LEAST_TOKENS, MOST_TOKENS, fitting
-from tests.harness.sweep.run import Cut, Sweep, reader
-from tests.harness.sweep.store import Store
+from tests.tools.sweep.batches import PADS_WORTH, batches, grouped, halves, padded, windows
+from tests.tools.sweep.prefetch import ahead
+from tests.tools.sweep.room import LEAST_TOKENS, MOST_TOKENS, fitting
+from tests.tools.sweep.run import Cut, Sweep, reader
+from tests.tools.sweep.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from ..data_sets import rows_in
-from ..live import Slot
-from ..price_rows import read_rows
+from tests.harness.data_sets import rows_in
+from tests.harness.live import Slot
+from tests.harness.price_rows import read_rows
+
 from .finish import SUMMARY, conclude, picture
 from .fusing import compiled, fused_norms
 from .job import Job, identity

@@ -15,13 +15,12 @@ import pytest
 
 from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
-from tests.harness.sweep import steps
-from tests.harness.sweep.__main__ import main
-from tests.harness.sweep.place import place
-from tests.harness.sweep.scoring import asker
-from tests.harness.sweep.store import read_lines
-
-from .conftest import PROJECT
+from tests.meta.conftest import PROJECT
+from tests.tools.sweep import steps
+from tests.tools.sweep.__main__ import main
+from tests.tools.sweep.place import place
+from tests.tools.sweep.scoring import asker
+from tests.tools.sweep.store import read_lines
 
 PRODUCTS = [product for product in read_products() if len(product.description) < 250][:9]
 BAD = {
@@ -105,7 +104,7 @@ def test_other_options_are_refused(
 
 def command(data: Path, out: Path, *launcher: str) -> list[str]:
     """The sweep in a process of its own."""
-    start = [sys.executable, *launcher, "-m", "tests.harness.sweep"]
+    start = [sys.executable, *launcher, "-m", "tests.tools.sweep"]
     return [*start, str(data), "--out", str(out), *OPTIONS, *SCORE]
 
 

@@ -1,7 +1,7 @@
-"""Predict the prices of a data set: `python -m tests.harness.sweep DATA --out FOLDER`.
+"""Predict the prices of a data set: `python -m tests.tools.sweep DATA --out FOLDER`.
 
 Run it again after an interruption, with the same options, and it goes on where it was. With
-`torchrun --nproc-per-node N -m tests.harness.sweep ...` (or `accelerate launch`) each GPU has a
+`torchrun --nproc-per-node N -m tests.tools.sweep ...` (or `accelerate launch`) each GPU has a
 process. Exit codes: 0 all rows are there; 1 the check found a difference; 2 it could not run (the
 last line says why); 130 interrupted.
 """
@@ -11,15 +11,16 @@ import logging
 import os
 import sys
 
-from .. import device as devices
-from ..assets import Sources, parse_directories, prepare
-from ..cleaning import clean_streams
-from ..errors import AssetError
-from ..live import LoadError, Slot, prepared_tokenizer
-from ..models import DataError, Device, Model, registry
-from ..price_rows import data_of
-from ..progress import say
-from ..weights import parse_weights, prepare_weights
+from tests.harness import device as devices
+from tests.harness.assets import Sources, parse_directories, prepare
+from tests.harness.cleaning import clean_streams
+from tests.harness.errors import AssetError
+from tests.harness.live import LoadError, Slot, prepared_tokenizer
+from tests.harness.models import DataError, Device, Model, registry
+from tests.harness.price_rows import data_of
+from tests.harness.progress import say
+from tests.harness.weights import parse_weights, prepare_weights
+
 from .job import Job
 from .options import parser
 from .place import place

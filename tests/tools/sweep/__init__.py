@@ -1,0 +1,1 @@
+"""Predicts the prices of a data set; `python -m tests.tools.sweep`."""
