@@ -9,55 +9,58 @@ import sys
 from contextlib import ExitStack
 
 from tests.harness.commands import exit_status
-from tests.tools.sweep.batches import Batch, batches
-from tests.tools.sweep.fusing import fused_norms
-from tests.tools.sweep.place import place
-from tests.tools.sweep.room import batch_tokens
-from tests.tools.sweep.scoring import Room, answers, asker
+from tests.harness.model.batched_answers import (
+    BATCH_TOKENS,
+    Batch,
+    answer_batches,
+    batch_answer,
+    make_batches,
+)
+from tests.harness.model.fused_norms import fused_norms
+from tests.tools.sweep.ranks import rank_and_world
 
 from .setup import Setting, parser, seconds, setting
 
 
-def timed(it: Setting, made: list[Batch], tokens: int) -> tuple[float, dict[int, list[int]]]:
+def timed(loaded: Setting, made: list[Batch]) -> tuple[float, dict[int, list[int]]]:
     """Seconds for these batches, and the answers by prompt."""
-    found: dict[int, list[int]] = {}
-    ask = asker(it.slot.model, "score", 1)
+    answers: dict[int, list[int]] = {}
 
-    def work() -> None:
-        for batch, rows in answers(ask, made, Room(tokens), it.device):
-            found.update(zip(batch.numbers, rows, strict=True))
+    def keep(batch: Batch, rows: list[list[int]]) -> None:
+        answers.update(zip(batch.numbers, rows, strict=True))
 
-    return seconds(work), found
+    answer = batch_answer(loaded.slot.model, "score", 1)
+    took = seconds(lambda: answer_batches(answer, made, BATCH_TOKENS[loaded.device], keep))
+    return took, answers
 
 
 def main() -> None:
     """Measure alone and together, and print on the first process."""
-    rank, world = place()  # before the device is looked at
-    it = setting(parser("sweep_gpus").parse_args())
+    rank, world = rank_and_world()  # before the device is looked at
+    loaded = setting(parser("sweep_gpus").parse_args())
     import torch.distributed as processes
 
     processes.init_process_group("gloo", rank=rank, world_size=world)
     with ExitStack() as stack:
-        stack.enter_context(fused_norms(it.slot.model))
-        ask, pad = asker(it.slot.model, "score", 1), it.tokenizer.eos_token_id
-        agreed = [batch_tokens(ask, it.device, pad)]
-        processes.broadcast_object_list(agreed)
-        made = list(batches(it.ids, agreed[0], pad))
-        timed(it, made[:1], agreed[0])  # warm
+        stack.enter_context(fused_norms(loaded.slot.model))
+        made = list(
+            make_batches(loaded.ids, BATCH_TOKENS[loaded.device], loaded.tokenizer.eos_token_id)
+        )
+        timed(loaded, made[:1])  # warm
         processes.barrier()
-        alone, expected = timed(it, made if rank == 0 else [], agreed[0])
+        alone, expected = timed(loaded, made if rank == 0 else [])
         processes.barrier()
         shares: list[tuple[float, dict[int, list[int]]]] = [(0.0, {})] * world
-        processes.all_gather_object(shares, timed(it, made[rank::world], agreed[0]))
+        processes.all_gather_object(shares, timed(loaded, made[rank::world]))
     if rank == 0:
         together = max(took for took, _ in shares)
         got = {number: ids for _, found in shares for number, ids in found.items()}
         same = sum(got[number] == ids for number, ids in expected.items())
-        print(f"{it.title}: {len(it.ids):,} prompts in {len(made)} batches")
-        print(f"  1 process: {len(it.ids) / alone:.1f} prompts/s")
-        print(f"  {world} processes: {len(it.ids) / together:.1f} prompts/s, ", end="")
+        print(f"{loaded.title}: {len(loaded.ids):,} prompts in {len(made)} batches")
+        print(f"  1 process: {len(loaded.ids) / alone:.1f} prompts/s")
+        print(f"  {world} processes: {len(loaded.ids) / together:.1f} prompts/s, ", end="")
         print(f"{alone / together:.2f} times; {same:,} of {len(expected):,} answers the same")
-    it.slot.unload()
+    loaded.slot.unload()
     processes.destroy_process_group()
 
 

@@ -6,81 +6,38 @@ process. Exit codes: 0 all rows are there; 1 the check found a difference; 2 it 
 last line says why); 130 interrupted.
 """
 
-import argparse
 import logging
 import os
 import sys
 
 from tests.harness import device as devices
-from tests.harness.assets import Sources, parse_directories, prepare
 from tests.harness.cleaning import clean_streams
 from tests.harness.errors import AssetError
-from tests.harness.live import LoadError, Slot, prepared_tokenizer
-from tests.harness.models import DataError, Device, Model, registry
-from tests.harness.price_rows import data_of
+from tests.harness.live import LoadError
+from tests.harness.models import DataError
 from tests.harness.progress import say
-from tests.harness.weights import parse_weights, prepare_weights
 
-from .job import Job
+from .job import prepare_job
 from .options import parser
-from .place import place
-from .scoring import SweepError
-from .steps import execute
-
-
-def job_of(options: argparse.Namespace) -> Job:
-    """What is to be done, all of it checked and fetched; AssetError, DataError, SweepError."""
-    rank, world = place()
-    facts: Model = registry()[options.model]
-    device: Device = options.device or ("cuda" if devices.has_cuda() else "cpu")
-    if device == "cuda" and not devices.has_cuda():
-        raise SweepError("--device cuda: torch sees no CUDA device: use --device cpu")
-    if fault := devices.preflight(device):
-        raise SweepError(fault)
-    directories = [f"{facts.key}={options.model_dir}"] if options.model_dir else []
-    sources = Sources(options.source, parse_directories(directories))
-    weights_option = parse_weights([f"{facts.key}={options.weights}"])[facts.key]
-    folder = prepare([facts], sources, say)[facts.key]
-    return Job(
-        data=data_of(options),
-        out=options.out,
-        facts=facts,
-        load=options.load,
-        device=device,
-        weights=prepare_weights(facts, device, weights_option, folder, say),
-        tokenizer=prepared_tokenizer(folder),
-        method=options.method or ("score" if facts.can("single_token_prices") else "generate"),
-        new_tokens=options.new_tokens,
-        limit=options.limit,
-        window=options.window,
-        batch_tokens=options.batch_tokens,
-        keep_every=options.keep_every,
-        format=options.format,
-        picture=options.picture,
-        check=options.check,
-        compile=options.compile,
-        quiet=options.quiet or rank > 0,
-        rank=rank,
-        world=world,
-    )
+from .run import run
+from .store import SweepError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sweep, or go on with one; the exit code."""
     options = parser(__doc__ or "").parse_args(arguments)
-    slot = Slot()
     try:
-        return execute(job_of(options), slot, say)
+        return run(prepare_job(options))
     except (AssetError, DataError, LoadError, SweepError) as error:
         say(str(error))
         return 2
-    except (OSError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         if not isinstance(error, OSError) and not devices.is_fatal(error):
             raise
-        say(f"{devices.first(error)}: what was answered is kept; mend this, run the same command")
+        say(f"{devices.first(error)}: answers so far are kept; fix this, run the same command")
         return 2
     except KeyboardInterrupt:
-        say(f"interrupted: what was answered is in {options.out}; run the same command to go on")
+        say(f"interrupted: answers so far are in {options.out}; run the same command to go on")
         return 130
 
 

@@ -1,10 +1,10 @@
-"""What is on disk of a sweep: the manifest, parts that are only ever added, and what is done."""
+"""The files of a sweep that is under way: the manifest, and parts that are only ever added."""
 
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from filelock import FileLock, Timeout
 from tests.harness.atomic import write_atomically
 from tests.harness.secrets import scrub
 
-from .scoring import SweepError
 
-MANIFEST, ROOM, PARTS = "manifest.json", "batch_tokens.json", "parts"
+class SweepError(RuntimeError):
+    """The sweep cannot go on; the message is one line with the fix."""
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """JSON lines, all of them or nothing."""
+    """Write JSON lines, all of them or nothing."""
 
     def write(scratch: Path) -> None:
         with scratch.open("w", encoding="utf-8") as stream:
@@ -30,20 +30,18 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file of ours; SweepError if it was changed by others."""
+    """The lines of a file of ours; SweepError if something else changed it."""
     try:
         with path.open(encoding="utf-8") as stream:
-            for line in stream:
-                yield json.loads(line)
+            yield from map(json.loads, stream)
     except (OSError, ValueError) as error:
-        raise SweepError(
-            f"{path}: {error}: delete this file, and its rows are asked again"
-        ) from None
+        fix = "delete this file, and its rows are answered again"
+        raise SweepError(f"{path}: {error}: {fix}") from None
 
 
 @dataclass
 class Store:
-    """One folder, and one process of those that fill it."""
+    """One folder, as one of the processes that fill it sees it."""
 
     folder: Path
     rank: int = 0
@@ -52,10 +50,15 @@ class Store:
     waiting: list[dict[str, Any]] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
+    @property
+    def parts(self) -> list[Path]:
+        """The parts of all processes, in the order they were begun."""
+        return sorted((self.folder / "parts").glob("[0-9]*.jsonl"))
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """The folder for this process; SweepError if another one of its rank is at work there."""
-        (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
+        """Hold the folder for this process; SweepError if another one of its rank is there."""
+        (self.folder / "parts").mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / f".rank{self.rank}.lock", timeout=0):
                 yield
@@ -64,36 +67,23 @@ class Store:
                 f"{self.folder}: another sweep writes there: wait or stop it"
             ) from None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> AbstractContextManager[object]:
         """One process at a time, of all that fill the folder."""
-        with FileLock(self.folder / ".lock"):
-            yield
-
-    def agree(self, name: str, value: Any) -> Any:
-        """What the folder holds under this name: what the first process that came here said."""
-        path = self.folder / name
-        with self.alone():
-            if not path.is_file():
-                write_lines(path, [value])
-            return next(read_lines(path))
+        return FileLock(self.folder / ".lock")
 
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Start a folder, or go on with one of the same identity; SweepError names what differs."""
-        held = self.agree(MANIFEST, identity)
-        keys = [key for key in held | identity if held.get(key) != identity.get(key)]
-        if keys:
-            differ = "; ".join(
-                f"{key}: {held.get(key)} there, {identity.get(key)} asked" for key in keys
-            )
+        manifest = self.folder / "manifest.json"
+        with self.exclusive():
+            if not manifest.is_file():
+                write_lines(manifest, [identity])
+            held = next(read_lines(manifest))
+        if keys := [key for key in held | identity if held.get(key) != identity.get(key)]:
+            values = (f"{key}: {held.get(key)} there, {identity.get(key)} given" for key in keys)
             raise SweepError(
-                f"{self.folder} holds a sweep of other {', '.join(keys)} ({differ}): give another "
-                "--out, or delete that folder"
+                f"{self.folder} holds a sweep of other {', '.join(keys)} ({'; '.join(values)}): "
+                "give another --out, or delete that folder"
             )
-
-    def begin(self) -> None:
-        """The first answer is about to be asked for: from now on the clock runs."""
-        self.flushed = time.monotonic()
 
     def add(self, lines: Iterable[dict[str, Any]]) -> None:
         """Keep results; they are written when some seconds have passed since the last time."""
@@ -105,25 +95,25 @@ class Store:
         """Write what is waiting as one part more, with the seconds it took."""
         seconds, self.flushed = time.monotonic() - self.flushed, time.monotonic()
         if self.waiting:
-            taken = len(list((self.folder / PARTS).iterdir()))
+            taken = len(list((self.folder / "parts").iterdir()))
             name = f"{taken:06}-rank{self.rank}of{self.world}-{os.getpid()}.jsonl"
-            tail = {"seconds": seconds}
-            write_lines(self.folder / PARTS / name, [*self.waiting, tail])
+            write_lines(self.folder / "parts" / name, [*self.waiting, {"seconds": seconds}])
             self.waiting = []
 
-    def parts(self) -> list[Path]:
-        """All parts of all processes, by name."""
-        return sorted((self.folder / PARTS).glob("[0-9]*.jsonl"))
+    def results(self) -> dict[int, dict[str, Any]]:
+        """The line of each row that any process has finished, by its number."""
+        lines = (line for part in self.parts for line in read_lines(part))
+        return {line["number"]: line for line in lines if "number" in line}
 
-    def results(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Every row's line with the part that holds it, in no order."""
-        for part in self.parts():
-            for line in read_lines(part):
-                if "number" in line:
-                    yield part, line
+    def seconds(self) -> float:
+        """Wall seconds of all runs: the processes of one run work at the same time.
 
-    def seconds(self) -> Iterator[tuple[str, float]]:
-        """(rank, seconds) of each part; a rank is written `0of2`."""
-        for part in self.parts():
-            rank = part.name.split("-")[1].removeprefix("rank")
-            yield rank, next(line["seconds"] for line in read_lines(part) if "seconds" in line)
+        Runs with other numbers of processes came one after the other.
+        """
+        worlds: dict[str, dict[str, float]] = {}
+        for part in self.parts:
+            rank, _, world = part.name.split("-")[1].partition("of")
+            took = sum(line.get("seconds", 0.0) for line in read_lines(part))
+            ranks = worlds.setdefault(world, {})
+            ranks[rank] = ranks.get(rank, 0.0) + took
+        return sum(max(ranks.values()) for ranks in worlds.values())

@@ -1,120 +1,107 @@
-"""What a sweep says of a model: errors of the prices, in dollars and in the task's colours."""
+"""How good the predicted prices are: errors in dollars and in the task's colours, and a picture."""
 
 import math
+import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-Colour = Literal["green", "orange", "red"]
 # The task's rule: an error below so many dollars, or below this share of the true price.
-GREEN, ORANGE = (40.0, 0.2), (80.0, 0.4)
+LIMITS = {"green": (40.0, 0.2), "orange": (80.0, 0.4), "red": (math.inf, math.inf)}
 RULE = "green: error < $40 or < 20 % of the price; orange: < $80 or < 40 %; red: the rest"
+MAX_POINTS = 20_000  # of the picture; more cannot be told apart
+MAX_REASONS = 20
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Of the rows that have both prices; None where there are none."""
-
-    rows: int
-    mean_absolute_error: float | None  # dollars
-    rmsle: float | None
-    hits: float | None  # share of green, 0 to 1
-    colours: dict[Colour, int]
-
-
-def colour(truth: float, prediction: float) -> Colour:
-    """The class of a prediction's error, by the task's rule."""
+def color(truth: float, prediction: float) -> str:
+    """The class of a prediction's error, by the task's rule: green, orange or red."""
     error = abs(prediction - truth)
-    for name, (dollars, share) in (("green", GREEN), ("orange", ORANGE)):
-        if error < dollars or error < share * truth:
-            return name  # type: ignore[return-value]
-    return "red"
-
-
-def errors(pairs: Sequence[tuple[float, float]]) -> Errors:
-    """The figures over pairs of true and predicted price.
-
-    RMSLE is the root of the mean square of log(1 + prediction) - log(1 + truth).
-    """
-    count = len(pairs)
-    colours = Counter(colour(truth, got) for truth, got in pairs)
-    counts: dict[Colour, int] = {name: colours[name] for name in ("green", "orange", "red")}
-    if not pairs:
-        return Errors(0, None, None, None, counts)
-    absolute = math.fsum(abs(got - truth) for truth, got in pairs)
-    squares = math.fsum((math.log1p(got) - math.log1p(truth)) ** 2 for truth, got in pairs)
-    return Errors(
-        count, absolute / count, math.sqrt(squares / count), counts["green"] / count, counts
+    return next(
+        name
+        for name, (dollars, share) in LIMITS.items()
+        if error < dollars or error < share * truth
     )
 
 
-def pairs_of(rows: Iterable[dict[str, Any]]) -> list[tuple[float, float]]:
-    """True and predicted price of the rows that have both."""
-    return [
-        (row["price"], row["prediction"])
-        for row in rows
-        if row["price"] is not None and row["prediction"] is not None
-    ]
-
-
-def reasons(bad: Iterable[dict[str, Any]], most: int = 20) -> dict[str, int]:
-    """Bad rows by reason, the most frequent first; rare ones together."""
-    counts = Counter(row["reason"] for row in bad)
-    found = dict(counts.most_common(most))
-    rest = counts.total() - sum(found.values())
-    return found | ({"other reasons": rest} if rest else {})
-
-
-def seconds_of(parts: Iterable[tuple[str, float]]) -> float:
-    """Wall seconds of all runs, from (rank, seconds) of each part: ranks work side by side.
-
-    A rank is `0of2`; runs with another number of processes came after each other.
-    """
-    ranks: Counter[str] = Counter()
-    for rank, seconds in parts:
-        ranks[rank] += seconds  # type: ignore[assignment]
-    worlds: dict[str, float] = {}
-    for rank, seconds in ranks.items():
-        world = rank.partition("of")[2]
-        worlds[world] = max(worlds.get(world, 0.0), seconds)
-    return sum(worlds.values())
-
-
 def figures(rows: Sequence[dict[str, Any]], bad: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of `summary.json` that follow from the rows alone."""
-    found = errors(pairs_of(rows))
+    """The part of `summary.json` that follows from the rows alone; None where nothing compares.
+
+    RMSLE is the root of the mean square of log(1 + prediction) - log(1 + truth).
+    """
+    pairs = _pairs(rows)
+    count, colors = len(pairs), Counter(color(*pair) for pair in pairs)
+    absolute = math.fsum(abs(got - truth) for truth, got in pairs)
+    squares = math.fsum((math.log1p(got) - math.log1p(truth)) ** 2 for truth, got in pairs)
+    predicted = sum(row["prediction"] is not None for row in rows)
+    reasons = Counter(row["reason"] for row in bad)
     return {
         "rows": len(rows) + len(bad),
-        "predicted": sum(row["prediction"] is not None for row in rows),
-        "unparsed": sum(row["prediction"] is None for row in rows),
-        "bad_rows": {"count": len(bad), "reasons": reasons(bad)},
-        "compared": found.rows,
-        "mean_absolute_error_dollars": found.mean_absolute_error,
-        "rmsle": found.rmsle,
-        "share_of_hits": found.hits,
-        "colours": dict(found.colours),
-        "colour_rule": RULE,
+        "predicted": predicted,
+        "unparsed": len(rows) - predicted,
+        "bad_rows": {"count": len(bad), "reasons": dict(reasons.most_common(MAX_REASONS))},
+        "compared": count,
+        "mean_absolute_error_dollars": absolute / count if count else None,
+        "rmsle": math.sqrt(squares / count) if count else None,
+        "share_of_hits": colors["green"] / count if count else None,
+        "colors": {name: colors[name] for name in LIMITS},
+        "color_rule": RULE,
     }
 
 
-def lines(summary: dict[str, Any]) -> list[str]:
-    """The summary for people."""
-    bad, compared = summary["bad_rows"], summary["compared"]
-    found = [
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """The summary as the terminal shows it."""
+    bad, check, rate = summary["bad_rows"], summary["check"], summary["rows_per_second"]
+    lines = [
         f"{summary['rows']:,} rows: {summary['predicted']:,} prices, {summary['unparsed']:,} "
-        f"replies that name none, {bad['count']:,} bad rows"
+        f"replies that name none, {bad['count']:,} bad rows",
+        *(f"  {count:,} x {reason}" for reason, count in bad["reasons"].items()),
     ]
-    found += [f"  {count:,} x {reason}" for reason, count in bad["reasons"].items()]
-    if compared:
-        found.append(
+    if summary["compared"]:
+        lines.append(
             f"mean absolute error ${summary['mean_absolute_error_dollars']:.2f}, RMSLE "
-            f"{summary['rmsle']:.3f}, hits {summary['share_of_hits']:.1%} of {compared:,}"
+            f"{summary['rmsle']:.3f}, hits {summary['share_of_hits']:.1%} of "
+            f"{summary['compared']:,}"
         )
-    if count := summary["check"]["price_goes_on"]:
-        found.append(
-            f"{count} of {summary['check']['rows']} checked prices go on behind the first token: "
+    if count := check["price_goes_on"]:
+        lines.append(
+            f"{count} of {check['rows']} checked prices go on after the first token: "
             "use --method generate"
         )
-    rate = summary["rows_per_second"]
-    return [*found, f"{rate:.1f} rows/s on {summary['device']}" if rate else "nothing was asked"]
+    return [*lines, f"{rate:.1f} rows/s on {summary['device']}" if rate else "no row was answered"]
+
+
+def draw(rows: Sequence[dict[str, Any]], title: str, path: Path, kind: str) -> None:
+    """Draw predicted against true prices as `svg` or `png`; ImportError without matplotlib."""
+    from matplotlib.figure import Figure
+
+    pairs = _pairs(rows)
+    if len(pairs) > MAX_POINTS:
+        pairs = random.Random(42).sample(pairs, MAX_POINTS)
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    axes = figure.add_subplot()
+    most = max((price for pair in pairs for price in pair), default=1.0) or 1.0
+    axes.plot([0, most], [0, most], color="tab:blue", linewidth=1)
+    for name in LIMITS:
+        truths = [truth for truth, got in pairs if color(truth, got) == name]
+        predictions = [got for truth, got in pairs if color(truth, got) == name]
+        style: dict[str, Any] = {
+            "s": 6,
+            "color": f"tab:{name}",
+            "label": f"{name} {len(truths):,}",
+            "gid": name,
+        }
+        # An SVG of many paths opens slowly.
+        axes.scatter(truths, predictions, rasterized=len(pairs) > MAX_POINTS // 4, **style)
+    # Dollar signs would be read as mathematics.
+    axes.set_xlabel(f"true price, dollars ({RULE})", parse_math=False, fontsize=8)
+    axes.set_ylabel("predicted price, dollars")
+    axes.set_title(title, parse_math=False, fontsize=10)
+    axes.legend()
+    figure.savefig(path, format=kind, dpi=150)
+
+
+def _pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    """True and predicted price of the rows that have both."""
+    both = ((row["price"], row["prediction"]) for row in rows)
+    return [(truth, got) for truth, got in both if truth is not None and got is not None]
