@@ -85,14 +85,9 @@ def draw(rows: Sequence[dict[str, Any]], title: str, path: Path, kind: str) -> N
     for name in LIMITS:
         truths = [truth for truth, got in pairs if color(truth, got) == name]
         predictions = [got for truth, got in pairs if color(truth, got) == name]
-        style: dict[str, Any] = {
-            "s": 6,
-            "color": f"tab:{name}",
-            "label": f"{name} {len(truths):,}",
-            "gid": name,
-        }
-        # An SVG of many paths opens slowly.
-        axes.scatter(truths, predictions, rasterized=len(pairs) > MAX_POINTS // 4, **style)
+        label, paint = f"{name} {len(truths):,}", f"tab:{name}"
+        points = axes.scatter(truths, predictions, s=6, color=paint, label=label, gid=name)
+        points.set_rasterized(len(pairs) > MAX_POINTS // 4)  # an SVG of many paths opens slowly
     # Dollar signs would be read as mathematics.
     axes.set_xlabel(f"true price, dollars ({RULE})", parse_math=False, fontsize=8)
     axes.set_ylabel("predicted price, dollars")
