@@ -21,7 +21,7 @@ COMMANDS = {
     "tests.tools.doctor": "--json",
     "tests.tools.explore": "TEXT",
     "tests.harness.drift": "VERSION",
-    "tests.harness.sweep": "--load",
+    "tests.tools.sweep": "--load",
     "tests.meta.faults": "--only",
 }
 
@@ -146,9 +146,9 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("tests.harness.budget", "no_such_file.jsonl"),
         ("tests.tools.doctor", "gpus"),
         ("tests.harness.drift", "5.0.0"),
-        ("tests.harness.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
+        ("tests.tools.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
         ("tests.meta.faults", "--only", "nothing"),
-        ("tests.benchmarks.budget_speed", "--sauce"),
+        ("tests.tools.measure.budget_speed", "--sauce"),
     ],
     ids=" ".join,
 )

@@ -13,8 +13,8 @@ from tests.harness.live import Slot, prepared_tokenizer
 from tests.harness.memory import LOADS
 from tests.harness.models import Device, Model, registry
 from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.sweep.job import device_name
 from tests.harness.weights import parse_weights, prepare_weights
+from tests.tools.sweep.job import device_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Setting:
 
 def parser(name: str) -> argparse.ArgumentParser:
     """What is loaded, and how many prompts it is asked."""
-    made = argparse.ArgumentParser(prog=f"python -m tests.benchmarks.{name}")
+    made = argparse.ArgumentParser(prog=f"python -m tests.tools.measure.{name}")
     made.add_argument("--model", default="llama3_1", choices=list(registry()))
     made.add_argument("--load", default="nf4", choices=LOADS)
     made.add_argument("--device", choices=get_args(Device))

@@ -1,14 +1,14 @@
-"""The options of `python -m tests.harness.sweep`."""
+"""The options of `python -m tests.tools.sweep`."""
 
 import argparse
 from pathlib import Path
 from typing import get_args
 
-from ..assets import SOURCES
-from ..generation import NEW_TOKENS
-from ..memory import LOADS
-from ..models import Device, registry
-from ..price_rows import add_options
+from tests.harness.assets import SOURCES
+from tests.harness.generation import NEW_TOKENS
+from tests.harness.memory import LOADS
+from tests.harness.models import Device, registry
+from tests.harness.price_rows import add_options
 
 LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
 WINDOW = 8192  # rows
@@ -25,7 +25,7 @@ def positive(text: str) -> int:
 def parser(description: str) -> argparse.ArgumentParser:
     """All options, in groups; every default is said."""
     made = argparse.ArgumentParser(
-        prog="python -m tests.harness.sweep",
+        prog="python -m tests.tools.sweep",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

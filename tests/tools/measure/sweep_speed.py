@@ -1,6 +1,6 @@
 """How fast the price sweep is beside the one-prompt loop and the matrix limit.
 
-`python -m tests.benchmarks.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
+`python -m tests.tools.measure.sweep_speed --model llama3_1 --load nf4` measures in one run, on one
 loaded model: the loop as the task writes it (encode, a mask of ones, `generate` with 4 new tokens,
 one prompt at a time); the sweep's batches, by batch size; and a bf16 matrix product of 8192 x 8192,
 before and after. The share of the limit is `roofline.forward_flops` of the prompts, pads not
@@ -16,14 +16,19 @@ from typing import Any
 from tests.harness.commands import exit_status
 from tests.harness.generation import NEW_TOKENS, decoded
 from tests.harness.latency.roofline import forward_flops
+from tests.harness.model.batched_answers import (
+    BATCH_TOKENS,
+    Answer,
+    Batch,
+    answer_batches,
+    batch_answer,
+    make_batches,
+)
+from tests.harness.model.fused_norms import compiled, fused_norms
 from tests.harness.models import Device, Model
 from tests.harness.prices import extract_price
-from tests.harness.sweep.batches import Batch, batches
-from tests.harness.sweep.fusing import compiled, fused_norms
-from tests.harness.sweep.room import batch_tokens
-from tests.harness.sweep.scoring import Ask, Room, answers, asker
 
-from .sweep_setting import Setting, parser, seconds, setting
+from .setup import Setting, parser, seconds, setting
 
 SIZES = (32, 64, 128, 256)
 SIDE = 8192
@@ -55,24 +60,28 @@ def one_by_one(model: Any, tokenizer: Any, texts: Sequence[str], device: Device)
     return len(texts) / seconds(lambda: [ask(text) for text in texts])
 
 
-def swept(ask: Ask, made: Sequence[Batch], device: Device) -> float:
+def swept(answer: Answer, batches: Sequence[Batch]) -> float:
     """Seconds for these batches, answers on the host."""
-    room = Room(max(batch.tokens for batch in made))
-    list(answers(ask, made[:1], room, device))
-    return seconds(lambda: list(answers(ask, made, room, device)))
+    largest = max(batch.tokens for batch in batches)
+
+    def run(batches: Sequence[Batch]) -> None:
+        answer_batches(answer, batches, largest, lambda batch, rows: None)
+
+    run(batches[:1])
+    return seconds(lambda: run(batches))
 
 
 def table(
-    facts: Model, ask: Ask, ids: dict[int, list[int]], pad: int, device: Device, limit: float
+    spec: Model, answer: Answer, ids: dict[int, list[int]], pad: int, device: Device, limit: float
 ) -> dict[str, float]:
     """Print a line for each batch size; prompts a second by line."""
     found = {}
     lengths = [len(prompt) for prompt in ids.values()]
-    longest, needed = max(lengths), sum(forward_flops(facts, 1, length) for length in lengths)
+    longest, needed = max(lengths), sum(forward_flops(spec, 1, length) for length in lengths)
     sizes = {f"batch {size}": size * longest for size in SIZES if size <= len(ids)}
-    for name, tokens in (sizes | {"as swept": batch_tokens(ask, device, pad)}).items():
-        made = batches(ids, tokens, pad)
-        took = swept(ask, made, device)
+    for name, tokens in (sizes | {"as swept": BATCH_TOKENS[device]}).items():
+        made = make_batches(ids, tokens, pad)
+        took = swept(answer, made)
         pads = 1 - sum(lengths) / sum(batch.tokens for batch in made)
         free = sum(batch.mask is None for batch in made)
         share = needed / took / limit
@@ -93,22 +102,24 @@ def main() -> None:
     made.add_argument("--side", type=int, default=SIDE, help="of the matrix product")
     made.add_argument("--compile", action="store_true", help="measure compiled layers, too")
     options = made.parse_args()
-    it = setting(options)
-    limit, mean = product_rate(it.device, options.side), sum(map(len, it.ids.values()))
-    print(f"{it.title}: {len(it.ids):,} prompts, mean {mean / len(it.ids):.0f} tokens")
+    loaded = setting(options)
+    limit, mean = product_rate(loaded.device, options.side), sum(map(len, loaded.ids.values()))
+    print(f"{loaded.title}: {len(loaded.ids):,} prompts, mean {mean / len(loaded.ids):.0f} tokens")
     print(f"  matrix product {limit / 1e12:.1f} TFLOP/s", flush=True)
-    texts = [decoded(it.tokenizer, ids[it.facts.can("bos") :]) for ids in it.ids.values()]
-    loop = one_by_one(it.slot.model, it.tokenizer, texts[: options.singles], it.device)
+    texts = [
+        decoded(loaded.tokenizer, ids[loaded.facts.can("bos") :]) for ids in loaded.ids.values()
+    ]
+    loop = one_by_one(loaded.slot.model, loaded.tokenizer, texts[: options.singles], loaded.device)
     print(f"  one by one, generate {NEW_TOKENS} tokens: {loop:.2f} prompts/s", flush=True)
-    best = measured(it, limit, options.compile)
-    print(f"  product again, device warm: {product_rate(it.device, options.side) / 1e12:.1f}")
+    best = measured(loaded, limit, options.compile)
+    print(f"  product again, device warm: {product_rate(loaded.device, options.side) / 1e12:.1f}")
     print(f"  best over one by one: {best / loop:.1f} times")
-    it.slot.unload()
+    loaded.slot.unload()
 
 
-def measured(it: Setting, limit: float, with_compiled: bool) -> float:
+def measured(loaded: Setting, limit: float, with_compiled: bool) -> float:
     """A table for each form of the model; the best rate in prompts a second."""
-    model, best = it.slot.model, 0.0
+    model, best = loaded.slot.model, 0.0
     forms: dict[str, list[Callable[[Any], Any]]] = {"plain": [], "fused norms": [fused_norms]}
     if with_compiled:
         forms["compiled"] = [compiled]
@@ -117,8 +128,10 @@ def measured(it: Setting, limit: float, with_compiled: bool) -> float:
         with ExitStack() as stack:
             for speedup in speedups:
                 stack.enter_context(speedup(model))
-            ask, pad = asker(model, "score", 1), it.tokenizer.eos_token_id
-            best = max(best, *table(it.facts, ask, it.ids, pad, it.device, limit).values())
+            answer, pad = batch_answer(model, "score", 1), loaded.tokenizer.eos_token_id
+            best = max(
+                best, *table(loaded.facts, answer, loaded.ids, pad, loaded.device, limit).values()
+            )
     return best
 
 

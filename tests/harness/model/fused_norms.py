@@ -1,11 +1,11 @@
-"""Faster kernels for the same mathematics while many prompts are asked; taken off again after."""
+"""Faster kernels for the same mathematics while many prompts are answered; removed again after."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 
-def norms(model: Any) -> list[Any]:
+def rms_norms(model: Any) -> list[Any]:
     """The model's RMS norms, as transformers writes them: a weight and an epsilon."""
     return [
         module
@@ -16,7 +16,7 @@ def norms(model: Any) -> list[Any]:
 
 @contextmanager
 def fused_norms(model: Any) -> Iterator[None]:
-    """Each RMS norm is one kernel of torch, not six that write fp32 copies to memory.
+    """Run each RMS norm as one kernel of torch, not six that write fp32 copies to memory.
 
     It rounds to bf16 once where transformers' rounds twice, so a logit may move within
     `logit_bound`. The plain model is back at the end.
@@ -24,13 +24,12 @@ def fused_norms(model: Any) -> Iterator[None]:
     from torch.nn.functional import rms_norm
 
     def fused(norm: Any) -> Any:
-        def forward(hidden: Any) -> Any:
-            return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
-
-        return forward
+        return lambda hidden: rms_norm(
+            hidden, norm.weight.shape, norm.weight, norm.variance_epsilon
+        )
 
     with ExitStack() as stack:
-        for norm in norms(model):
+        for norm in rms_norms(model):
             norm.forward = fused(norm)
             stack.callback(delattr, norm, "forward")
         yield
@@ -38,7 +37,7 @@ def fused_norms(model: Any) -> Iterator[None]:
 
 @contextmanager
 def compiled(model: Any) -> Iterator[None]:
-    """Each layer is compiled, all of them from one graph; the first batches take a minute."""
+    """Compile each layer, all of them from one graph; the first batches take a minute."""
     layers = model.model.layers
     for layer in layers:
         layer.compile(dynamic=True)

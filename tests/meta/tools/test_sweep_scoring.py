@@ -9,12 +9,17 @@ import pytest
 
 from tests.harness.live import Slot, prepared_tokenizer
 from tests.harness.logits import logit_bound
+from tests.harness.model.batch_parity import compare, parity_failure
+from tests.harness.model.batched_answers import (
+    Batch,
+    answer_batches,
+    batch_answer,
+    last_logits,
+    make_batches,
+)
+from tests.harness.model.fused_norms import fused_norms, rms_norms
 from tests.harness.models import registry
 from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.sweep.batches import Batch, batches
-from tests.harness.sweep.check import compare, verdict
-from tests.harness.sweep.fusing import fused_norms, norms
-from tests.harness.sweep.scoring import Room, SweepError, answers, asker, forward
 from tests.harness.weights import prepare_weights
 
 FACTS = registry()["smollm2"]
@@ -46,32 +51,35 @@ def encoded(slot: Slot, products: int = 4) -> tuple[Any, dict[int, str], tuple[B
     prompts = [price_prompt(product.text) for product in PRODUCTS[:products]]
     texts = dict(enumerate([*SURE, *prompts]))
     ids = {number: tokenizer.encode(text) for number, text in texts.items()}
-    made = batches(ids, 100_000, tokenizer.pad_token_id)
+    made = make_batches(ids, 100_000, tokenizer.pad_token_id)
     assert len(made) == 1 and made[0].mask is not None
     return tokenizer, texts, made
 
 
-def asked(ask: Any, made: tuple[Batch, ...], room: Room) -> dict[int, list[int]]:
+def answers(answer: Any, made: tuple[Batch, ...], limit: int = 100_000) -> dict[int, list[int]]:
     """New tokens by row number."""
-    return {
-        number: ids
-        for batch, rows in answers(ask, made, room, "cpu")
-        for number, ids in zip(batch.numbers, rows, strict=True)
-    }
+    tokens: dict[int, list[int]] = {}
+    answer_batches(
+        answer,
+        made,
+        limit,
+        lambda batch, rows: tokens.update(zip(batch.numbers, rows, strict=True)),
+    )
+    return tokens
 
 
 @pytest.mark.parametrize(("method", "new"), [("score", 1), ("generate", 4)])
 def test_answers_are_the_one_by_one_answers_or_ties(slot: Slot, method: str, new: int) -> None:
     tokenizer, texts, made = encoded(slot)
     with fused_norms(slot.model):
-        got = asked(asker(slot.model, method, new), made, Room(100_000))
+        got = answers(batch_answer(slot.model, method, new), made)
     found = [
         compare(FACTS, slot.model, tokenizer, texts[number], number, got[number])
         for number in sorted(texts)
     ]
-    assert verdict("smollm2", found, tokenizer) == []
-    assert all(it.equal for it in found[: len(SURE)])  # ties alone would show nothing
-    assert all(it.gap <= it.bound for it in found if not it.equal)
+    assert parity_failure("smollm2", found, tokenizer) == []
+    assert all(row.equal for row in found[: len(SURE)])  # ties alone would show nothing
+    assert all(row.gap <= row.bound for row in found if not row.equal)
 
 
 def right_padded(batch: Batch) -> Batch:
@@ -82,8 +90,10 @@ def right_padded(batch: Batch) -> Batch:
 
 
 FAULTS: dict[str, Callable[[Batch], Batch]] = {
-    "no mask": lambda it: replace(it, mask=None),
-    "answers of other rows": lambda it: replace(it, numbers=it.numbers[1:] + it.numbers[:1]),
+    "no mask": lambda batch: replace(batch, mask=None),
+    "answers of other rows": lambda batch: replace(
+        batch, numbers=batch.numbers[1:] + batch.numbers[:1]
+    ),
     "padded on the right": right_padded,
 }
 
@@ -92,12 +102,12 @@ FAULTS: dict[str, Callable[[Batch], Batch]] = {
 def test_planted_fault_fails_the_check(slot: Slot, fault: str) -> None:
     tokenizer, texts, made = encoded(slot, products=1)
     faulty = tuple(FAULTS[fault](batch) for batch in made)
-    got = asked(asker(slot.model, "generate", 4), faulty, Room(100_000))
+    got = answers(batch_answer(slot.model, "generate", 4), faulty)
     found = [
         compare(FACTS, slot.model, tokenizer, texts[number], number, got[number])
         for number in sorted(texts)
     ]
-    first, *_ = verdict("smollm2: cpu bf16", found, tokenizer)
+    first, *_ = parity_failure("smollm2: cpu bf16", found, tokenizer)
     assert first.startswith("smollm2: cpu bf16: row ") and "likely cause: pads are read" in first
 
 
@@ -106,12 +116,12 @@ def test_fused_norms_move_logits_within_the_bound_and_go(slot: Slot) -> None:
 
     _, _, (batch,) = encoded(slot)
     with torch.inference_mode():
-        plain = forward(slot.model, batch).float()
+        plain = last_logits(slot.model, batch).float()
         with fused_norms(slot.model):
-            assert all("forward" in vars(norm) for norm in norms(slot.model))
-            moved = forward(slot.model, batch).float()
-        assert torch.equal(forward(slot.model, batch).float(), plain)
-    assert len(norms(slot.model)) == 2 * FACTS.architecture["num_hidden_layers"] + 1
+            assert all("forward" in vars(norm) for norm in rms_norms(slot.model))
+            moved = last_logits(slot.model, batch).float()
+        assert torch.equal(last_logits(slot.model, batch).float(), plain)
+    assert len(rms_norms(slot.model)) == 2 * FACTS.architecture["num_hidden_layers"] + 1
     assert 0 <= float((moved - plain).abs().max()) <= logit_bound(FACTS, plain)
 
 
@@ -127,11 +137,11 @@ def test_batch_without_pads_makes_no_mask(slot: Slot, monkeypatch: pytest.Monkey
         return plain(*args, **given)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
-    ask = asker(slot.model, "score", 1)
-    ask(Batch((0, 1), torch.tensor([[5, 6, 7], [8, 9, 10]]), None))
+    answer = batch_answer(slot.model, "score", 1)
+    answer(Batch((0, 1), torch.tensor([[5, 6, 7], [8, 9, 10]]), None))
     assert set(seen) == {(None, True)} and len(seen) == FACTS.architecture["num_hidden_layers"]
     seen.clear()
-    ask(encoded(slot)[2][0])
+    answer(encoded(slot)[2][0])
     assert all(mask is not None for mask, _ in seen)
 
 
@@ -139,7 +149,7 @@ def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: Slot) -> No
     import torch
 
     _, _, made = encoded(slot)
-    real, sizes = asker(slot.model, "score", 1), []
+    real, sizes = batch_answer(slot.model, "score", 1), []
 
     def small(batch: Batch) -> Any:
         if batch.tokens > 200:
@@ -147,25 +157,23 @@ def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: Slot) -> No
         sizes.append(batch.tokens)
         return real(batch)
 
-    room = Room(100_000)
-    got = asked(small, made, room)
+    got = answers(small, made)
     assert sorted(got) == sorted(made[0].numbers) and len(sizes) > 2
-    assert room.tokens <= made[0].tokens // 2
-    assert got == asked(real, made, Room(room.tokens))
+    assert got == answers(real, made, max(sizes))
 
 
-def test_prompt_that_never_fits_is_told_and_other_errors_pass(slot: Slot) -> None:
+def test_prompt_that_never_fits_is_a_memory_error_and_other_errors_pass(slot: Slot) -> None:
     import torch
 
     _, _, made = encoded(slot)
 
     def never(batch: Batch) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     def broken(batch: Batch) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    with pytest.raises(SweepError, match=r"row \d: cpu has too little memory for one prompt"):
-        asked(never, made, Room(100_000))
+    with pytest.raises(MemoryError, match=r"row \d: too little memory for one prompt"):
+        answers(never, made)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        asked(broken, made, Room(100_000))
+        answers(broken, made)

@@ -27,7 +27,7 @@ from tests.tools.budget.count import BATCH, count_rows, open_tokenizer
 from tests.tools.budget.output import findings, write_findings
 from tests.tools.budget.summary import Summary
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
 
 

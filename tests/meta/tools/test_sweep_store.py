@@ -1,14 +1,14 @@
 """What a sweep leaves on disk: added, never changed; refused when it is another sweep's."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.atomic import write_atomically
-from tests.harness.sweep.run import gathered, write_predictions
-from tests.harness.sweep.scoring import SweepError
-from tests.harness.sweep.store import PARTS, Store, read_lines
+from tests.tools.sweep.run import write_predictions
+from tests.tools.sweep.store import Store, SweepError, read_lines
 
 LINE = {"number": 0, "price": 1.5, "prediction": None, "error": None, "tokens": [7], "reply": "x"}
 
@@ -28,53 +28,42 @@ def test_differing_keys_are_named_with_the_mend(store: Store) -> None:
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
     with pytest.raises(
-        SweepError, match=r"other load, limit \(load: nf4 there, bf16 asked; "
-    ) as told:
+        SweepError, match=r"other load, limit \(load: nf4 there, bf16 given; "
+    ) as error:
         store.check_identity({"model": "smollm2", "load": "bf16", "limit": 5})
-    assert "give another --out" in str(told.value) and "\n" not in str(told.value)
+    assert "give another --out" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_second_sweep_of_the_same_rank_is_refused(store: Store) -> None:
-    told = pytest.raises(SweepError, match="another sweep writes there")
-    with store.claimed(), told, Store(store.folder).claimed():
+    refused = pytest.raises(SweepError, match="another sweep writes there")
+    with store.claimed(), refused, Store(store.folder).claimed():
         pytest.fail("two at once")
 
 
 def test_parts_are_added_and_gathered_in_order(store: Store) -> None:
     other = Store(store.folder, rank=1, world=2, every=0.0)
     store.add([line(2)])
-    first = store.parts()[0].read_bytes()
+    first = store.parts[0].read_bytes()
     other.add([line(0), {"number": 1, "reason": "no text"}])
-    assert store.parts()[0].read_bytes() == first and len(store.parts()) == 2
-    assert [it["number"] for it in gathered(store, {0, 1, 2}) or []] == [0, 1, 2]
-    assert [rank for rank, _ in store.seconds()] == ["0of1", "1of2"]
+    assert store.parts[0].read_bytes() == first and len(store.parts) == 2
+    assert store.results().keys() == {0, 1, 2}
 
 
-def test_rows_still_missing_are_not_gathered(store: Store) -> None:
-    store.add([line(0)])
-    assert gathered(store, {0, 1}) is None
-
-
-def test_row_that_stands_twice_is_told_with_both_parts(store: Store) -> None:
-    store.add([line(0)])
-    store.add([line(0)])
-    names = [part.name for part in store.parts()]
-    with pytest.raises(SweepError, match=f"row 0 stands in {names[0]} and in {names[1]}: delete"):
-        gathered(store, {0})
-
-
-def test_row_of_no_data_set_is_told(store: Store) -> None:
-    store.add([line(5)])
-    with pytest.raises(SweepError, match=r"row 5 of .* is not in the data set"):
-        gathered(store, {0})
+def test_processes_at_the_same_time_take_the_longest_ones_seconds(store: Store) -> None:
+    taken = {"0of1": (5.0,), "0of2": (3.0,), "1of2": (1.0, 4.0)}
+    names = [(rank, seconds) for rank, each in taken.items() for seconds in each]
+    for number, (rank, seconds) in enumerate(names):
+        part = store.folder / "parts" / f"{number:06}-rank{rank}-1.jsonl"
+        part.write_text(json.dumps({"seconds": seconds}) + "\n")
+    assert store.seconds() == 5.0 + 5.0
 
 
 def test_broken_part_is_told(store: Store) -> None:
     store.add([line(0)])
-    (part,) = store.parts()
+    (part,) = store.parts
     part.write_bytes(part.read_bytes()[:10])
-    with pytest.raises(SweepError, match="delete this file, and its rows are asked again"):
-        gathered(store, {0})
+    with pytest.raises(SweepError, match="delete this file, and its rows are answered again"):
+        store.results()
 
 
 def test_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -87,7 +76,7 @@ def test_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="no space"):
         write_atomically(path, fail)
-    assert path.read_text() == "whole" and [it.name for it in tmp_path.iterdir()] == ["it"]
+    assert path.read_text() == "whole" and [file.name for file in tmp_path.iterdir()] == ["it"]
 
 
 def test_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
@@ -99,9 +88,9 @@ def test_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
 
 
 def test_scratch_of_a_killed_process_is_no_part(store: Store) -> None:
-    (store.folder / PARTS / ".000000-rank0of1-9.jsonl.9").write_text('{"number": 0')
+    (store.folder / "parts" / ".000000-rank0of1-9.jsonl.9").write_text('{"number": 0')
     store.add([line(0)])
-    assert gathered(store, {0}) == [LINE]
+    assert store.results() == {0: LINE}
 
 
 def test_parquet_and_json_lines_hold_the_same(tmp_path: Path) -> None:

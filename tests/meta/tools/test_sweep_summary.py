@@ -8,10 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.harness.sweep import summary as summaries
-from tests.harness.sweep.check import Compared
-from tests.harness.sweep.finish import goes_on
-from tests.harness.sweep.picture import MOST_POINTS, chosen, draw
+from tests.harness.model.batch_parity import Comparison
+from tests.tools.sweep.run import longer_prices
+from tests.tools.sweep.summary import MAX_POINTS, MAX_REASONS, color, draw, figures, summary_lines
 
 
 @pytest.mark.parametrize(
@@ -28,8 +27,8 @@ from tests.harness.sweep.picture import MOST_POINTS, chosen, draw
         (0.0, 39.0, "green"),
     ],
 )
-def test_colour_is_the_tasks(truth: float, prediction: float, expected: str) -> None:
-    assert summaries.colour(truth, prediction) == expected
+def test_color_is_the_tasks(truth: float, prediction: float, expected: str) -> None:
+    assert color(truth, prediction) == expected
 
 
 def test_figures_are_those_computed_by_hand() -> None:
@@ -42,7 +41,7 @@ def test_figures_are_those_computed_by_hand() -> None:
         {"price": 5.0, "prediction": None},
     ]
     bad = [{"number": 7, "reason": "no text"}, {"number": 8, "reason": "no text"}]
-    found = summaries.figures(rows, bad)
+    found = figures(rows, bad)
     assert found["rows"] == 7 and found["predicted"] == 4 and found["unparsed"] == 1
     assert found["compared"] == 3
     expected = ((e**2 - e) + (e**3 - e)) / 3
@@ -53,29 +52,24 @@ def test_figures_are_those_computed_by_hand() -> None:
 
 
 def test_nothing_to_compare_is_no_figure() -> None:
-    found = summaries.figures([{"price": None, "prediction": None}], [])
+    found = figures([{"price": None, "prediction": None}], [])
     assert found["mean_absolute_error_dollars"] is None and found["rmsle"] is None
     assert found["share_of_hits"] is None and found["compared"] == 0
 
 
-def test_rare_reasons_are_counted_together() -> None:
-    bad = [{"reason": f"price '{n}' is not a number"} for n in range(5)] + [
-        {"reason": "no text"}
-    ] * 2
-    found = summaries.reasons(bad, most=3)
-    assert found["no text"] == 2 and found["other reasons"] == 3 and sum(found.values()) == 7
-
-
-def test_processes_side_by_side_take_the_longest_ones_time() -> None:
-    parts = [("0of1", 5.0), ("0of2", 3.0), ("1of2", 1.0), ("1of2", 4.0)]
-    assert summaries.seconds_of(parts) == 5.0 + 5.0
+def test_only_the_most_frequent_reasons_are_listed() -> None:
+    bad = [{"reason": f"price '{n}' is not a number"} for n in range(MAX_REASONS + 5)]
+    bad_rows = figures([], [*bad, {"reason": "no text"}, {"reason": "no text"}])["bad_rows"]
+    assert len(bad_rows["reasons"]) == MAX_REASONS and bad_rows["reasons"]["no text"] == 2
+    assert bad_rows["count"] == MAX_REASONS + 7
 
 
 PAIRS = [(100.0, 100.0), (100.0, 150.0), (100.0, 900.0), (200.0, 210.0)]
+ROWS = [{"price": truth, "prediction": got} for truth, got in PAIRS]
 
 
-def test_svg_has_a_point_a_row_in_its_colour(tmp_path: Path) -> None:
-    draw(PAIRS, "$_^$ is no formula <&>", tmp_path / "it", "svg")
+def test_svg_has_a_point_a_row_in_its_color(tmp_path: Path) -> None:
+    draw(ROWS, "$_^$ is no formula <&>", tmp_path / "it", "svg")
     svg = "{http://www.w3.org/2000/svg}"
     root = ElementTree.parse(tmp_path / "it").getroot()
     assert root.tag == f"{svg}svg"
@@ -89,10 +83,11 @@ def test_png_is_a_picture(tmp_path: Path) -> None:
     assert data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")
 
 
-def test_too_many_points_are_thinned_the_same_way_every_time() -> None:
-    pairs = [(float(n), 1.0) for n in range(MOST_POINTS + 5)]
-    assert len(set(chosen(pairs))) == MOST_POINTS
-    assert chosen(pairs) == chosen(pairs)
+def test_too_many_points_are_thinned_the_same_way_every_time(tmp_path: Path) -> None:
+    rows = [{"price": float(n), "prediction": 1.0} for n in range(MAX_POINTS + 5)]
+    for name in ("once", "again"):
+        draw(rows, "many", tmp_path / name, "png")
+    assert (tmp_path / "once").read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_without_matplotlib_the_error_can_be_told(
@@ -100,24 +95,24 @@ def test_without_matplotlib_the_error_can_be_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError):
-        draw(PAIRS, "none", tmp_path / "it", "svg")
+        draw(ROWS, "none", tmp_path / "it", "svg")
 
 
 def test_prices_that_go_on_behind_the_token_are_counted_and_told() -> None:
     rows = [{"number": n, "prediction": price} for n, price in ((0, 1.0), (1, 374.0), (2, 9.0))]
     checked = [
-        Compared(0, (16,), (16,), 1800.0),  # `1` of `1,800`
-        Compared(1, (19166,), (19166,), 374.0),
-        Compared(2, (24,), (25,), 99.0, gap=0.1, bound=1.0),  # a tie says nothing
+        Comparison(0, (16,), (16,), 1800.0),  # `1` of `1,800`
+        Comparison(1, (19166,), (19166,), 374.0),
+        Comparison(2, (24,), (25,), 99.0, gap=0.1, bound=1.0),  # a tie says nothing
     ]
-    assert goes_on(checked, rows) == 1
+    assert longer_prices(checked, rows) == 1
     summary = {"seconds": 1.0, "rows_per_second": 3.0, "device": "cpu", "check": {}}
-    summary |= summaries.figures([{**row, "price": 1.0} for row in rows], [])
+    summary |= figures([{**row, "price": 1.0} for row in rows], [])
     summary["check"] = {"rows": 3, "price_goes_on": 1}
-    assert "1 of 3 checked prices go on behind the first token: use --method generate" in (
-        summaries.lines(summary)
+    assert "1 of 3 checked prices go on after the first token: use --method generate" in (
+        summary_lines(summary)
     )
 
 
 def test_too_few_tokens_are_no_tie() -> None:
-    assert not Compared(0, (5,), (5, 6), None, gap=float("inf"), bound=1.0).tie
+    assert not Comparison(0, (5,), (5, 6), None, gap=float("inf"), bound=1.0).tie

@@ -18,7 +18,7 @@ from tests.harness.bundle import bundle
 from tests.harness.commands import exit_status
 from tests.harness.models import registry
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 ROUNDS = 3
 FLOOR = """
 import sys

@@ -1,4 +1,4 @@
-"""Answers of a sweep against the same questions asked one by one, within the rule of ties."""
+"""Batched answers beside those of one prompt at a time, within the rule of ties."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from ..visible import quote
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A row asked again by itself."""
+class Comparison:
+    """A prompt's answer in a batch and by itself."""
 
     number: int
     batched: tuple[int, ...]
@@ -36,9 +36,9 @@ class Compared:
 
 
 def compare(
-    facts: Model, model: Any, tokenizer: Any, text: str, number: int, batched: Sequence[int]
-) -> Compared:
-    """Ask one prompt as the task does, but greedily.
+    spec: Model, model: Any, tokenizer: Any, text: str, number: int, batched: Sequence[int]
+) -> Comparison:
+    """Answer one prompt as the task does, but greedily.
 
     Where the answers part, the rule of ties looks at the logits that the prompt alone has there:
     the batch's token must be within `logit_bound` of the likeliest, so the two likeliest are, too.
@@ -48,14 +48,14 @@ def compare(
     single, price = answer.new[: len(batched)], extract_price(answer.reply)
     position = parting(list(batched), list(single))
     if position is None:
-        return Compared(number, tuple(batched), single, price)
-    logits = logits_behind(model, [*answer.prompt_ids, *single[:position]])
+        return Comparison(number, tuple(batched), single, price)
+    logits = _logits_after(model, [*answer.prompt_ids, *single[:position]])
     ended = position >= len(batched)  # too few tokens are no tie
     gap = math.inf if ended else float(logits.max() - logits[batched[position]])
-    return Compared(number, tuple(batched), single, price, gap, logit_bound(facts, logits))
+    return Comparison(number, tuple(batched), single, price, gap, logit_bound(spec, logits))
 
 
-def logits_behind(model: Any, ids: list[int]) -> Any:
+def _logits_after(model: Any, ids: list[int]) -> Any:
     """The logits of the token after these ids: float32 (vocabulary,) on the CPU."""
     import torch
 
@@ -64,9 +64,9 @@ def logits_behind(model: Any, ids: list[int]) -> Any:
         return model(inputs, use_cache=False).logits[0, -1].float().cpu()
 
 
-def verdict(title: str, found: Sequence[Compared], tokenizer: Any) -> list[str]:
-    """Lines about the first row that is neither equal nor a tie; empty if there is none."""
-    wrong = [it for it in found if not it.equal and not it.tie]
+def parity_failure(title: str, comparisons: Sequence[Comparison], tokenizer: Any) -> list[str]:
+    """Lines about the first answer that is neither equal nor a tie; empty if there is none."""
+    wrong = [row for row in comparisons if not row.equal and not row.tie]
     if not wrong:
         return []
     first = wrong[0]
@@ -81,5 +81,5 @@ def verdict(title: str, found: Sequence[Compared], tokenizer: Any) -> list[str]:
         f"{title}: row {first.number}: token {position} got {got} in a batch, expected {expected} "
         f"as one by one, which leads by {first.gap:.3f}, above the bound {first.bound:.3f}; likely "
         f"cause: pads are read, or positions are counted with them",
-        f"  {len(wrong)} of {len(found)} rows differ",
+        f"  {len(wrong)} of {len(comparisons)} rows differ",
     ]

@@ -13,15 +13,14 @@ from typing import Any
 
 import pytest
 
+from tests.harness.model.batched_answers import batch_answer
 from tests.harness.price_prompts import price_prompt, read_products
 from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
-from tests.harness.sweep import steps
-from tests.harness.sweep.__main__ import main
-from tests.harness.sweep.place import place
-from tests.harness.sweep.scoring import asker
-from tests.harness.sweep.store import read_lines
-
-from .conftest import PROJECT
+from tests.meta.conftest import PROJECT
+from tests.tools.sweep import run as running
+from tests.tools.sweep.__main__ import main
+from tests.tools.sweep.ranks import rank_and_world
+from tests.tools.sweep.store import read_lines
 
 PRODUCTS = [product for product in read_products() if len(product.description) < 250][:9]
 BAD = {
@@ -91,7 +90,7 @@ def test_picture_is_drawn_later_where_matplotlib_was_missing(
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "matplotlib.figure", None)
         assert main(again) == 0
-    assert "no picture.png: matplotlib is missing; pip install" in capfd.readouterr().err
+    assert "no picture: matplotlib is missing; pip install" in capfd.readouterr().err
     assert main(again) == 0
     assert (whole / "picture.png").read_bytes().startswith(b"\x89PNG")
 
@@ -100,12 +99,12 @@ def test_other_options_are_refused(
     whole: Path, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(data), "--out", str(whole), *OPTIONS, *SCORE, "--limit", "50"]) == 2
-    assert "holds a sweep of other limit (limit: 179 there, 50 asked)" in capfd.readouterr().err
+    assert "holds a sweep of other limit (limit: 179 there, 50 given)" in capfd.readouterr().err
 
 
 def command(data: Path, out: Path, *launcher: str) -> list[str]:
     """The sweep in a process of its own."""
-    start = [sys.executable, *launcher, "-m", "tests.harness.sweep"]
+    start = [sys.executable, *launcher, "-m", "tests.tools.sweep"]
     return [*start, str(data), "--out", str(out), *OPTIONS, *SCORE]
 
 
@@ -143,7 +142,7 @@ def test_interrupted_and_resumed_every_row_is_there_once(
 
     options = [str(data), "--out", str(tmp_path / "out"), *OPTIONS, *SCORE, "--window", "4"]
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "read_rows", interrupted)
+        patch.setattr(running, "read_rows", interrupted)
         assert main(options) == 130
     assert "run the same command to go on" in capfd.readouterr().err
     kept = {path: path.read_bytes() for path in tmp_path.glob("out/parts/[0-9]*.jsonl")}
@@ -203,10 +202,10 @@ def test_check_that_fails_is_told_and_is_status_1(
     bundle: dict[str, Path],
 ) -> None:
     def shifted(*arguments: Any) -> Any:
-        ask = asker(*arguments)
-        return lambda batch: ask(batch) + 1000
+        answer = batch_answer(*arguments)
+        return lambda batch: answer(batch) + 1000
 
-    monkeypatch.setattr(steps, "asker", shifted)
+    monkeypatch.setattr(running, "batch_answer", shifted)
     out = tmp_path / "out"
     assert main([str(data), "--out", str(out), *OPTIONS, *SCORE, "--check", "2"]) == 1
     told = capfd.readouterr().err.splitlines()
@@ -228,11 +227,11 @@ def test_each_process_sees_its_own_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert place() == (3, 4)
+    assert rank_and_world() == (3, 4)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
 
 
 def test_one_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
-    assert place() == (0, 1) and "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert rank_and_world() == (0, 1) and "CUDA_VISIBLE_DEVICES" not in os.environ

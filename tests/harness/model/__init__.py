@@ -1,0 +1,4 @@
+"""Models in memory: loading, generation, logits and their error bounds, batched answers.
+
+It may import tests.harness.sources, memory, prices and what lies below them.
+"""

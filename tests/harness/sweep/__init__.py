@@ -1,1 +1,0 @@
-"""Predicts the prices of a data set; `python -m tests.harness.sweep`."""

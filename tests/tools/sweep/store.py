@@ -1,0 +1,119 @@
+"""The files of a sweep that is under way: the manifest, and parts that are only ever added."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tests.harness.atomic import write_atomically
+from tests.harness.secrets import scrub
+
+
+class SweepError(RuntimeError):
+    """The sweep cannot go on; the message is one line with the fix."""
+
+
+def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Write JSON lines, all of them or nothing."""
+
+    def write(scratch: Path) -> None:
+        with scratch.open("w", encoding="utf-8") as stream:
+            stream.writelines(scrub(json.dumps(line)) + "\n" for line in lines)
+
+    write_atomically(path, write)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file of ours; SweepError if something else changed it."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            yield from map(json.loads, stream)
+    except (OSError, ValueError) as error:
+        fix = "delete this file, and its rows are answered again"
+        raise SweepError(f"{path}: {error}: {fix}") from None
+
+
+@dataclass
+class Store:
+    """One folder, as one of the processes that fill it sees it."""
+
+    folder: Path
+    rank: int = 0
+    world: int = 1
+    every: float = 20.0  # seconds; at most so much work is lost when the process is killed
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def parts(self) -> list[Path]:
+        """The parts of all processes, in the order they were begun."""
+        return sorted((self.folder / "parts").glob("[0-9]*.jsonl"))
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder for this process; SweepError if another one of its rank is there."""
+        (self.folder / "parts").mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / f".rank{self.rank}.lock", timeout=0):
+                yield
+        except Timeout:
+            raise SweepError(
+                f"{self.folder}: another sweep writes there: wait or stop it"
+            ) from None
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """One process at a time, of all that fill the folder."""
+        return FileLock(self.folder / ".lock")
+
+    def check_identity(self, identity: dict[str, Any]) -> None:
+        """Start a folder, or go on with one of the same identity; SweepError names what differs."""
+        manifest = self.folder / "manifest.json"
+        with self.exclusive():
+            if not manifest.is_file():
+                write_lines(manifest, [identity])
+            held = next(read_lines(manifest))
+        if keys := [key for key in held | identity if held.get(key) != identity.get(key)]:
+            values = (f"{key}: {held.get(key)} there, {identity.get(key)} given" for key in keys)
+            raise SweepError(
+                f"{self.folder} holds a sweep of other {', '.join(keys)} ({'; '.join(values)}): "
+                "give another --out, or delete that folder"
+            )
+
+    def add(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Keep results; they are written when some seconds have passed since the last time."""
+        self.waiting += lines
+        if time.monotonic() - self.flushed > self.every:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting as one part more, with the seconds it took."""
+        seconds, self.flushed = time.monotonic() - self.flushed, time.monotonic()
+        if self.waiting:
+            taken = len(list((self.folder / "parts").iterdir()))
+            name = f"{taken:06}-rank{self.rank}of{self.world}-{os.getpid()}.jsonl"
+            write_lines(self.folder / "parts" / name, [*self.waiting, {"seconds": seconds}])
+            self.waiting = []
+
+    def results(self) -> dict[int, dict[str, Any]]:
+        """The line of each row that any process has finished, by its number."""
+        lines = (line for part in self.parts for line in read_lines(part))
+        return {line["number"]: line for line in lines if "number" in line}
+
+    def seconds(self) -> float:
+        """Wall seconds of all runs: the processes of one run work at the same time.
+
+        Runs with other numbers of processes came one after the other.
+        """
+        worlds: dict[str, dict[str, float]] = {}
+        for part in self.parts:
+            rank, _, world = part.name.split("-")[1].partition("of")
+            took = sum(line.get("seconds", 0.0) for line in read_lines(part))
+            ranks = worlds.setdefault(world, {})
+            ranks[rank] = ranks.get(rank, 0.0) + took
+        return sum(max(ranks.values()) for ranks in worlds.values())
