@@ -41,7 +41,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) ->
     change(project)
     path = project / SNAPSHOTS / IDS
     edit(path, {**read_snapshot_file(path).blocks, "plain.gone": "1 'a'"})
-    known = project / "fixtures" / "known_failures.toml"
+    known = project / "fixtures" / "upstream_issues.toml"
     known.write_text(known.read_text() + KNOWN)
     plant(project, LAST, TROUBLE)
     return {name: run_pytest("--gate", *mode, cwd=project) for name, mode in MODES.items()}

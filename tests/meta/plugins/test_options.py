@@ -17,10 +17,10 @@ from tests.meta.conftest import PROJECT, run_pytest
 KEYS = ", ".join(registry())
 COMMANDS = {
     "tests.tools.fetch": "--source",
-    "tests.harness.budget": "DATA",
+    "tests.tools.budget": "DATA",
     "tests.tools.doctor": "--json",
     "tests.tools.explore": "TEXT",
-    "tests.harness.drift": "VERSION",
+    "tests.tools.drift": "VERSION",
     "tests.tools.sweep": "--load",
     "tests.meta.faults": "--only",
 }
@@ -143,9 +143,9 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
     [
         ("tests.tools.fetch", "phi4"),
         ("tests.tools.fetch", "--sauce"),
-        ("tests.harness.budget", "no_such_file.jsonl"),
+        ("tests.tools.budget", "no_such_file.jsonl"),
         ("tests.tools.doctor", "gpus"),
-        ("tests.harness.drift", "5.0.0"),
+        ("tests.tools.drift", "5.0.0"),
         ("tests.tools.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
         ("tests.meta.faults", "--only", "nothing"),
         ("tests.tools.measure.budget_speed", "--sauce"),
@@ -160,7 +160,7 @@ def test_wrong_use_is_status_2_and_no_traceback(arguments: tuple[str, ...]) -> N
 
 def test_every_command_of_ours_ends_through_it() -> None:
     """Those with their own last words apart; a new one is not forgotten."""
-    own = {"sweep/__main__.py", "budget/__main__.py", "tools/doctor.py"}
+    own = {"sweep/__main__.py", "tools/doctor.py"}
     for path in sorted((PROJECT / "tests").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         if 'prog="python -m' in text and '__name__ == "__main__"' in text:
