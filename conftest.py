@@ -20,15 +20,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite("tests.harness")
 pytest_plugins = (
-    "tests.harness.options",
+    "tests.harness.plugins.options",
     "tests.harness.plugins.redaction",
-    "tests.harness.results",
-    "tests.harness.loading",
+    "tests.harness.plugins.results",
+    "tests.harness.plugins.tokenizers",
     "tests.harness.plugins.known_failures",
-    "tests.harness.snapshot_session",
+    "tests.harness.snapshots.session",
     "tests.harness.latency.session",
     "tests.harness.latency.terminal",
-    "tests.harness.reporting",
+    "tests.harness.plugins.summary",
     "tests.harness.reports.session",
     "tests.harness.reports.junit",
     "tests.harness.reports.github",

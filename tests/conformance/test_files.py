@@ -5,104 +5,106 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cache import sha256, sha256_text
-from tests.harness.diagnosis import check_value, fail, pinned_file
-from tests.harness.loading import Loaded
-from tests.harness.recipes import FLAGS, read_recipe
-from tests.harness.tokenizer_file import PARTS, file_pipeline, pipeline
-from tests.harness.tokens import parting
-from tests.harness.visible import quote
+from tests.harness.checks.tokenizer import check_value, pinned_file
+from tests.harness.data.recipes import FLAGS, read_recipe
+from tests.harness.diff import first_difference
+from tests.harness.errors import fail
+from tests.harness.files import sha256, sha256_text
+from tests.harness.text import quote
+from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.tokenizer_json import PARTS, file_pipeline, pipeline
 
 PIPELINE = (*PARTS, "model")
 REGISTRY = "fixtures/models.toml"
-SMALL = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 
 
-def test_files_are_the_pinned_ones(model: Loaded) -> None:
-    for name in model.changed_files:
-        path, pinned = model.folder / name, model.model.files[name].sha256
+def test_files_are_the_pinned_ones(tokenizer: LoadedTokenizer) -> None:
+    for name in tokenizer.changed_files:
+        path, pinned = tokenizer.folder / name, tokenizer.spec.files[name].sha256
         found = sha256(path) if path.is_file() else "(no such file)"
         fail(
-            f"{model.key}: {name} is not the pinned file: sha256 {found[:12]}, pinned "
-            f"{pinned[:12]}; the other tests say what the change does",
+            tokenizer.key,
+            f"{name} is not the pinned file: sha256 {found[:12]}, pinned {pinned[:12]}; "
+            "the other tests say what the change does",
         )
 
 
-def recipe_of(model: Loaded) -> str:
+def recipe_of(tokenizer: LoadedTokenizer) -> str:
     """The recipe's place in the project."""
-    return f"fixtures/recipes/{model.key}.json"
+    return f"fixtures/recipes/{tokenizer.key}.json"
 
 
-def cause_of_tokens(model: Loaded, got: str, declared: str) -> str:
-    """Both digests, and which of file and registry is to be looked at."""
-    digest = sha256(model.folder / "tokenizer.json")
-    is_pinned = digest == model.model.files["tokenizer.json"].sha256
-    return f"sha256 {got[:12]}, declared {declared[:12]}; likely cause: " + (
-        f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
-        if is_pinned
-        else "tokenizer.json is not the pinned file"
-    )
+def _cause_of_tokens(tokenizer: LoadedTokenizer) -> str:
+    """Which of file and registry to look at."""
+    digest = sha256(tokenizer.folder / "tokenizer.json")
+    if digest == tokenizer.spec.files["tokenizer.json"].sha256:
+        return f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
+    return "tokenizer.json is not the pinned file"
 
 
-def test_vocabulary_is_the_declared_one(model: Loaded) -> None:
-    facts, digest = model.model.tokenizer, model.file.vocabulary_sha256
+def test_vocabulary_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+    facts, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
     if digest == facts.vocabulary_sha256:
         return
-    tokens = {index: token for token, index in model.file.vocabulary.items()}
-    headline = f"{model.key}: vocabulary: {len(tokens)} tokens, declared {facts.vocabulary_size}"
-    if pinned := pinned_file(model, "tokenizer.json"):
+    tokens = {index: token for token, index in tokenizer.json_file.vocabulary.items()}
+    what = f"{len(tokens)} tokens, declared {facts.vocabulary_size}"
+    if pinned := pinned_file(tokenizer, "tokenizer.json"):
         content = json.loads(pinned)
         known = {index: token for token, index in content["model"]["vocab"].items()}
         known |= {token["id"]: token["content"] for token in content["added_tokens"]}
         moved = [i for i in sorted(known | tokens) if known.get(i) != tokens.get(i)]
         for first in moved[:1]:
-            headline = (
-                f"{model.key}: vocabulary: id {first} got {quote(str(tokens.get(first)))}, pinned "
+            what = (
+                f"id {first} got {quote(str(tokens.get(first)))}, pinned "
                 f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
             )
-    fail(f"{headline}; {cause_of_tokens(model, digest, facts.vocabulary_sha256)}")
+    digests = f"sha256 {digest[:12]}, declared {facts.vocabulary_sha256[:12]}"
+    fail(tokenizer.key, f"vocabulary: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
 
 
-def test_loaded_vocabulary_is_the_files(model: Loaded) -> None:
-    got, expected = model.auto.get_vocab(), model.file.vocabulary
+def test_loaded_vocabulary_is_the_files(tokenizer: LoadedTokenizer) -> None:
+    got, expected = tokenizer.transformers.get_vocab(), tokenizer.json_file.vocabulary
     if got != expected:
         token = sorted(set(got.items()) ^ set(expected.items()), key=lambda entry: entry[1])[0][0]
         fail(
-            f"{model.key}: loaded vocabulary: {quote(token)} got id {got.get(token)}, the file "
-            f"says {expected.get(token)}; likely cause: transformers changed tokens while loading"
+            tokenizer.key,
+            f"loaded vocabulary: {quote(token)} got id {got.get(token)}, the file says "
+            f"{expected.get(token)}",
+            cause="transformers changed tokens while loading",
         )
 
 
-def test_merges_are_the_declared_ones(model: Loaded) -> None:
-    merges, facts = model.file.merges, model.model.tokenizer
+def test_merges_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+    merges, facts = tokenizer.json_file.merges, tokenizer.spec.tokenizer
     digest = sha256_text("\n".join([*merges, ""]))
     if digest == facts.merges_sha256:
         return
-    headline = f"{model.key}: merges: {len(merges)}, declared {facts.merges}"
-    if pinned := pinned_file(model, "tokenizer.json"):
+    what = f"{len(merges)}, declared {facts.merges}"
+    if pinned := pinned_file(tokenizer, "tokenizer.json"):
         known = json.loads(pinned)["model"]["merges"]
-        rank = parting(merges, known)
+        rank = first_difference(merges, known)
         if rank is not None:
             got = quote(merges[rank]) if rank < len(merges) else "(end)"
-            headline += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
-    fail(f"{headline}; {cause_of_tokens(model, digest, facts.merges_sha256)}")
+            what += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
+    digests = f"sha256 {digest[:12]}, declared {facts.merges_sha256[:12]}"
+    fail(tokenizer.key, f"merges: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
 
 
 @pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])
-def test_file_pipeline_is_the_declared_one(model: Loaded, part: str) -> None:
-    content = read_recipe(model.key).files["tokenizer.json"].content
+def test_file_pipeline_is_the_declared_one(tokenizer: LoadedTokenizer, part: str) -> None:
+    content = read_recipe(tokenizer.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
-    got, declared = (it | file_pipeline(it) for it in (model.file.content, content))
-    what, place = f"{part} in tokenizer.json", recipe_of(model)
-    check_value(model, what, got.get(part), declared.get(part), declared=place)
+    got, declared = (it | file_pipeline(it) for it in (tokenizer.json_file.content, content))
+    what, place = f"{part} in tokenizer.json", recipe_of(tokenizer)
+    check_value(tokenizer, what, got.get(part), declared.get(part), declared=place)
 
 
 @pytest.mark.parametrize("part", PIPELINE)
-def test_loaded_pipeline_is_the_files(model: Loaded, part: str) -> None:
-    got = pipeline(model.auto.backend_tokenizer)[part]
-    expected = file_pipeline(model.file.content)[part]
-    note = f"likely cause: {type(model.auto).__name__} builds its own {part}"
-    check_value(model, f"loaded {part} is not the file's", got, expected, note)
+def test_loaded_pipeline_is_the_files(tokenizer: LoadedTokenizer, part: str) -> None:
+    got = pipeline(tokenizer.transformers.backend_tokenizer)[part]
+    expected = file_pipeline(tokenizer.json_file.content)[part]
+    cause = f"{type(tokenizer.transformers).__name__} builds its own {part}"
+    check_value(tokenizer, f"loaded {part} is not the file's", got, expected, cause)
 
 
 def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
@@ -110,31 +112,31 @@ def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
     return {token.id: token.as_json() for token in read_recipe(key).tokens()}
 
 
-def test_files_added_tokens_are_the_declared_ones(model: Loaded) -> None:
-    declared = declared_added_tokens(model.key)
-    got = {token["id"]: token for token in model.file.content["added_tokens"]}
+def test_files_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+    declared = declared_added_tokens(tokenizer.key)
+    got = {token["id"]: token for token in tokenizer.json_file.content["added_tokens"]}
     for index in sorted(declared | got):
         what = f"added token {index} in tokenizer.json"
-        place = recipe_of(model)
-        check_value(model, what, got.get(index), declared.get(index), declared=place)
+        place = recipe_of(tokenizer)
+        check_value(tokenizer, what, got.get(index), declared.get(index), declared=place)
 
 
-def test_loaded_added_tokens_are_the_declared_ones(model: Loaded) -> None:
-    declared = declared_added_tokens(model.key)
+def test_loaded_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+    declared = declared_added_tokens(tokenizer.key)
     got = {
         index: {"id": index, "content": token.content} | {f: getattr(token, f) for f in FLAGS}
-        for index, token in model.auto.added_tokens_decoder.items()
+        for index, token in tokenizer.transformers.added_tokens_decoder.items()
     }
     for index in sorted(declared | got):
-        what, place = f"loaded added token {index}", recipe_of(model)
-        check_value(model, what, got.get(index), declared.get(index), declared=place)
+        what, place = f"loaded added token {index}", recipe_of(tokenizer)
+        check_value(tokenizer, what, got.get(index), declared.get(index), declared=place)
 
 
 @pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
-def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
-    got = getattr(model.auto, f"{name}_token_id")
-    expected = getattr(model.model.tokenizer, name)
-    check_value(model, f"{name}_token_id", got, expected, declared=REGISTRY)
+def test_special_id_is_the_declared_one(tokenizer: LoadedTokenizer, name: str) -> None:
+    got = getattr(tokenizer.transformers, f"{name}_token_id")
+    expected = getattr(tokenizer.spec.tokenizer, name)
+    check_value(tokenizer, f"{name}_token_id", got, expected, declared=REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -147,62 +149,63 @@ def test_special_id_is_the_declared_one(model: Loaded, name: str) -> None:
         ("clean_up_tokenization_spaces", "clean_up"),
     ],
 )
-def test_setting_is_the_declared_one(model: Loaded, name: str, fact: str) -> None:
-    got = len(model.auto) if fact == "vocabulary_size" else getattr(model.auto, name)
-    check_value(model, name, got, getattr(model.model.tokenizer, fact), declared=REGISTRY)
+def test_setting_is_the_declared_one(tokenizer: LoadedTokenizer, name: str, fact: str) -> None:
+    got = (
+        len(tokenizer.transformers)
+        if fact == "vocabulary_size"
+        else getattr(tokenizer.transformers, name)
+    )
+    check_value(tokenizer, name, got, getattr(tokenizer.spec.tokenizer, fact), declared=REGISTRY)
 
 
-def content_of(model: Loaded, name: str) -> dict[str, Any]:
+def content_of(tokenizer: LoadedTokenizer, name: str) -> dict[str, Any]:
     """A JSON file of the model's folder; fails the test if it is not there."""
-    path = model.folder / name
+    path = tokenizer.folder / name
     if not path.is_file():
-        fail(f"{model.key}: {name} is missing; likely cause: a copy of the folder left it out")
+        fail(tokenizer.key, f"{name} is missing", cause="a copy of the folder left it out")
     content: dict[str, Any] = json.loads(path.read_bytes())
     return content
 
 
-def test_tokenizer_class_is_the_declared_one(model: Loaded) -> None:
-    got = content_of(model, "tokenizer_config.json").get("tokenizer_class")
-    check_value(model, "tokenizer_class", got, model.model.tokenizer.json_class, declared=REGISTRY)
+def test_tokenizer_class_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+    got = content_of(tokenizer, "tokenizer_config.json").get("tokenizer_class")
+    check_value(
+        tokenizer, "tokenizer_class", got, tokenizer.spec.tokenizer.json_class, declared=REGISTRY
+    )
 
 
-def test_config_is_the_declared_one(model: Loaded) -> None:
+def test_config_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
     """Of a file whose hash was not published, the hub's may hold further keys."""
-    got, declared = content_of(model, "config.json"), model.model.architecture
-    names = got | declared if model.model.files["config.json"].published else declared
+    got, declared = content_of(tokenizer, "config.json"), tokenizer.spec.architecture
+    names = got | declared if tokenizer.spec.files["config.json"].published else declared
     for name in names:
         what = f"config.json: {name}"
-        check_value(model, what, got.get(name), declared.get(name), declared=REGISTRY)
+        check_value(tokenizer, what, got.get(name), declared.get(name), declared=REGISTRY)
 
 
-def declared_small_files(model: Loaded) -> list[str]:
-    """The small files a model has; from the hub only those whose content was published."""
-    pins = {name: model.model.files[name] for name in SMALL if name in model.model.files}
-    return [name for name, pin in pins.items() if pin.published or model.source != "hub"]
-
-
-def test_small_file_is_the_declared_one(model: Loaded, small_file: str) -> None:
+def test_small_file_is_the_declared_one(tokenizer: LoadedTokenizer, small_file: str) -> None:
     """Every key but the template and the added tokens, which have tests of their own."""
-    name, content = small_file, read_recipe(model.key).files[small_file].content
+    name, content = small_file, read_recipe(tokenizer.key).files[small_file].content
     assert isinstance(content, dict)
     elsewhere = {key for key, value in content.items() if str(value).startswith("@")}
-    got = content_of(model, name)
+    got = content_of(tokenizer, name)
     for key in [key for key in content | got if key not in elsewhere]:
-        what, place = f"{name}: {key}", recipe_of(model)
-        check_value(model, what, got.get(key), content.get(key), declared=place)
+        what, place = f"{name}: {key}", recipe_of(tokenizer)
+        check_value(tokenizer, what, got.get(key), content.get(key), declared=place)
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])
-def test_no_file_overrides_the_template(model: Loaded, name: str) -> None:
-    if (model.folder / name).exists():
+def test_no_file_overrides_the_template(tokenizer: LoadedTokenizer, name: str) -> None:
+    if (tokenizer.folder / name).exists():
         fail(
-            f"{model.key}: {name} stands in the folder and overrides tokenizer_config.json's "
-            "template; likely cause: the folder was saved by another version of transformers"
+            tokenizer.key,
+            f"{name} stands in the folder and overrides tokenizer_config.json's template",
+            cause="the folder was saved by another version of transformers",
         )
 
 
 @pytest.mark.needs("chat")
-def test_template_is_the_declared_one(model: Loaded) -> None:
-    digest = sha256_text(model.auto.chat_template or "")
-    expected = model.model.tokenizer.template_sha256
-    check_value(model, "chat template's sha256", digest, expected, declared=REGISTRY)
+def test_template_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+    digest = sha256_text(tokenizer.transformers.chat_template or "")
+    expected = tokenizer.spec.tokenizer.template_sha256
+    check_value(tokenizer, "chat template's sha256", digest, expected, declared=REGISTRY)

@@ -1,21 +1,36 @@
-"""Recordings: ids of every text, prompt and ids of every conversation. Contracts are elsewhere."""
+"""Snapshots: ids of every text, prompt and ids of every conversation. Contracts are elsewhere."""
 
+import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from tests.harness.cases import ChatCase, TextCase
-from tests.harness.diagnosis import check_ids
-from tests.harness.loading import Loaded
-from tests.harness.prompts import prompt_rows
-from tests.harness.snapshots import check_snapshot
-from tests.harness.tokens import rows
+from tests.harness.checks.tokenizer import check_ids
+from tests.harness.data.cases import ChatCase, TextCase
+from tests.harness.snapshots.check import check_snapshot
+from tests.harness.tokenizer.chat import prompt_rows
+from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.pieces import token_rows
 
 
-def test_ids_snapshot(model: Loaded, text: TextCase, snapshot: SnapshotAssertion) -> None:
-    # A broken contract must never reach the recording, whatever the options.
-    expected = model.raw.encode(text.full_text).ids
-    check_ids(model, text.name, "AutoTokenizer's ids are not the file's", model.ids(text), expected)
-    check_snapshot(snapshot, model, "ids", text.name, rows(model, model.ids(text)))
+@pytest.mark.snapshot_of("ids")
+def test_ids_snapshot(
+    tokenizer: LoadedTokenizer, text: TextCase, snapshot: SnapshotAssertion
+) -> None:
+    # A known failure lets an update save the others: its own broken ids must never be saved.
+    expected = tokenizer.tokenizers.encode(text.full_text).ids
+    check_ids(
+        tokenizer,
+        text.name,
+        "AutoTokenizer's ids are not the file's",
+        tokenizer.ids(text),
+        expected,
+    )
+    check_snapshot(
+        snapshot, tokenizer, "ids", text.name, token_rows(tokenizer, tokenizer.ids(text))
+    )
 
 
-def test_prompts_snapshot(model: Loaded, chat: ChatCase, snapshot: SnapshotAssertion) -> None:
-    check_snapshot(snapshot, model, "prompts", chat.name, prompt_rows(model, chat))
+@pytest.mark.snapshot_of("prompts")
+def test_prompts_snapshot(
+    tokenizer: LoadedTokenizer, chat: ChatCase, snapshot: SnapshotAssertion
+) -> None:
+    check_snapshot(snapshot, tokenizer, "prompts", chat.name, prompt_rows(tokenizer, chat))

@@ -4,9 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from tests.harness.errors import AssetError
-from tests.harness.models import DataError
-from tests.harness.redaction import redact
+from .errors import AssetError, DataError
+from .redaction import redact
 
 Progress = Callable[[str], None]
 COULD_NOT_RUN = 2

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from tests.harness.visible import MISLEADING, escape_character, harmless, without_commands
+from .text import MISLEADING, escape_character, harmless, without_commands
 
 HIDDEN = "(hidden)"
 withdrawn: dict[str, str] = {}  # variables that this process, or its controller, had

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.assets import KEPT
-from tests.harness.bundle import bundle as build_bundle
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
+from tests.harness.sources.bundle import bundle as build_bundle
+from tests.harness.sources.fetch import KEPT
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("conftest.py", "pytest.ini", "fixtures", "tests")

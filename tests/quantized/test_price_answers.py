@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.harness import price_verdicts as prices
-from tests.harness.asking import Ask
-from tests.harness.live import Live
-from tests.harness.price_prompts import Product, price_prompt, read_products
+from tests.harness.checks import prices
+from tests.harness.model.loading import LoadedModel
+from tests.harness.plugins.models import Generate
+from tests.harness.prices.products import Product, price_prompt, read_products
 
 # Every twelfth product: an answer takes a second on a CPU.
 each_product = pytest.mark.parametrize("product", read_products()[::12], ids=lambda it: it.id)
@@ -17,33 +17,45 @@ FOUR = {"do_sample": False}
 
 @pytest.mark.trained
 @each_product
-def test_likeliest_token_is_a_price(live: Live, product: Product, ask: Ask) -> None:
-    one = ask(price_prompt(product.text), **ONE)
-    prices.check_price_token(live, product.id, one.logits)
+def test_likeliest_token_is_a_price(
+    loaded_model: LoadedModel, product: Product, generate: Generate
+) -> None:
+    one = generate(price_prompt(product.text), **ONE)
+    prices.check_price_token(loaded_model, product.id, one.logits)
 
 
 @pytest.mark.trained
 @each_product
-def test_price_tokens_have_the_declared_share(live: Live, product: Product, ask: Ask) -> None:
-    one = ask(price_prompt(product.text), **ONE)
-    prices.check_price_mass(live, product.id, one.logits)
+def test_price_tokens_have_the_declared_share(
+    loaded_model: LoadedModel, product: Product, generate: Generate
+) -> None:
+    one = generate(price_prompt(product.text), **ONE)
+    prices.check_price_mass(loaded_model, product.id, one.logits)
 
 
 @pytest.mark.trained
 @pytest.mark.needs("single_token_prices")
 @each_product
-def test_one_token_is_the_price(live: Live, product: Product, ask: Ask) -> None:
-    one = ask(price_prompt(product.text), **ONE)
-    prices.check_one_token_price(live, product.id, one)
-    prices.check_same_price(live, product.id, one, ask(price_prompt(product.text), **FOUR))
+def test_one_token_is_the_price(
+    loaded_model: LoadedModel, product: Product, generate: Generate
+) -> None:
+    one = generate(price_prompt(product.text), **ONE)
+    prices.check_one_token_price(loaded_model, product.id, one)
+    prices.check_same_price(
+        loaded_model, product.id, one, generate(price_prompt(product.text), **FOUR)
+    )
 
 
 @each_product
-def test_first_of_four_tokens_is_the_one(live: Live, product: Product, ask: Ask) -> None:
-    one, four = (ask(price_prompt(product.text), **call) for call in (ONE, FOUR))
-    prices.check_first_of_four(live, product.id, one, four)
+def test_first_of_four_tokens_is_the_one(
+    loaded_model: LoadedModel, product: Product, generate: Generate
+) -> None:
+    one, four = (generate(price_prompt(product.text), **call) for call in (ONE, FOUR))
+    prices.check_first_of_four(loaded_model, product.id, one, four)
 
 
 @each_product
-def test_reading_does_not_depend_on_the_echo(live: Live, product: Product, ask: Ask) -> None:
-    prices.check_reading(live, product.id, ask(price_prompt(product.text), **FOUR))
+def test_reading_does_not_depend_on_the_echo(
+    loaded_model: LoadedModel, product: Product, generate: Generate
+) -> None:
+    prices.check_reading(loaded_model, product.id, generate(price_prompt(product.text), **FOUR))

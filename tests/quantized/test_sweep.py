@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.harness.diagnosis import fail
-from tests.harness.generation import NEW_TOKENS
-from tests.harness.live import Live
+from tests.harness.errors import fail
 from tests.harness.model.batch_parity import compare, parity_failure
 from tests.harness.model.batched_answers import answer_batches, batch_answer, make_batches
 from tests.harness.model.fused_norms import fused_norms
-from tests.harness.price_prompts import PRODUCTS
-from tests.harness.price_rows import DataSet, Row, read_rows
+from tests.harness.model.generation import NEW_TOKENS
+from tests.harness.model.loading import LoadedModel
+from tests.harness.prices.dataset import DataSet, Row, read_rows
+from tests.harness.prices.products import PRODUCTS
 
 DATA = DataSet(str(PRODUCTS), text_column="description", wrap=True)
 # Every twelfth product: an answer takes a second on a CPU.
@@ -18,24 +18,34 @@ BATCH_TOKENS = 2048
 
 
 @pytest.mark.loads("nf4")
-def test_batched_answers_are_the_one_by_one_answers(live: Live) -> None:
-    method = "score" if live.facts.can("single_token_prices") else "generate"
+def test_batched_answers_are_the_one_by_one_answers(loaded_model: LoadedModel) -> None:
+    method = "score" if loaded_model.spec.can("single_token_prices") else "generate"
     rows = [row for row in read_rows(DATA) if isinstance(row, Row) and row.number % ROWS == 0]
-    prompts = {row.number: live.tokenizer.encode(row.text) for row in rows}
+    prompts = {row.number: loaded_model.tokenizer.encode(row.text) for row in rows}
     answers: dict[int, list[int]] = {}
-    with fused_norms(live.model):
+    with fused_norms(loaded_model.model):
         answer_batches(
-            batch_answer(live.model, method, NEW_TOKENS),
-            make_batches(prompts, BATCH_TOKENS, live.tokenizer.pad_token_id),
+            batch_answer(loaded_model.model, method, NEW_TOKENS),
+            make_batches(prompts, BATCH_TOKENS, loaded_model.tokenizer.pad_token_id),
             BATCH_TOKENS,
             lambda batch, tokens: answers.update(zip(batch.numbers, tokens, strict=True)),
         )
     assert answers.keys() == prompts.keys()
     compared = [
-        compare(live.facts, live.model, live.tokenizer, row.text, row.number, answers[row.number])
+        compare(
+            loaded_model.spec,
+            loaded_model.model,
+            loaded_model.tokenizer,
+            row.text,
+            row.number,
+            answers[row.number],
+        )
         for row in rows
     ]
-    if lines := parity_failure(live.title, compared, live.tokenizer):
+    if lines := parity_failure(loaded_model.label, compared, loaded_model.tokenizer):
         fail(*lines)
-    if live.weights.trained and not any(row.equal for row in compared):
-        fail(f"{live.title}: {method}: all {len(compared)} answers are ties, expected equal ones")
+    if loaded_model.weights.trained and not any(row.equal for row in compared):
+        fail(
+            loaded_model.label,
+            f"{method}: all {len(compared)} answers are ties, expected equal ones",
+        )

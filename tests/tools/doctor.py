@@ -25,12 +25,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tests.harness.secrets import scrub
+from tests.harness.redaction import redact
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST = (3, 11)
 INSTALL = "pip install -r requirements.txt"
-BUILD = "python -m tests.harness.assets"
+BUILD = "python -m tests.harness.sources.folders"
 CUDA_TORCH = "install a torch built for CUDA (https://pytorch.org/get-started/locally)"
 NVIDIA_SMI = ("--query-gpu=name,driver_version", "--format=csv,noheader")
 SECONDS = 180  # for a process that loads torch on a busy machine
@@ -122,10 +122,10 @@ def check_bitsandbytes() -> list[Finding]:
 
 def check_disk() -> list[Finding]:
     """Free bytes where the cache and temporary files are written."""
-    from tests.harness.bundle import is_intact
-    from tests.harness.cache import cache_folder
-    from tests.harness.memory import footprint
-    from tests.harness.models import registry
+    from tests.harness.data.registry import registry
+    from tests.harness.files import cache_folder
+    from tests.harness.memory.footprint import footprint
+    from tests.harness.sources.bundle import is_intact
 
     needed = 0 if all(map(is_intact, registry().values())) else BUNDLE_BYTES
     devices = {"cpu", "cuda"} if _gpus()[0] else {"cpu"}
@@ -141,8 +141,8 @@ def check_disk() -> list[Finding]:
 
 def check_bundle() -> list[Finding]:
     """The models' folders against the registry's hashes."""
-    from tests.harness.bundle import folder_of
-    from tests.harness.models import registry
+    from tests.harness.data.registry import registry
+    from tests.harness.sources.bundle import folder_of
 
     folders = {key: folder_of(model) for key, model in registry().items()}
     built = [key for key, folder in folders.items() if folder.is_dir()]
@@ -157,7 +157,7 @@ def check_bundle() -> list[Finding]:
 
 def check_hub() -> list[Finding]:
     """What the hub answers for each model; the bundle needs nothing of it."""
-    from tests.harness.assets import KEPT, users_own
+    from tests.harness.sources.fetch import KEPT, users_own
 
     variables = users_own()
     offline = os.environ.get(f"{KEPT}HF_HUB_OFFLINE", variables.pop("HF_HUB_OFFLINE", ""))
@@ -234,7 +234,7 @@ def _room(purpose: str, folder: Path, needed: int, variable: str) -> Finding:
 
 def _fault(pins: dict[str, Any], folder: Path) -> str:
     """The first file of a model's folder that is not the pinned one; empty if all are."""
-    from tests.harness.cache import sha256
+    from tests.harness.files import sha256
 
     names = {path.name for path in folder.iterdir()}
     for name, pin in pins.items():
@@ -288,7 +288,8 @@ def _torch_facts() -> tuple[dict[str, Any], str]:
 
 def report_torch() -> None:
     """In a child: import torch and bitsandbytes and compute with them."""
-    from tests.harness.device import first, preflight
+    from tests.harness.model.device import preflight
+    from tests.harness.text import first_line
 
     package = "torch"
     try:
@@ -307,7 +308,7 @@ def report_torch() -> None:
 
         _report(bitsandbytes_fault=preflight("cuda" if usable else "cpu") or "")
     except BaseException as error:  # some broken packages raise SystemExit
-        _report(**{f"{package}_fault": f"cannot be loaded: {first(error)}"})
+        _report(**{f"{package}_fault": f"cannot be loaded: {first_line(error)}"})
 
 
 def report_hub() -> None:
@@ -318,9 +319,8 @@ def report_hub() -> None:
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
     from huggingface_hub.errors import FileMetadataError, GatedRepoError
 
-    from tests.harness.hub import ask
-    from tests.harness.hub_errors import explain
-    from tests.harness.models import registry
+    from tests.harness.data.registry import registry
+    from tests.harness.sources.hub import ask, explain
 
     _report(token=bool(get_token()))
     for model in registry().values():
@@ -379,12 +379,12 @@ def main(arguments: list[str] | None = None) -> int:
             new = check(name)
             findings += new
             if not chosen.json:
-                print(scrub("\n".join(map(str, new))), flush=True)
+                print(redact("\n".join(map(str, new))), flush=True)
     except KeyboardInterrupt:
         print("interrupted: run it again", file=sys.stderr)
         return 130
     rows = [asdict(finding) for finding in findings]
-    print(scrub(json.dumps(rows, indent=1)) if chosen.json else summary(findings))
+    print(redact(json.dumps(rows, indent=1)) if chosen.json else summary(findings))
     return int(any(finding.state == "error" for finding in findings))
 
 

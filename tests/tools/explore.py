@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from tests.harness.assets import SOURCES, Sources, parse_directories, prepare
-from tests.harness.availability import available
-from tests.harness.choices import chosen_models
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status, say
 from tests.harness.errors import AssetError
-from tests.harness.loading import Loaded
-from tests.harness.prices import MARKER
-from tests.harness.progress import say
-from tests.harness.tokens import rows
-from tests.harness.visible import quote
+from tests.harness.prices.products import MARKER
+from tests.harness.sources.folders import (
+    SOURCES,
+    Sources,
+    chosen_models,
+    parse_directories,
+    prepare,
+    select_models,
+)
+from tests.harness.text import quote
+from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.pieces import token_rows
 
 SENTENCE = "I am excited to show Tokenizers in action to my LLM engineers"
 CODE = '\ndef hello_world(person):\n  print("Hello", person)\n'
@@ -29,17 +33,19 @@ LETTERS = 4  # of a rare word at least: shorter ones are mostly endings
 SHOWN = 40  # tokens of a text, for files are long
 
 
-def token_ids(tokenizer: Loaded, texts: Sequence[str]) -> list[list[int]]:
+def token_ids(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """Ids of each text without special tokens."""
-    ids: list[list[int]] = tokenizer.auto(list(texts), add_special_tokens=False)["input_ids"]
+    ids: list[list[int]] = tokenizer.transformers(list(texts), add_special_tokens=False)[
+        "input_ids"
+    ]
     return ids
 
 
-def single_token_words(tokenizer: Loaded) -> dict[str, int]:
+def single_token_words(tokenizer: LoadedTokenizer) -> dict[str, int]:
     """Id of every token that is a space and then letters, at most the first of them a capital."""
     space = "\u0120" if tokenizer.byte_level else "\u2581"
-    ids = [it for token, it in tokenizer.file.vocabulary.items() if token.startswith(space)]
-    texts = tokenizer.raw.decode_batch([[token_id] for token_id in ids])
+    ids = [it for token, it in tokenizer.json_file.vocabulary.items() if token.startswith(space)]
+    texts = tokenizer.tokenizers.decode_batch([[token_id] for token_id in ids])
     words = {text.removeprefix(" "): it for text, it in zip(texts, ids, strict=True)}
     return {word: it for word, it in words.items() if word.isalpha() and word[1:].islower()}
 
@@ -56,14 +62,14 @@ def rarest_words(words: dict[str, int]) -> list[str]:
     return [f"{words[word]} {quote(word)}" for word in rare[:WORDS]]
 
 
-def single_token_numbers(tokenizer: Loaded, prefix: str = "") -> list[int]:
+def single_token_numbers(tokenizer: LoadedTokenizer, prefix: str = "") -> list[int]:
     """Which of 0 to 999 add one token to a prefix's own."""
     (before,) = token_ids(tokenizer, [prefix])
     ids = token_ids(tokenizer, [f"{prefix}{number}" for number in range(1000)])
     return [number for number, row in enumerate(ids) if row[:-1] == before]
 
 
-def print_texts(tokenizers: Sequence[Loaded], texts: Sequence[str]) -> None:
+def print_texts(tokenizers: Sequence[LoadedTokenizer], texts: Sequence[str]) -> None:
     """Each text's tokens side by side, a column a model, below their counts."""
     for text in texts:
         columns = []
@@ -72,7 +78,7 @@ def print_texts(tokenizers: Sequence[Loaded], texts: Sequence[str]) -> None:
             ratio = f"{len(text) / len(ids):.2f} characters each" if ids else ""
             head = [tokenizer.key, f"{len(ids)} tokens", ratio, ""]
             more = [f"... and {len(ids) - SHOWN} more"] if len(ids) > SHOWN else []
-            columns.append(head + rows(tokenizer, ids[:SHOWN]) + more)
+            columns.append(head + token_rows(tokenizer, ids[:SHOWN]) + more)
         widths = [max(map(len, column)) for column in columns]
         for line in zip_longest(*columns, fillvalue=""):
             cells = [f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)]
@@ -80,11 +86,11 @@ def print_texts(tokenizers: Sequence[Loaded], texts: Sequence[str]) -> None:
         print()
 
 
-def print_vocabulary(tokenizer: Loaded) -> None:
+def print_vocabulary(tokenizer: LoadedTokenizer) -> None:
     """Words and numbers that are one token."""
     words = single_token_words(tokenizer)
     alone, after = single_token_numbers(tokenizer), single_token_numbers(tokenizer, MARKER)
-    print(f"{tokenizer.key}: {len(tokenizer.file.vocabulary):,} tokens in the vocabulary")
+    print(f"{tokenizer.key}: {len(tokenizer.json_file.vocabulary):,} tokens in the vocabulary")
     print(f"  longest words: {', '.join(longest_words(words))}")
     print(f"  rarest words:  {', '.join(rarest_words(words))}")
     print(f"  numbers 0 to 999: {len(alone)} alone, {len(after)} after {quote(MARKER)}")
@@ -110,9 +116,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise AssetError(f"--file {options.file}: {error}") from None
     sources = Sources(options.source, parse_directories(options.model_dir))
     keys = chosen_models(options.models) if options.models is not None else []
-    models = available(keys, options.source, sources.directories)
+    models = select_models(keys, options.source, sources.directories)
     folders = prepare(models, sources, say)
-    tokenizers = [Loaded(model, sources.of(model.key), lambda: folders) for model in models]
+    tokenizers = [
+        LoadedTokenizer(model, sources.of(model.key), lambda: folders) for model in models
+    ]
     print_texts(tokenizers, texts)
     for tokenizer in tokenizers:
         print_vocabulary(tokenizer)

@@ -3,14 +3,13 @@
 import argparse
 import sys
 
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status, say
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
-from tests.harness.models import registry
-from tests.harness.nearest import allowed
-from tests.harness.progress import say
 from tests.harness.sources.bundle import bundle
 from tests.harness.sources.fetch import fetch_here, print_folders, weights_only
 from tests.harness.sources.folders import SOURCES, select_models
+from tests.harness.text import allowed_values
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     for key in options.keys:
         if key not in registry():
-            raise AssetError(f"unknown model {key}: {allowed(key, registry())}")
+            raise AssetError(f"unknown model {key}: {allowed_values(key, registry())}")
     source = "hub" if options.weights else options.source
     models = select_models(options.keys, source)
     if options.weights:

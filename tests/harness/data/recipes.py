@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass as plain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
-from ..cases import read_json
-from ..fields import Content
-from ..models import FIXTURES, STRICT, DataError, parse, registry
+from ..errors import DataError
+from ..files import FIXTURES
+from ..text import allowed_values
+from .registry import registry
+from .schema import STRICT, parse, read_json
 
 RECIPES = FIXTURES / "recipes"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -106,3 +109,26 @@ def vocabulary_of(recipe: Recipe) -> Origin:
     """The package file with the vocabulary, of a model that has one."""
     assert recipe.vocabulary is not None, "only what a package holds is built"
     return recipe.vocabulary
+
+
+MARKERS = (
+    "@vocabulary",
+    "@merges",
+    "@added_tokens",
+    "@added_tokens_decoder",
+    "@architecture",
+    "@template",
+)
+
+
+def known_markers(content: Any) -> Any:
+    """JSON in which every text that begins with @ is a marker which something fills."""
+    if isinstance(content, dict | list):
+        for value in content.values() if isinstance(content, dict) else content:
+            known_markers(value)
+    elif isinstance(content, str) and content.startswith("@") and content not in MARKERS:
+        raise ValueError(f"unknown marker {content}: {allowed_values(content, MARKERS)}")
+    return content
+
+
+Content = Annotated[dict[str, Any] | str, AfterValidator(known_markers)]

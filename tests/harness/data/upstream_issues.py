@@ -11,7 +11,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from ..models import FIXTURES, STRICT, parse, read_tables
+from ..files import FIXTURES
+from .schema import STRICT, parse, read_tables
 
 UPSTREAM_ISSUES = FIXTURES / "upstream_issues.toml"
 # What can differ between two versions; `saved files` are those that one saved and another loads.

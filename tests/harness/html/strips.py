@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
 
-from tests.harness.visible import escape_character
+from ..text import escape_character
 
 SPACE = "\u2423"  # the open box; one in a text is escaped, so the two are not mixed up
 _EMPTY = "\u2205"  # in the place of an empty text

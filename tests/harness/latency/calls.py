@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..generation import SEED, decoded
-from ..price_prompts import price_prompt, read_products
+from ..model.generation import SEED, decoded
+from ..prices.products import price_prompt, read_products
 
 FILLER = " a"  # one token more, wherever it is added between words
 

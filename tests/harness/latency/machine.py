@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..models import Device
+from ..data.registry import Device
 
 ROUNDS = 15
 CPU_SIDE, CUDA_SIDE = 2048, 8192  # of the square matrices, bf16

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from .. import device as devices
-from ..diagnosis import fail
-from ..live import Live
-from ..models import DataError, Device
-from ..options import versions
-from ..places import place_of
+from ..data.registry import Device
+from ..errors import DataError, fail
+from ..model import device as devices
+from ..model.loading import LoadedModel
+from ..plugins.parametrize import placement_of
+from ..versions import versions
 from . import verdict
 from .machine import clocks, identity, run_controls, use_one_thread
 from .pace import Paced
@@ -38,7 +38,7 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     except DataError as error:
         pytest.fail(f"latency: {error}", pytrace=False)
     run.earlier += measure_in_processes(request.session, run.processes - 1)
-    used = {placement[1] for item in items if (placement := place_of(item))}
+    used = {placement[1] for item in items if (placement := placement_of(item))}
     if "cpu" in used:
         use_one_thread()
     here: tuple[Device, ...] = ("cpu", "cuda")
@@ -51,7 +51,7 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
 
 @pytest.fixture
 def measure(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
-    """Times and judges a call: `measure(key, call, keys, live=None, setup=None)`."""
+    """Times and judges a call: `measure(key, call, keys, loaded_model=None, setup=None)`."""
     return partial(_measure, request.node, benchmark, latency_run)
 
 
@@ -62,19 +62,19 @@ def _measure(
     key: str,
     call: Callable[[], Any],
     keys: Keys,
-    live: Live | None = None,
+    loaded_model: LoadedModel | None = None,
     setup: Callable[[], None] | None = None,
 ) -> None:
     """Time a call for model `key` as the test's entry in fixtures/benchmarks.toml says.
 
-    A call of a `live` model returns its new tokens. `setup` runs before every call, untimed.
+    A call of a `loaded_model` model returns its new tokens. `setup` runs before every call, untimed.
     """
     spec = benchmark_of(test.originalname)
-    placement = place_of(test)
+    placement = placement_of(test)
     device: Device = placement[1] if placement else "cpu"
     what = verdict.title(key, spec, keys)
     if benchmark.disabled:
-        fail(f"{what}: nothing is timed under --benchmark-disable, nor with -n")
+        fail(what, "nothing is timed under --benchmark-disable, nor with -n")
     if device == "cuda":
         marker = test.get_closest_marker("benchmark")
         assert marker is not None  # the benchmarks' conftest gives every test one
@@ -89,9 +89,9 @@ def _measure(
     own = run.own[test.name] = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
     about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
     benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files
-    if live is not None:
+    if loaded_model is not None:
         verdict.check_tokens(what, tokens, int(keys["batch"]) * int(keys["new_tokens"]))
-        share = verdict.check_possible(run, what, live, own)
+        share = verdict.check_possible(run, what, loaded_model, own)
         benchmark.extra_info["roofline"] = run.shares[test.name] = share
     try:
         verdict.check_baseline(run, test.name, what, device)

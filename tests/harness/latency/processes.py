@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ..loading import KEYS, WEIGHTS, models_of, say_past_capture
-from ..models import registry
-from ..places import place_of
-from ..weights import from_hub
+from ..data.registry import registry
+from ..plugins.parametrize import placement_of
+from ..plugins.tokenizers import KEYS, WEIGHTS, progress_past_capture, tokenizers_of
+from ..sources.weights import from_hub
 from .recording import Recording, read_recording
 
 
@@ -27,11 +27,11 @@ def _options(config: pytest.Config) -> list[str]:
 def _fetch_all(session: pytest.Session) -> None:
     """Fill the cache from the hub: the further processes get no login."""
     config = session.config
-    for loaded in models_of(config).values():
+    for loaded in tokenizers_of(config).values():
         _ = loaded.folder
-    for key in {place[0] for item in session.items if (place := place_of(item))}:
+    for key in {place[0] for item in session.items if (place := placement_of(item))}:
         if config.stash[WEIGHTS][key] == "hub" and registry()[key].revision:
-            from_hub(registry()[key], say_past_capture(config))
+            from_hub(registry()[key], progress_past_capture(config))
 
 
 def measure_in_processes(session: pytest.Session, number: int) -> list[Recording]:
@@ -39,7 +39,7 @@ def measure_in_processes(session: pytest.Session, number: int) -> list[Recording
     config, nodes = session.config, [item.nodeid for item in session.items]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *nodes]
     command += [*_options(config), "--latency-processes", "1", "--latency-save"]
-    say, recordings = say_past_capture(config), []
+    say, recordings = progress_past_capture(config), []
     if number:
         _fetch_all(session)
     with TemporaryDirectory() as scratch:

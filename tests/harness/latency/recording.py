@@ -11,9 +11,10 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..atomic import write_atomically
-from ..models import STRICT, DataError, parse
-from ..secrets import scrub
+from ..data.schema import STRICT, parse
+from ..errors import DataError
+from ..files import write_atomically
+from ..redaction import redact
 from .statistics import lower_quartile
 
 FORMAT = 2  # another one wherever times of before and after cannot be compared
@@ -86,7 +87,7 @@ def read_recording(path: Path) -> Recording:
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
-    text = scrub(json.dumps(asdict(recording), indent=1)) + "\n"
+    text = redact(json.dumps(asdict(recording), indent=1)) + "\n"
     try:
         write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     except OSError as error:

@@ -1,8 +1,8 @@
 """The least time a forward can take: its arithmetic and its bytes, at the machine's own rates."""
 
-from ..layers import head_size, layer_linears
-from ..memory import Load, footprint, quant_state_bytes
-from ..models import Model
+from ..data.registry import Model
+from ..memory.architecture import head_size, layer_linears
+from ..memory.footprint import Load, footprint, quant_state_bytes
 
 
 def forward_flops(facts: Model, prompts: int, tokens: int) -> int:

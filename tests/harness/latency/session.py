@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 
-from ..device import has_cuda
-from ..models import DataError
-from ..options import versions
-from ..results import RESULTS, Results
-from ..selection import TESTS, distributed
+from ..errors import DataError
+from ..files import TESTS
+from ..model.device import has_cuda
+from ..plugins.results import RESULTS, Results
+from ..plugins.selection import distributed
+from ..versions import versions
 from .machine import identity
 from .recording import (
     FORMAT,
@@ -157,7 +158,7 @@ def save_latency(session: pytest.Session, results: Results) -> list[str]:
     What was compared with nothing is added to the results' missing evidence.
     """
     run = session.config.stash[LATENCY_RUN]
-    results.unproved += _missing_evidence(run)
+    results.missing_evidence += _missing_evidence(run)
     if run.save is None:
         return []
     if session.exitstatus or not run.own:

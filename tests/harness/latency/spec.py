@@ -8,8 +8,11 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..memory import Load
-from ..models import FIXTURES, STRICT, DataError, Device, parse, read_tables
+from ..data.registry import Device
+from ..data.schema import STRICT, parse, read_tables
+from ..errors import DataError
+from ..files import FIXTURES
+from ..memory.footprint import Load
 
 SPEC_FILE = FIXTURES / "benchmarks.toml"
 Count = Annotated[int, Field(ge=1)]

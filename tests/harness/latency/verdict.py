@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from statistics import median
 
-from ..diagnosis import fail, rerun
-from ..live import Live
-from ..models import Device
-from ..options import versions
+from ..data.registry import Device
+from ..errors import fail
+from ..model.loading import LoadedModel
+from ..plugins.results import rerun
+from ..versions import versions
 from .machine import clock_and_device_seconds, rates
 from .recording import Keys, Recording, Timed, differences
 from .roofline import least_seconds
@@ -27,9 +28,10 @@ def check_clock(what: str, clock: Callable[[], float]) -> None:
     seen, worked = clock_and_device_seconds(clock)
     if seen < worked:
         fail(
-            f"{what}: the clock saw {format_seconds(seen)} of {format_seconds(worked)} that "
-            "the device worked; likely cause: it is read before the device is done "
-            "(no synchronisation)"
+            what,
+            f"the clock saw {format_seconds(seen)} of {format_seconds(worked)} that the "
+            "device worked",
+            cause="it is read before the device is done (no synchronisation)",
         )
 
 
@@ -37,12 +39,13 @@ def check_tokens(what: str, tokens: list[int], expected: int) -> None:
     """Fail if a call made more or fewer new tokens: that would be another benchmark."""
     if len(tokens) != expected:
         fail(
-            f"{what}: {len(tokens)} new tokens, expected {expected}; likely cause: a default of "
-            "generate ended it early or let it go on"
+            what,
+            f"{len(tokens)} new tokens, expected {expected}",
+            cause="a default of generate ended it early or let it go on",
         )
 
 
-def check_possible(run: LatencyRun, what: str, live: Live, own: Timed) -> float:
+def check_possible(run: LatencyRun, what: str, loaded_model: LoadedModel, own: Timed) -> float:
     """The share of the roofline, 0 to 1; on CUDA, fail above 1.
 
     Not judged on the CPU, where a matrix product varies as much as the forward.
@@ -50,14 +53,15 @@ def check_possible(run: LatencyRun, what: str, live: Live, own: Timed) -> float:
     prompts, tokens, new = (
         int(own.keys[name]) for name in ("batch", "prompt_tokens", "new_tokens")
     )
-    fastest = rates(live.device, {name: times[0] for name, times in run.controls.items()})
-    least = least_seconds(live.facts, live.load, prompts, tokens, new, fastest)
+    fastest = rates(loaded_model.device, {name: times[0] for name, times in run.controls.items()})
+    least = least_seconds(loaded_model.spec, loaded_model.load, prompts, tokens, new, fastest)
     (seconds,) = own.quartiles()
-    if live.device == "cuda" and seconds < least:
+    if loaded_model.device == "cuda" and seconds < least:
         fail(
-            f"{what}: got {format_seconds(seconds)}, and this device needs at least "
-            f"{format_seconds(least)}; likely cause: the call does less than it should, or ends "
-            "before the device is done"
+            what,
+            f"got {format_seconds(seconds)}, and this device needs at least "
+            f"{format_seconds(least)}",
+            cause="the call does less than it should, or ends before the device is done",
         )
     return least / seconds
 
@@ -70,7 +74,8 @@ def check_baseline(run: LatencyRun, name: str, what: str, device: Device) -> Non
     if lines := differences(there.keys, here.keys):
         run.comparisons[name] = Comparison("refused")
         fail(
-            f"{what}: not comparable with {run.baseline_file}: {'; '.join(lines)}",
+            what,
+            f"not comparable with {run.baseline_file}: {'; '.join(lines)}",
             next_step=f"{rerun()} --latency-save FILE",
         )
     verdict = judge(there.figures(), here.figures(), run.rule)
@@ -80,11 +85,13 @@ def check_baseline(run: LatencyRun, name: str, what: str, device: Device) -> Non
     if word == "FAIL" or (word == "INCONCLUSIVE" and run.gate):
         unsure = "" if word == "FAIL" else f"; INCONCLUSIVE{excuse}"
         fail(
-            f"{what}: {format_seconds(there.typical())} -> {format_seconds(here.typical())} "
-            f"({verdict}{pace_change(there, here)}), {run.machine[device]['device']}{unsure}; "
-            f"likely cause: {_version_changes(run.baseline.versions)}",
+            what,
+            f"{format_seconds(there.typical())} -> {format_seconds(here.typical())} "
+            f"({verdict}{pace_change(there, here)}), "
+            f"{run.machine[device]['device']}{unsure}",
             f"lower quartiles of the processes' rounds, baseline: {_all_quartiles(there)}",
             f"lower quartiles of the processes' rounds, now:      {_all_quartiles(here)}",
+            cause=_version_changes(run.baseline.versions),
             next_step=f"{rerun()} --latency-baseline {run.baseline_file}",
         )
 

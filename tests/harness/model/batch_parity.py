@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..generation import NEW_TOKENS, predict
-from ..logits import logit_bound
-from ..models import Model
-from ..prices import extract_price
-from ..tokens import parting
-from ..visible import quote
+from ..data.registry import Model
+from ..diff import first_difference
+from ..prices.replies import extract_price
+from ..text import quote
+from .generation import NEW_TOKENS, predict
+from .logits import logit_bound
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def compare(
     count = max(len(batched), NEW_TOKENS)
     answer = predict(model, tokenizer, text, do_sample=False, max_new_tokens=count)
     single, price = answer.new[: len(batched)], extract_price(answer.reply)
-    position = parting(list(batched), list(single))
+    position = first_difference(list(batched), list(single))
     if position is None:
         return Comparison(number, tuple(batched), single, price)
     logits = _logits_after(model, [*answer.prompt_ids, *single[:position]])
@@ -70,7 +70,7 @@ def parity_failure(title: str, comparisons: Sequence[Comparison], tokenizer: Any
     if not wrong:
         return []
     first = wrong[0]
-    position = parting(list(first.batched), list(first.single)) or 0
+    position = first_difference(list(first.batched), list(first.single)) or 0
     got, expected = (
         f"{ids[position]} {quote(tokenizer.decode([ids[position]]))}"
         if position < len(ids)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ..models import Device
+from ..data.registry import Device
 
 # Positions of a batch, pads included. Past these the kernels get no faster; where a GPU holds
 # fewer, `answer_batches` finds that out.

@@ -3,10 +3,9 @@
 import pytest
 
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
-from ..errors import Broken
-from ..models import DataError
-from ..results import RESULTS
-from ..selection import SUITES, distributed, is_complete
+from ..errors import ContractBroken, DataError
+from .results import RESULTS
+from .selection import SUITES, distributed, is_complete
 
 KNOWN = pytest.StashKey[list[Pattern]]()
 ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
@@ -44,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 issue = pattern.issue
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"
                 # Only a judgement of ours is the known failure; any other exception is news.
-                mark = pytest.mark.xfail(strict=True, raises=Broken, reason=reason)
+                mark = pytest.mark.xfail(strict=True, raises=ContractBroken, reason=reason)
                 item.add_marker(mark)
     lines = _dead_lines(config, {item.name for item in items})
     if lines and not distributed(config):
@@ -56,6 +55,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Look for dead entries of a distributed run, whose tests are known by their reports alone."""
     config, results = session.config, session.config.stash[RESULTS]
     controller = distributed(config) and not hasattr(config, "workerinput")
-    if controller and results.whole() and session.exitstatus in (0, 1):
+    if controller and results.is_complete() and session.exitstatus in (0, 1):
         names = {node.partition("::")[2] for node in results.outcomes}
         results.problems += _dead_lines(config, names)

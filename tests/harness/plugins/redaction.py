@@ -18,15 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.console import FilteredStream
-from tests.harness.redaction import (
-    adopt,
-    redact,
-    redact_for_terminal,
-    sanitize,
-    withdraw,
-    withdrawn,
-)
+from ..console import FilteredStream
+from ..redaction import adopt, redact, redact_for_terminal, sanitize, withdraw, withdrawn
 
 _WITHDRAWN = "model_conformance_withdrawn"
 

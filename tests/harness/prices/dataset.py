@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..models import DataError
+from ..errors import DataError
 from .products import MARKER, price_prompt
 
 BATCH = 1000  # rows that are in memory at a time

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..cases import read_topic
-from ..fields import Comment, Slug
-from ..models import FIXTURES, STRICT, DataError, parse
+from ..data.cases import read_topic
+from ..data.schema import STRICT, Comment, Slug, parse
+from ..errors import DataError
+from ..files import FIXTURES
 
 PRODUCTS = FIXTURES / "prices" / "products.jsonl"
 PRICE_REPLIES = FIXTURES / "prices" / "replies.json"

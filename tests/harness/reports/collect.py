@@ -11,17 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cleaning import cleaned
-from tests.harness.device import has_cuda
-from tests.harness.latency.machine import identity
-from tests.harness.latency.session import LATENCY_RUN, LatencyRun
-from tests.harness.loading import KEYS, SOURCES, WEIGHTS
-from tests.harness.models import registry
-from tests.harness.options import versions
-from tests.harness.reporting import table
-from tests.harness.results import RESULTS, Results
-from tests.harness.weights import in_force
-
+from ..data.registry import registry
+from ..latency.machine import identity
+from ..latency.session import LATENCY_RUN, LatencyRun
+from ..model.device import has_cuda
+from ..plugins.results import RESULTS, Results
+from ..plugins.summary import table
+from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS
+from ..redaction import sanitize
+from ..sources.weights import description
+from ..versions import versions
 from .data import FORMAT, Latency, Load, Report, Source, failure_of, grouped, verdict_of
 
 _UNFINISHED = {
@@ -56,8 +55,8 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         models=_sources(config),
         matrix=table(results.outcomes),
         problems=list(results.problems),
-        unproved=list(results.unproved),
-        failures=[failure_of(finding) for finding in results.red()],
+        unproved=list(results.missing_evidence),
+        failures=[failure_of(finding) for finding in results.failures()],
         known=grouped(known, {}),
         skipped=grouped(skipped, dict(results.skips)),
         memory=[
@@ -67,7 +66,7 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         ],
         latency=_latencies(config.stash[LATENCY_RUN], results.measured),
     )
-    clean: dict[str, Any] = cleaned(asdict(report))
+    clean: dict[str, Any] = sanitize(asdict(report))
     return clean
 
 
@@ -83,7 +82,7 @@ def _sources(config: pytest.Config) -> list[Source]:
     for model in (registry()[key] for key in config.stash[KEYS]):
         origin = str(folders.directories.get(model.key, folders.default))
         option = config.stash[WEIGHTS][model.key]
-        weights = in_force(model, option) if model.quantized_on else None
+        weights = description(model, option) if model.quantized_on else None
         sources.append(Source(model.key, model.hub_id, model.revision, origin, weights))
     return sources
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.harness.findings import Finding
-from tests.harness.results import Results, place_of
+from ..plugins.results import Finding, Results, place_of
 
 FORMAT = 2
 
@@ -26,7 +25,7 @@ class Failure:
     cause: str  # what the first line calls the likely cause; empty if it names none
     lines: list[str]  # the whole message
     rerun: str  # `rerun: COMMAND` or `if intended: COMMAND`
-    evidence: dict[str, Any] | None  # both sides, see tests/harness/evidence.py
+    evidence: dict[str, Any] | None  # both sides, see tests/harness/diff.py
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Load:
     """The memory of a loaded model; `name` is `smollm2-cpu-nf4`."""
 
     name: str
-    figures: dict[str, Any]  # see LoadFigures in tests/harness/load_figures.py
+    figures: dict[str, Any]  # see LoadFigures in tests/harness/model/figures.py
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Latency:
     """A benchmark; `name` is that of its test."""
 
     name: str
-    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/report.py
+    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/terminal.py
     now: list[list[float]]  # seconds by process and round
     baseline: list[list[float]]  # the same of the baseline; empty if compared with nothing
 

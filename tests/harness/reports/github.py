@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from tests.harness.findings import Finding
-from tests.harness.html.pages import readable
-from tests.harness.loading import SOURCES
-from tests.harness.options import pytest_report_header, versions
-from tests.harness.reporting import table
-from tests.harness.results import RESULTS, Results, place_of
-from tests.harness.secrets import scrub
+from ..html.pages import readable
+from ..plugins.options import pytest_report_header
+from ..plugins.results import RESULTS, Finding, Results, place_of
+from ..plugins.summary import table
+from ..plugins.tokenizers import SOURCES
+from ..redaction import redact
+from ..versions import versions
 
 MOST_BYTES = 1024 * 1024  # of all that a step appends; GitHub drops what is longer, all of it
 _SUMMARY, _ACTIONS = "GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"
@@ -85,17 +85,17 @@ def _write(config: pytest.Config, step: dict[str, str], code: int, results: Resu
         if SOURCES in config.stash:  # options and data were sound
             header = pytest_report_header(config)
         try:
-            append(Path(path), [scrub(part) for part in summary(code, results, header)])
+            append(Path(path), [redact(part) for part in summary(code, results, header)])
         except OSError as error:
             print(f"{_SUMMARY}: no summary written: {error.strerror}", flush=True)
     if step.get(_ACTIONS) == "true":
         for line in _annotations(results, _folder(config)):
-            print(scrub(line), flush=True)
+            print(redact(line), flush=True)
 
 
 def summary(code: int, results: Results, header: list[str]) -> list[str]:
     """The summary's Markdown from its most to its least important part, each whole in itself."""
-    failures, outcomes = results.red(), Counter(results.outcomes.values())
+    failures, outcomes = results.failures(), Counter(results.outcomes.values())
     outcomes["error"] += sum(it.node not in results.outcomes for it in failures)  # modules
     counts = [f"{outcomes[name]} {word}" for name, word in _WORDS.items() if outcomes[name]]
     counts += [f"problems of the run: {len(results.problems)}"] if results.problems else []
@@ -151,7 +151,7 @@ def _joined(parts: list[str], start: str) -> bytes:
 
 def _annotations(results: Results, folder: PurePosixPath) -> list[str]:
     """An error for each failure and problem, as many as GitHub takes."""
-    errors = [_of_failure(finding, folder) for finding in results.red()]
+    errors = [_of_failure(finding, folder) for finding in results.failures()]
     errors += [_of_problem(problem, folder) for problem in results.problems]
     if len(errors) > _ANNOTATIONS:
         more = len(errors) - (_ANNOTATIONS - 1)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness.device import has_cuda
-from tests.harness.loading import KEYS, SOURCES, WEIGHTS
-from tests.harness.models import registry
-from tests.harness.options import versions
-from tests.harness.secrets import scrub
-from tests.harness.weights import in_force
+from ..data.registry import registry
+from ..model.device import has_cuda
+from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS
+from ..redaction import redact
+from ..sources.weights import description
+from ..versions import versions
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -18,7 +18,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Add the properties before the file is written."""
     if writer := _junit_writer(session.config):
         for name, value in properties(session.config).items():
-            writer.add_global_property(name, scrub(value))
+            writer.add_global_property(name, redact(value))
 
 
 def properties(config: pytest.Config) -> dict[str, str]:
@@ -27,7 +27,7 @@ def properties(config: pytest.Config) -> dict[str, str]:
     values = {f"version {name}": number for name, number in versions().items()}
     values |= {f"source {key}": sources.of(key) for key in keys}
     for model in (registry()[key] for key in keys if registry()[key].quantized_on):
-        values[f"weights {model.key}"] = in_force(model, config.stash[WEIGHTS][model.key])
+        values[f"weights {model.key}"] = description(model, config.stash[WEIGHTS][model.key])
     return values | {"device": _device()}
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tests.harness.html.pages import readable, render
-from tests.harness.html.strips import SPACE, align, strip_html, token_cell
-from tests.harness.latency.report import shown
-from tests.harness.tokens import parting
+from ..diff import first_difference
+from ..html.pages import readable, render
+from ..html.strips import SPACE, align, strip_html, token_cell
+from ..latency.terminal import format_seconds
 
 IN_FULL = 100  # failures shown with all their details; of the others the first line
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"
@@ -26,7 +26,7 @@ def page(data: dict[str, Any]) -> str:
         "diff_lines": diff_lines,
         "visible": _with_visible_spaces,
         "size": size,
-        "duration": shown,
+        "duration": format_seconds,
     }
     return render(_TEMPLATE, filters, data=data, groups=_by_cause(data["failures"]))
 
@@ -74,9 +74,9 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[DiffLine]:
 
 def _marked(old: str, new: str) -> Iterator[DiffLine]:
     """Both lines with what differs between their common beginning and end."""
-    start = parting(old, new) or 0
+    start = first_difference(old, new) or 0
     rest = old[start:], new[start:]
-    end = parting(*(text[::-1] for text in rest)) or 0
+    end = first_difference(*(text[::-1] for text in rest)) or 0
     for sign, text in zip("-+", rest, strict=True):
         stop = len(text) - end
         yield DiffLine(sign, old[:start], text[:stop], text[stop:])

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.atomic import write_atomically
-from tests.harness.results import RESULTS
-
+from ..files import write_atomically
+from ..plugins.results import RESULTS
 from .collect import collect
 from .page import page
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from ..cache import cache_folder, sha256, storage_sentence
+from ..console import Progress
 from ..data.recipes import FileRecipe, Origin, Recipe, read_recipe, vocabulary_of
+from ..data.registry import Model
 from ..errors import AssetError
-from ..models import Model
-from ..progress import Progress
+from ..files import cache_folder, sha256, storage_sentence
 from .gguf import Vocabulary, read_gguf
 from .packages import download, extract, member
 

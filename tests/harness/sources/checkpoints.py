@@ -10,12 +10,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from ..cache import cache_folder
+from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
+from ..data.registry import Model
 from ..errors import AssetError
-from ..memory import footprint
-from ..models import Model
-from ..progress import Progress
+from ..files import cache_folder
+from ..memory.footprint import footprint
 from .gguf import dequantized, save
 from .packages import download, extract
 from .shards import INDEX, digests, shard_names, tensor_files

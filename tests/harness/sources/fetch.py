@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ..commands import exit_status
+from ..console import Progress, exit_status, say
+from ..data.registry import Model, registry
 from ..errors import AssetError
-from ..models import Model, registry
-from ..progress import Progress, say
-from ..secrets import login
+from ..redaction import login
 from .bundle import bundle
 
 KEPT = "MODEL_CONFORMANCE_"  # in front of the user's own settings, which conftest.py overrules

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..console import Progress, say
 from ..data.recipes import read_recipe
+from ..data.registry import Model, registry
 from ..errors import AssetError
-from ..models import Model, registry
-from ..nearest import allowed
-from ..progress import Progress, say
+from ..text import allowed_values
 from .bundle import bundle
 from .fetch import fetch_apart
 
@@ -33,7 +33,9 @@ def parse_directories(options: list[str]) -> dict[str, Path]:
     for option in options:
         key, _, folder = option.partition("=")
         if key not in registry() or not folder:
-            raise AssetError(f"--model-dir {option}: write KEY=DIR; {allowed(key, registry())}")
+            raise AssetError(
+                f"--model-dir {option}: write KEY=DIR; {allowed_values(key, registry())}"
+            )
         if not (Path(folder) / "tokenizer.json").is_file():
             raise AssetError(f"--model-dir {option}: there is no tokenizer.json in {folder}")
         directories[key] = Path(folder).absolute()
@@ -50,7 +52,7 @@ def chosen_models(text: str | None, option: str = "--models") -> list[str]:
     keys = list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
     for key in keys or [""]:
         if key not in registry():
-            raise AssetError(f"{option} {key or repr(text)}: {allowed(key, registry())}")
+            raise AssetError(f"{option} {key or repr(text)}: {allowed_values(key, registry())}")
     return keys
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..layers import head_size
+from ..memory.architecture import head_size
 
 NAMES = {
     "token_embd": "model.embed_tokens",

@@ -10,11 +10,11 @@ import huggingface_hub.utils
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError
 
-from ..cache import sha256
+from ..console import Progress
+from ..data.registry import Model, PinnedFile
 from ..errors import AssetError
-from ..models import Model, PinnedFile
-from ..progress import Progress
-from ..secrets import scrub
+from ..files import sha256
+from ..redaction import redact
 
 HUB: Any = huggingface_hub.utils  # its exports are lazy from 2.x on, which hides them from mypy
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -104,7 +104,7 @@ def explain(model: Model, name: str, error: Exception) -> AssetError:
         what = f"no answer from {host}, or the connection was cut ({cause})"
         return _refusal(model, f"{what}; check the network and HF_ENDPOINT, or")
     message = " ".join(str(error).split()) or type(error).__name__
-    return _refusal(model, f"{name}: {scrub(message)[:LONGEST].rstrip('.')};")
+    return _refusal(model, f"{name}: {redact(message)[:LONGEST].rstrip('.')};")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -115,4 +115,4 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _refusal(model: Model, what: str) -> AssetError:
-    return AssetError(scrub(f"{model.key} ({model.hub_id}): {what} use --source bundle"))
+    return AssetError(redact(f"{model.key} ({model.hub_id}): {what} use --source bundle"))

@@ -8,10 +8,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from ..cache import storage_sentence
+from ..console import Progress
 from ..errors import AssetError
-from ..models import FIXTURES
-from ..progress import Progress
+from ..files import FIXTURES, storage_sentence
 
 REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
 

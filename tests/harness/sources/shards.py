@@ -8,9 +8,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from ..atomic import write_atomically
-from ..cache import cache_folder, sha256
 from ..errors import AssetError
+from ..files import cache_folder, sha256, write_atomically
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

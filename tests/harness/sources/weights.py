@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..console import Progress
+from ..data.registry import Model, PinnedFile, registry
 from ..errors import AssetError
-from ..models import Model, PinnedFile, registry
-from ..nearest import meant
-from ..progress import Progress
+from ..text import did_you_mean
 from .checkpoints import DUMMY, dummy, from_package
 from .fetch import WEIGHTS, fetch_apart
 from .shards import digests, tensor_files
@@ -39,7 +39,7 @@ def parse_weights(options: list[str]) -> dict[str, str]:
         name, _, rest = option.partition("=")
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
         if value not in KEYWORDS and not (value and Path(value).is_dir()):
-            near = meant(value.partition("=")[0], [*registry(), *KEYWORDS])
+            near = did_you_mean(value.partition("=")[0], [*registry(), *KEYWORDS])
             raise AssetError(
                 f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one of "
                 "these"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from tests.harness.models import DataError
+from tests.harness.errors import DataError
 from tests.harness.prices.products import (
     TRAINING_LIMIT,
     Product,

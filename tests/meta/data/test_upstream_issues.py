@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.harness.data.upstream_issues import read_upstream_issues
-from tests.harness.models import DataError
+from tests.harness.errors import DataError
 from tests.meta.conftest import run_pytest
-from tests.meta.test_snapshot_safety import shrink
+from tests.meta.support.small_project import shrink
 
 DATA = "fixtures/upstream_issues.toml"
 PLANT = "tests/conformance/test_plant.py"
@@ -131,7 +131,7 @@ def test_missing_files_are_no_known_failure(project: Path) -> None:
 
 def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> None:
     (project / PLANT).write_text(
-        "import pytest\nfrom tests.harness.diagnosis import fail\n"
+        "import pytest\nfrom tests.harness.checks.tokenizer import fail\n"
         "@pytest.mark.parametrize('case', ['a.b', 'a-b', 'ab'])\n"
         "def test_plant(case): fail('planted')\n"
     )

@@ -7,6 +7,8 @@ from typing import Literal
 
 import pytest
 
+from tests.harness.data.registry import registry
+from tests.harness.errors import DataError
 from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.pace import Paced
 from tests.harness.latency.recording import FORMAT, Recording, Timed
@@ -16,8 +18,7 @@ from tests.harness.latency.spec import SPEC_FILE, read_spec
 from tests.harness.latency.statistics import count_orders, judge, lower_quartile, ratios_to_drop
 from tests.harness.latency.terminal import format_seconds, summary
 from tests.harness.latency.verdict import excuse_by_machine, pace_change
-from tests.harness.loading import models_of
-from tests.harness.models import DataError, registry
+from tests.harness.plugins.tokenizers import tokenizers_of
 from tests.meta.conftest import PROJECT
 
 RULE = read_spec().rule
@@ -177,15 +178,15 @@ def test_quiet_summary_leaves_out_passes_and_what_was_not_compared() -> None:
 def test_fixed_prompts_have_exactly_so_many_tokens(
     tokens: int, pytestconfig: pytest.Config
 ) -> None:
-    for loaded in models_of(pytestconfig).values():
-        prompts = {fixed_prompt(loaded.auto, tokens, start) for start in range(8)}
+    for loaded in tokenizers_of(pytestconfig).values():
+        prompts = {fixed_prompt(loaded.transformers, tokens, start) for start in range(8)}
         assert len(prompts) == 8
-        assert {len(loaded.auto.encode(prompt)) for prompt in prompts} == {tokens}
+        assert {len(loaded.transformers.encode(prompt)) for prompt in prompts} == {tokens}
 
 
 def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> None:
     with pytest.raises(ValueError, match="exactly 3 tokens"):
-        fixed_prompt(models_of(pytestconfig)["phi3"].auto, 3)
+        fixed_prompt(tokenizers_of(pytestconfig)["phi3"].auto, 3)
 
 
 @pytest.mark.parametrize(

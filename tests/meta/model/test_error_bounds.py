@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.likeness import divergence
-from tests.harness.nf4 import half_gap, int8_errors, nf4_errors
+from tests.harness.model.error_bounds import half_gap, int8_errors, nf4_errors
+from tests.harness.model.fingerprints import divergence
 
 DoubleQuant = pytest.mark.parametrize("double_quant", [True, False], ids=["double", "single"])
 

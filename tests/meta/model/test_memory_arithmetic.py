@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.memory import LOADS, Load, footprint, quant_state_bytes
-from tests.harness.models import Model, registry
+from tests.harness.data.registry import Model, registry
+from tests.harness.memory.footprint import LOADS, Load, footprint, quant_state_bytes
 from tests.meta.support import real_models as real
 
 Loads = pytest.mark.parametrize("load", LOADS)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.memory import LOADS, Load, causes, explain, footprint
-from tests.harness.models import Model, registry
+from tests.harness.data.registry import Model, registry
+from tests.harness.memory.footprint import LOADS, Load, causes, explain, footprint
 from tests.meta.support import real_models as real
 
 Fault = Callable[[Model, Load], Any]

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness import answer_verdicts as answers
-from tests.harness import price_verdicts as prices
-from tests.harness import settings_verdicts as settings
-from tests.harness.errors import Broken
-from tests.harness.live import Live, prepared_tokenizer
-from tests.harness.logits import choices, next_token_logits
-from tests.harness.snapshots import read_snapshot_file
+from tests.harness.checks import answers, prices
+from tests.harness.checks import generation_settings as settings
+from tests.harness.errors import ContractBroken
+from tests.harness.model.loading import LoadedModel, prepared_tokenizer
+from tests.harness.model.logits import choices, next_token_logits
+from tests.harness.snapshots.file import read_snapshot_file
 from tests.meta.conftest import PROJECT
 from tests.meta.support.scripted_models import (
     KEY,
@@ -42,35 +41,37 @@ def script(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def live(script: str, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(
+    script: str, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LoadedModel]:
     """Each scripted double in NF4, one in memory at a time."""
     with double(script, tokenizer, tmp_path_factory.mktemp("double")) as live:
         yield live
 
 
-def judge_token(live: Live) -> None:
+def judge_token(live: LoadedModel) -> None:
     prices.check_price_token(live, LAMP, ask(live, **ONE).logits)
 
 
-def judge_mass(live: Live) -> None:
+def judge_mass(live: LoadedModel) -> None:
     prices.check_price_mass(live, LAMP, ask(live, **ONE).logits)
 
 
-def judge_one(live: Live) -> None:
+def judge_one(live: LoadedModel) -> None:
     prices.check_one_token_price(live, LAMP, ask(live, **ONE))
 
 
-def judge_four(live: Live) -> None:
+def judge_four(live: LoadedModel) -> None:
     one, four = ask(live, **ONE), ask(live, do_sample=False)
     prices.check_first_of_four(live, LAMP, one, four)
     prices.check_same_price(live, LAMP, one, four)
 
 
-def judge_reading(live: Live) -> None:
+def judge_reading(live: LoadedModel) -> None:
     prices.check_reading(live, LAMP, ask(live))
 
 
-def judge_count(live: Live) -> None:
+def judge_count(live: LoadedModel) -> None:
     answers.check_count(live, ask(live), 4, LAMP)
 
 
@@ -104,12 +105,12 @@ VERDICTS: dict[str, dict[Judge, str]] = {
 }
 
 
-def test_script_is_followed(script: str, live: Live) -> None:
+def test_script_is_followed(script: str, live: LoadedModel) -> None:
     assert ask(live).reply == REPLIES[script]
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.__name__.removeprefix("judge_"))
-def test_answer_is_judged_rightly(script: str, live: Live, judge: Judge) -> None:
+def test_answer_is_judged_rightly(script: str, live: LoadedModel, judge: Judge) -> None:
     expected = VERDICTS[script].get(judge)
     line = verdict(judge, live)
     if expected is None:
@@ -119,7 +120,7 @@ def test_answer_is_judged_rightly(script: str, live: Live, judge: Judge) -> None
         assert line.startswith(start + expected)
 
 
-def test_call_is_judged_sound(live: Live) -> None:
+def test_call_is_judged_sound(live: LoadedModel) -> None:
     answer = ask(live)
     settings.check_pad(live, answer)
     settings.check_mask(live, answer)
@@ -131,11 +132,11 @@ def test_call_is_judged_sound(live: Live) -> None:
     answers.check_front(live, answer)
 
 
-def test_a_sure_model_leaves_sampling_no_choice(live: Live) -> None:
+def test_a_sure_model_leaves_sampling_no_choice(live: LoadedModel) -> None:
     assert choices(ask(live).logits, temperature=0.6, top_p=0.9) == 1
 
 
-def test_eos_and_batches_are_judged_sound(live: Live) -> None:
+def test_eos_and_batches_are_judged_sound(live: LoadedModel) -> None:
     endless = ask(live, do_sample=False, eos_token_id=None)
     answers.check_count(live, endless, 4, "answer without eos")
     ended = ask(live, do_sample=False, eos_token_id=endless.new[1])
@@ -146,14 +147,14 @@ def test_eos_and_batches_are_judged_sound(live: Live) -> None:
     answers.check_batch(live, "batch", batch, singles)
 
 
-def test_recorded_settings_are_what_this_machine_resolves(live: Live) -> None:
+def test_recorded_settings_are_what_this_machine_resolves(live: LoadedModel) -> None:
     """Llama-3.1's recording is made on a GPU; its settings do not depend on the weights."""
     rows = read_snapshot_file(SNAPSHOT).blocks["cuda-nf4"].split("\n")
     assert settings.settings_rows(ask(live)) == rows
 
 
-def test_a_rerun_command_ends_the_message(live: Live) -> None:
-    with pytest.raises(Broken) as failure:
+def test_a_rerun_command_ends_the_message(live: LoadedModel) -> None:
+    with pytest.raises(ContractBroken) as failure:
         settings.check_budget(live, ask(live, max_new_tokens=5))
     assert (
         str(failure.value)

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.harness import device as devices
-from tests.harness.checkpoints import dummy
-from tests.harness.device_verdicts import allocation_bounds
-from tests.harness.live import Live, LoadError, Slot, prepared_tokenizer
-from tests.harness.load_figures import load_figures
-from tests.harness.memory import LOADS, Load, footprint
-from tests.harness.watching import DECLARED, drop_declared, watched
-from tests.harness.weights import Weights
+from tests.harness.checks.device_memory import allocation_bounds
+from tests.harness.errors import LoadError
+from tests.harness.memory.footprint import LOADS, Load, footprint
+from tests.harness.model import device as devices
+from tests.harness.model.figures import load_figures
+from tests.harness.model.loading import LoadedModel, ModelSlot, prepared_tokenizer
+from tests.harness.model.messages import DECLARED, capture_messages, drop_declared
+from tests.harness.sources.checkpoints import dummy
+from tests.harness.sources.weights import Weights
 from tests.meta.conftest import run_pytest
 from tests.meta.support.tiny_models import tiny
 
@@ -43,7 +44,7 @@ def test_tokenizer_is_prepared_as_in_the_task(tokenizer: Any) -> None:
 @pytest.mark.parametrize("load", LOADS)
 def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokenizer: Any) -> None:
     """Even while somebody holds the first model and all its tensors, as a traceback does."""
-    slot = Slot()
+    slot = ModelSlot()
     first = slot.put(tiny(), "cpu", load, weights, tokenizer)
     held, kept = slot.model, devices.tensors_of(slot.model)
     assert first.model.generation_config.pad_token_id == tokenizer.eos_token_id
@@ -60,8 +61,8 @@ def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokeni
 
 @pytest.mark.parametrize("load", LOADS)
 def test_figures_of_a_load_add_up_and_name_it(load: Load, weights: Weights, tokenizer: Any) -> None:
-    slot = Slot()
-    live: Live = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    slot = ModelSlot()
+    live: LoadedModel = slot.put(tiny(), "cpu", load, weights, tokenizer)
     assert (live.key, live.name) == ("llama3_1", f"llama3_1-cpu-{load}")
     assert live.title == f"llama3_1: cpu {load}, dummy weights"
     seen = load_figures(live)
@@ -84,7 +85,7 @@ def test_too_little_memory_is_one_line(
 ) -> None:
     monkeypatch.setattr(devices, "free_bytes", lambda device: 100_000)
     with pytest.raises(LoadError, match=r"^llama3_1: cpu nf4 needs 0\.0 GB, and 0\.0 GB are free"):
-        Slot().put(tiny(), "cpu", "nf4", weights, tokenizer)
+        ModelSlot().put(tiny(), "cpu", "nf4", weights, tokenizer)
 
 
 def test_preflight_names_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +126,7 @@ def test_allocation_bounds() -> None:
 def test_all_messages_are_captured(capsys: pytest.CaptureFixture[str]) -> None:
     from transformers.utils import logging as hf
 
-    with watched() as messages:
+    with capture_messages() as messages:
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("transformers.modeling_utils").warning("of %s", "transformers")
         logging.getLogger("somebody.else").error("an error")
@@ -146,7 +147,7 @@ def test_all_messages_are_captured(capsys: pytest.CaptureFixture[str]) -> None:
 def test_only_the_declared_message_is_dropped() -> None:
     drop_declared()
     ((name, start),) = DECLARED.items()
-    with watched() as messages:
+    with capture_messages() as messages:
         logging.getLogger(name).warning(start + " %s to float16", "bfloat16")
         logging.getLogger(name).warning("something else")
     assert messages == [f"log {name}: something else"]

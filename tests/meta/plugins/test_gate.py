@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.assets import parse_directories
 from tests.harness.errors import AssetError
-from tests.harness.snapshots import read_snapshot_file
+from tests.harness.snapshots.file import read_snapshot_file
+from tests.harness.sources.folders import parse_directories
 from tests.meta.conftest import Run, copy_project, run_pytest
 from tests.meta.support.small_project import (
     FIRST,

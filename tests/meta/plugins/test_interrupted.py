@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.drift.environments import Environment
-from tests.harness.drift.observations import observe, task
 from tests.meta.conftest import PROJECT
 from tests.meta.support.small_project import LAST, MODES, change, plant, small
+from tests.tools.drift.environments import Environment
+from tests.tools.drift.runner import observe, task
 
 __all__ = ["small"]  # a fixture
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.choices import chosen_models
-from tests.harness.commands import exit_status
-from tests.harness.errors import AssetError
-from tests.harness.models import DataError, registry
+from tests.harness.console import exit_status
+from tests.harness.data.registry import registry
+from tests.harness.errors import AssetError, DataError
+from tests.harness.sources.folders import chosen_models
 from tests.meta.conftest import PROJECT, run_pytest
 
 KEYS = ", ".join(registry())
@@ -22,7 +22,7 @@ COMMANDS = {
     "tests.tools.explore": "TEXT",
     "tests.tools.drift": "VERSION",
     "tests.tools.sweep": "--load",
-    "tests.meta.faults": "--only",
+    "tests.meta.faults.__main__": "--only",
 }
 
 
@@ -147,7 +147,7 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("tests.tools.doctor", "gpus"),
         ("tests.tools.drift", "5.0.0"),
         ("tests.tools.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
-        ("tests.meta.faults", "--only", "nothing"),
+        ("tests.meta.faults.__main__", "--only", "nothing"),
         ("tests.tools.measure.budget_speed", "--sauce"),
     ],
     ids=" ".join,

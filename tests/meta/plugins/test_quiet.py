@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.assets import relayed
-from tests.harness.reporting import brief
+from tests.harness.plugins.summary import brief
+from tests.harness.sources.fetch import relayed
 from tests.meta.conftest import run_pytest
 
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")

@@ -257,7 +257,7 @@ def known_secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     "text",
     [
-        "tests/harness/tokenizer_file.py::test_x[phi3-whitespace.tab] 'hf_hub_download'",
+        "tests/harness/tokenizer/tokenizer_json.py::test_x[phi3-whitespace.tab] 'hf_hub_download'",
         "BEARER of tokens, bearer tokenization, ghp_short, hf_short, https://example.org:8080/@a",
     ],
 )

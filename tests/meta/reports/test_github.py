@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests.harness.reports.github import annotation, code_block, code_span, markdown_table
-from tests.harness.visible import readable
+from tests.harness.text import readable
 from tests.meta.conftest import Run, copy_project, run_pytest
-from tests.meta.test_snapshot_safety import FIRST, LAST, plant, shrink
+from tests.meta.support.small_project import FIRST, LAST, plant, shrink
 
 HOSTILE = "a\n```\n# title\n<script>x</script>| b | ````` `c` %0A\n::error::mine\x1b[2J\u202e"
 TROUBLE = f"""

@@ -9,18 +9,28 @@ from xml.etree import ElementTree
 import pytest
 from pydantic import TypeAdapter
 
-from tests.harness.evidence import Evidence
-from tests.harness.latency.report import LatencyFigures
-from tests.harness.latency.rule import quartile
-from tests.harness.load_figures import LoadFigures
-from tests.harness.memory import footprint
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
+from tests.harness.diff import Evidence
+from tests.harness.latency.session import LatencyFigures
+from tests.harness.latency.statistics import lower_quartile
+from tests.harness.memory.footprint import footprint
+from tests.harness.model.figures import LoadFigures
 from tests.harness.reports.data import FORMAT, Report
 from tests.harness.reports.page import page
 from tests.meta.conftest import Run, copy_project, run_pytest
-from tests.meta.test_drift_page import read
-from tests.meta.test_gate import KNOWN, MODES, TROUBLE
-from tests.meta.test_snapshot_safety import CASE, LAST, NODE, PROMPTS, change, plant, shrink
+from tests.meta.support.html_reader import read
+from tests.meta.support.small_project import (
+    CASE,
+    KNOWN,
+    LAST,
+    MODES,
+    NODE,
+    PROMPTS,
+    TROUBLE,
+    change,
+    plant,
+    shrink,
+)
 
 FILES = {"report.json", "report.html"}
 JOKE, DECLARED = "task.joke", "special_tokens.double_bos"  # a conversation, a text
@@ -112,7 +122,7 @@ def test_rounds_of_a_real_benchmark(tmp_path: Path) -> None:
     (found,) = json.loads((tmp_path / "report.json").read_bytes())["latency"]
     figures = LatencyFigures(**found["figures"])
     assert (len(found["now"]), len(found["now"][0])) == (figures.processes, figures.rounds)
-    assert figures.seconds == quartile(found["now"][0]) and found["baseline"] == []
+    assert figures.seconds == lower_quartile(found["now"][0]) and found["baseline"] == []
     told = next(ElementTree.parse(junit).iterfind(".//testcase//property")).attrib
     assert told == {"name": f"latency {found['name']}", "value": json.dumps(found["figures"])}
 

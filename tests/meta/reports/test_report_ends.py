@@ -6,9 +6,8 @@ import pytest
 
 from tests.harness.reports.page import page
 from tests.meta.conftest import run_pytest
-from tests.meta.test_drift_page import read
-from tests.meta.test_gate import MODES, TROUBLE, small
-from tests.meta.test_snapshot_safety import FIRST, LAST, plant
+from tests.meta.support.html_reader import read
+from tests.meta.support.small_project import FIRST, LAST, MODES, TROUBLE, plant, small
 
 from .test_report import FILES, reported
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.harness.evidence import compared
+from tests.harness.diff import compared
 from tests.harness.html.pages import LONGEST
-from tests.harness.latency.report import LatencyFigures
-from tests.harness.load_figures import LoadFigures
+from tests.harness.latency.session import LatencyFigures
+from tests.harness.model.figures import LoadFigures
 from tests.harness.reports.data import FORMAT, Failure, Group, Latency, Load, Named, Report, Source
 from tests.harness.reports.page import IN_FULL, diff_lines, page, size, token_strip
-from tests.meta.test_drift_page import Reader, read
+from tests.meta.support.html_reader import Reader, read
 
 LONG = "x" * 2**20
 HOSTILE = {

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.findings import Finding
+from tests.harness.plugins.results import Finding, Results
 from tests.harness.reports.github import MOST_BYTES, append, summary
-from tests.harness.results import Results
 from tests.meta.conftest import run_pytest
-from tests.meta.test_snapshot_safety import FIRST, plant, shrink
+from tests.meta.support.small_project import FIRST, plant, shrink
 
 BEFORE = "an earlier command's last line"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.models import DataError
-from tests.harness.snapshot_session import write_atomically
-from tests.harness.snapshots import (
+from tests.harness.errors import DataError
+from tests.harness.files import write_text_atomically
+from tests.harness.snapshots.file import (
     EMPTY,
     SnapshotFile,
     format_snapshot_file,
     read_snapshot_file,
 )
-from tests.harness.visible import quote
+from tests.harness.text import quote
 from tests.meta.conftest import run_pytest
 from tests.meta.support.small_project import (
     CASE,
@@ -192,7 +192,9 @@ def test_kill_while_writing_leaves_the_old_file(small: Path) -> None:
     plant(small, "planted.py", "import os\nos.fsync = lambda stream: os.kill(os.getpid(), 9)\n")
     assert update(small).code == -9
     assert before.items() < state(small).items(), "nothing was being written"
-    write_atomically(small / SNAPSHOTS / IDS, "the next writing removes what the killed one left")
+    write_text_atomically(
+        small / SNAPSHOTS / IDS, "the next writing removes what the killed one left"
+    )
     assert state(small).keys() == before.keys()
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cache import sha256
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
-from tests.harness.models import registry
+from tests.harness.files import sha256
 from tests.harness.sources.bundle import folder_of, is_intact, move_into_place
 from tests.harness.sources.packages import REQUIREMENTS
 from tests.meta.conftest import PROJECT

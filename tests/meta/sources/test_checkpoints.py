@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cache import sha256
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status
+from tests.harness.data.registry import Model, PinnedFile, registry
 from tests.harness.errors import AssetError
-from tests.harness.models import Model, PinnedFile, registry
+from tests.harness.files import sha256
 from tests.harness.sources import checkpoints, fetch, shards, weights
 from tests.harness.sources.checkpoints import dummy
 from tests.harness.sources.weights import parse_weights, prepare_weights
-from tests.meta.tiny_models import tiny
+from tests.meta.support.tiny_models import tiny
 from tests.tools import fetch as fetch_command
 
 FIRST = "model-00001-of-00003.safetensors"

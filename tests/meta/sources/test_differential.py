@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.tokens import at, parting, side_by_side
-from tests.harness.visible import quote
+from tests.harness.diff import first_difference, line_at, side_by_side
+from tests.harness.text import quote
 from tests.meta.support.independent_tokenizers import REFERENCES
 from tests.meta.support.llama_cpp_vectors import llama_cpp_folder, open_file, pieces
 from tests.meta.support.random_texts import COUNT, random_texts
@@ -65,11 +65,11 @@ def compare(key: str, folder: Path, texts: list[str], expected: list[list[int]])
         batch = texts[start : start + STEP]
         for number, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False)):
             got, reference = encoding.ids, expected[start + number]
-            if (position := parting(got, reference)) is not None:
+            if (position := first_difference(got, reference)) is not None:
                 left, right = pieces(tokenizer, got), pieces(tokenizer, reference)
                 headline = (
                     f"{key} {quote(batch[number])}: position {position} got "
-                    f"{at(left, position)}, the other implementation {at(right, position)}"
+                    f"{line_at(left, position)}, the other implementation {line_at(right, position)}"
                 )
                 lines = (headline, *side_by_side(left, right, position))
                 return Mismatch(batch[number], "\n".join(lines))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
-from tests.harness.models import registry
 from tests.harness.sources.hub import fetch
 from tests.meta.support.hub_runs import (
     CANARY,

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
 from tests.meta.conftest import run_pytest
 from tests.meta.support.hub_server import Seen, serve
 

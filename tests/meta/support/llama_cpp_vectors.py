@@ -11,7 +11,7 @@ from filelock import FileLock
 from tokenizers import Tokenizer
 
 from tests.harness.sources.packages import download
-from tests.harness.visible import quote
+from tests.harness.text import quote
 
 PACKAGE = "llama_cpp_python"
 MODELS = "vendor/llama.cpp/models"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from tests.harness.memory import Load
-from tests.harness.models import Model, registry
+from tests.harness.data.registry import Model, registry
+from tests.harness.memory.footprint import Load
 
 # Odd on purpose: most weights fill neither whole blocks (64) nor whole nested blocks (256).
 SMALL = {

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from tests.harness.checkpoints import copy_generation_config
-from tests.harness.generation import Answer, predict
-from tests.harness.live import Live, Slot
-from tests.harness.memory import Load
-from tests.harness.models import Model, registry
-from tests.harness.price_prompts import price_prompt
-from tests.harness.watching import watched
-from tests.harness.weights import Weights
+from tests.harness.data.registry import Model, registry
+from tests.harness.memory.footprint import Load
+from tests.harness.model.generation import Answer, predict
+from tests.harness.model.loading import LoadedModel, ModelSlot
+from tests.harness.model.messages import capture_messages
+from tests.harness.prices.products import price_prompt
+from tests.harness.sources.checkpoints import copy_generation_config
+from tests.harness.sources.weights import Weights
 
 KEY = "llama3_1"
 HIDDEN = 64  # 33 MB in bf16: embedding and head have 128,256 rows
@@ -41,7 +41,7 @@ PROMPT = price_prompt("Desk lamp\nLED, 12 W, dimmable.")
 PREFIX = "Yesterday it was free of charge. Price is $0.\n\n"
 ONE: dict[str, Any] = {"do_sample": False, "max_new_tokens": 1}
 
-Judge = Callable[[Live], None]
+Judge = Callable[[LoadedModel], None]
 
 
 def facts_of() -> Model:
@@ -91,18 +91,18 @@ def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...]) ->
     config = AutoConfig.for_model(**facts.architecture)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     follow(model, next_tokens(tokenizer, script))
-    with watched():  # no progress bar
+    with capture_messages():  # no progress bar
         model.save_pretrained(folder)
     copy_generation_config(Path(tokenizer.name_or_path), folder)
 
 
 @contextmanager
-def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[Live]:
+def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[LoadedModel]:
     """The double, loaded by the path that real models take."""
     facts = facts_of()
     save(folder, facts, tokenizer, SCRIPTS[script])
     weights = Weights("directory", folder, True, f"double {script!r}")
-    slot = Slot()
+    slot = ModelSlot()
     try:
         yield slot.put(facts, "cpu", load, weights, tokenizer)
     finally:
@@ -110,12 +110,12 @@ def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Ite
         shutil.rmtree(folder)  # 33 MB
 
 
-def ask(live: Live, prompt: str = PROMPT, **changes: Any) -> Answer:
+def ask(live: LoadedModel, prompt: str = PROMPT, **changes: Any) -> Answer:
     """The task's call, with changes."""
     return predict(live.model, live.tokenizer, prompt, **changes)
 
 
-def verdict(judge: Judge, live: Live) -> str:
+def verdict(judge: Judge, live: LoadedModel) -> str:
     """The first line of a judgement; empty if nothing is wrong."""
     try:
         judge(live)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.snapshots import Blocks, format_snapshot_file, read_snapshot_file
+from tests.harness.snapshots.file import Blocks, format_snapshot_file, read_snapshot_file
 from tests.meta.conftest import Run, run_pytest
 
 CONFORMANCE = "tests/conformance"

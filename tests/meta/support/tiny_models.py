@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.harness.models import Model, registry
+from tests.harness.data.registry import Model, registry
 
 SIZES = {
     "hidden_size": 128,

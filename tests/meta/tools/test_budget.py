@@ -13,8 +13,8 @@ import pytest
 from pyarrow import parquet
 from transformers import AutoTokenizer
 
-from tests.harness.cases import texts
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status
+from tests.harness.data.cases import texts
 from tests.harness.prices.dataset import BadRow, DataSet, Row, make_row
 from tests.harness.prices.products import (
     MARKER,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.harness.models import DataError
+from tests.harness.errors import DataError
 from tests.harness.prices.dataset import BadRow, DataSet, Row, read_rows, rows_in
 from tests.harness.prices.products import MARKER, price_prompt, training_text
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.bundle import folder_of
-from tests.harness.device import has_cuda
-from tests.harness.models import registry
+from tests.harness.data.registry import registry
+from tests.harness.model.device import has_cuda
+from tests.harness.sources.bundle import folder_of
 from tests.meta.conftest import PROJECT
-from tests.meta.hub_attempts import CANARY
-from tests.meta.hub_server import serve
+from tests.meta.support.hub_runs import CANARY
+from tests.meta.support.hub_server import serve
 from tests.tools import doctor
 from tests.tools.doctor import Finding
 
@@ -214,7 +214,7 @@ def test_harm_in_the_bundle(
         harm(folder / "tokenizer.json")
         (finding,) = doctor.check_bundle()
         check(finding, "error", f"phi3: {message}")
-        assert finding.fix == "python -m tests.harness.assets phi3"
+        assert finding.fix == "python -m tests.harness.sources.folders phi3"
 
 
 def test_disks(small_disk: Path, tmp_path: Path) -> None:

@@ -11,14 +11,9 @@ import pytest
 
 from tests.harness.errors import AssetError
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
-from tests.meta.test_snapshot_safety import shrink
+from tests.meta.support.small_project import shrink
 from tests.tools.drift import environments, outcomes, runner
-from tests.tools.drift.environments import (
-    Environment,
-    environment,
-    reason,
-    requirements,
-)
+from tests.tools.drift.environments import Environment, environment, reason, requirements
 from tests.tools.drift.runner import Subject, observe, results_folder, task
 
 TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cases import texts
+from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
 from tests.tools.drift.compare import rows_of

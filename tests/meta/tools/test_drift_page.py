@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tests.harness.strips import Cell, align, spans, strip_html, visible, words
+from tests.harness.html.strips import Cell, align, spans, strip_html, visible, words
 from tests.meta.support.html_reader import HOSTILE, read
 from tests.tools.drift.page import page
 

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
-from tests.harness.loading import Loaded
-from tests.harness.models import registry
-from tests.harness.prices import MARKER
+from tests.harness.prices.products import MARKER
+from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.tools import explore
 
 STARCODER2 = [222, 610, 17966, 100, 5879, 45, 6427, 731, 353, 1489, 459, 8302, 411, 4944, 46, 222]
 NUMBERS = {"llama3_1": (1000, 1000), "qwen2": (10, 10), "starcoder2": (10, 10), "phi3": (0, 10)}
 
 
-def tokenizer(key: str, bundle: dict[str, Path]) -> Loaded:
+def tokenizer(key: str, bundle: dict[str, Path]) -> LoadedTokenizer:
     """The model's, from the bundle."""
-    return Loaded(registry()[key], "bundle", lambda: bundle)
+    return LoadedTokenizer(registry()[key], "bundle", lambda: bundle)
 
 
 @pytest.mark.parametrize("key", NUMBERS)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness import repeating
-from tests.harness.assets import Sources
+from tests.harness.data.registry import read_registry, registry
 from tests.harness.errors import AssetError
-from tests.harness.models import read_registry, registry
+from tests.harness.plugins import results
+from tests.harness.sources.folders import Sources
 from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
 from tests.tools.new_model.__main__ import load_tokenizer
 from tests.tools.new_model.table import draft_table, to_toml
@@ -77,7 +77,7 @@ def test_a_written_draft_holds(project_of_mine: tuple[Path, Run], folder: Path) 
     assert last.startswith("next: pytest tests/conformance --models mine --model-dir 'mine=/")
     assert "`raises`" in last and last.endswith("--snapshot-update")
     held = run_pytest(
-        *("tests/conformance/test_files.py", PRICES, "tests/meta/test_data.py"),
+        *("tests/conformance/test_files.py", PRICES, "tests/meta/data/test_data.py"),
         *("--models", "mine", "--model-dir", f"mine={folder}", "-k", "conformance or recipe", "-q"),
         cwd=project,
     )
@@ -139,8 +139,8 @@ def test_what_is_printed_can_be_typed(project_of_mine: tuple[Path, Run], folder:
 
 def test_commands_repeat_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     def command(names: str, *sources: Sources) -> str:
-        monkeypatch.setattr(repeating, "given", list(sources))
-        return repeating.with_sources("pytest", names)
+        monkeypatch.setattr(results, "given", list(sources))
+        return results.with_sources("pytest", names)
 
     node = "tests/conformance/test_x.py::test_x[mine-words.one]"
     mine = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.harness.model.batched_answers import batch_answer
-from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.price_rows import BadRow, DataSet, Row, read_rows
+from tests.harness.prices.dataset import BadRow, DataSet, Row, read_rows
+from tests.harness.prices.products import price_prompt, read_products
 from tests.meta.conftest import PROJECT
 from tests.tools.sweep import run as running
 from tests.tools.sweep.__main__ import main

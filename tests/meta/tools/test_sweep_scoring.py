@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.live import Slot, prepared_tokenizer
-from tests.harness.logits import logit_bound
+from tests.harness.data.registry import registry
 from tests.harness.model.batch_parity import compare, parity_failure
 from tests.harness.model.batched_answers import (
     Batch,
@@ -18,18 +17,19 @@ from tests.harness.model.batched_answers import (
     make_batches,
 )
 from tests.harness.model.fused_norms import fused_norms, rms_norms
-from tests.harness.models import registry
-from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.weights import prepare_weights
+from tests.harness.model.loading import ModelSlot, prepared_tokenizer
+from tests.harness.model.logits import logit_bound
+from tests.harness.prices.products import price_prompt, read_products
+from tests.harness.sources.weights import prepare_weights
 
 FACTS = registry()["smollm2"]
 PRODUCTS = [product for product in read_products() if len(product.description) < 250][:4]
 
 
 @pytest.fixture(scope="module")
-def slot(bundle: dict[str, Path]) -> Iterator[Slot]:
+def slot(bundle: dict[str, Path]) -> Iterator[ModelSlot]:
     """The model in memory, bf16."""
-    slot, folder = Slot(), bundle["smollm2"]
+    slot, folder = ModelSlot(), bundle["smollm2"]
     weights = prepare_weights(FACTS, "cpu", "auto", folder, print)
     slot.put(FACTS, "cpu", "bf16", weights, prepared_tokenizer(folder))
     yield slot
@@ -44,7 +44,7 @@ SURE = (
 )
 
 
-def encoded(slot: Slot, products: int = 4) -> tuple[Any, dict[int, str], tuple[Batch, ...]]:
+def encoded(slot: ModelSlot, products: int = 4) -> tuple[Any, dict[int, str], tuple[Batch, ...]]:
     """Tokenizer, texts by number, and all of them in one padded batch."""
     assert slot.live is not None
     tokenizer = slot.live.tokenizer
@@ -69,7 +69,7 @@ def answers(answer: Any, made: tuple[Batch, ...], limit: int = 100_000) -> dict[
 
 
 @pytest.mark.parametrize(("method", "new"), [("score", 1), ("generate", 4)])
-def test_answers_are_the_one_by_one_answers_or_ties(slot: Slot, method: str, new: int) -> None:
+def test_answers_are_the_one_by_one_answers_or_ties(slot: ModelSlot, method: str, new: int) -> None:
     tokenizer, texts, made = encoded(slot)
     with fused_norms(slot.model):
         got = answers(batch_answer(slot.model, method, new), made)
@@ -99,7 +99,7 @@ FAULTS: dict[str, Callable[[Batch], Batch]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_planted_fault_fails_the_check(slot: Slot, fault: str) -> None:
+def test_planted_fault_fails_the_check(slot: ModelSlot, fault: str) -> None:
     tokenizer, texts, made = encoded(slot, products=1)
     faulty = tuple(FAULTS[fault](batch) for batch in made)
     got = answers(batch_answer(slot.model, "generate", 4), faulty)
@@ -111,7 +111,7 @@ def test_planted_fault_fails_the_check(slot: Slot, fault: str) -> None:
     assert first.startswith("smollm2: cpu bf16: row ") and "likely cause: pads are read" in first
 
 
-def test_fused_norms_move_logits_within_the_bound_and_go(slot: Slot) -> None:
+def test_fused_norms_move_logits_within_the_bound_and_go(slot: ModelSlot) -> None:
     import torch
 
     _, _, (batch,) = encoded(slot)
@@ -125,7 +125,7 @@ def test_fused_norms_move_logits_within_the_bound_and_go(slot: Slot) -> None:
     assert 0 <= float((moved - plain).abs().max()) <= logit_bound(FACTS, plain)
 
 
-def test_batch_without_pads_makes_no_mask(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_without_pads_makes_no_mask(slot: ModelSlot, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mask in memory keeps torch from its fastest attention kernel."""
     import torch
 
@@ -145,7 +145,7 @@ def test_batch_without_pads_makes_no_mask(slot: Slot, monkeypatch: pytest.Monkey
     assert all(mask is not None for mask, _ in seen)
 
 
-def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: Slot) -> None:
+def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: ModelSlot) -> None:
     import torch
 
     _, _, made = encoded(slot)
@@ -162,7 +162,7 @@ def test_batches_that_do_not_fit_are_halved_and_no_row_is_lost(slot: Slot) -> No
     assert got == answers(real, made, max(sizes))
 
 
-def test_prompt_that_never_fits_is_a_memory_error_and_other_errors_pass(slot: Slot) -> None:
+def test_prompt_that_never_fits_is_a_memory_error_and_other_errors_pass(slot: ModelSlot) -> None:
     import torch
 
     _, _, made = encoded(slot)

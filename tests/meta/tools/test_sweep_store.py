@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.atomic import write_atomically
+from tests.harness.files import write_atomically
 from tests.tools.sweep.run import write_predictions
 from tests.tools.sweep.store import Store, SweepError, read_lines
 

@@ -17,13 +17,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tests.harness.assets import Sources, parse_directories, prepare
-from tests.harness.cleaning import clean_streams
-from tests.harness.commands import exit_status
-from tests.harness.models import DataError, registry
+from tests.harness.console import exit_status, redact_streams, say
+from tests.harness.data.registry import registry
+from tests.harness.errors import DataError
 from tests.harness.prices.dataset import add_options, data_of, read_rows, rows_in
 from tests.harness.prices.products import TEXT_LIMIT, TRAINING_LIMIT
-from tests.harness.progress import say
+from tests.harness.sources.folders import Sources, parse_directories, prepare
 
 from .count import count_rows, open_tokenizer
 from .output import Finding, findings, write_findings
@@ -97,5 +96,5 @@ if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # `datasets` would import torch, for 2 s and 190 MB, only to learn that no tensor is wanted.
     os.environ.setdefault("USE_TORCH", "0")
-    clean_streams()
+    redact_streams()
     sys.exit(exit_status(main))

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.harness.atomic import write_atomically
-from tests.harness.models import DataError
-from tests.harness.secrets import scrub
+from tests.harness.errors import DataError
+from tests.harness.files import write_atomically
+from tests.harness.redaction import redact
 
 from .count import Counted
 
@@ -55,7 +55,7 @@ def write_findings(path: Path | None, batches: Batches) -> None:
 def _write_json_lines(path: Path, batches: Batches) -> None:
     with path.open("w", encoding="utf-8") as file:
         for batch in batches:
-            file.writelines(scrub(json.dumps(row, ensure_ascii=False)) + "\n" for row in batch)
+            file.writelines(redact(json.dumps(row, ensure_ascii=False)) + "\n" for row in batch)
 
 
 def _write_parquet(path: Path, batches: Batches) -> None:

@@ -13,16 +13,19 @@ from time import monotonic
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from tests.harness.assets import SOURCES, Sources, parse_directories, prepare
-from tests.harness.availability import available
-from tests.harness.cache import cache_folder
-from tests.harness.choices import chosen_models
-from tests.harness.cleaning import clean_streams
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.upstream_issues import upstream_issues
 from tests.harness.errors import AssetError
-from tests.harness.progress import say
-from tests.harness.secrets import scrub
+from tests.harness.files import cache_folder
+from tests.harness.redaction import redact
+from tests.harness.sources.folders import (
+    SOURCES,
+    Sources,
+    chosen_models,
+    parse_directories,
+    prepare,
+    select_models,
+)
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
@@ -87,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     upstream_issues()
     sources = Sources(options.source, parse_directories(options.model_dir))
     named = chosen_models(options.models) if options.models else []
-    models = available(named, sources.default, sources.directories)
+    models = select_models(named, sources.default, sources.directories)
     folders = prepare(models, sources, say)
     package = canonicalize_name(options.package)
     versions = look_at_all(package, options.versions, folders, say)
@@ -97,12 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
     write(data, out / "drift.json")
-    (out / "drift.html").write_text(scrub(page(data)), encoding="utf-8")
+    (out / "drift.html").write_text(redact(page(data)), encoding="utf-8")
     print("\n".join(summary(data)))
     say(f"{out / 'drift.html'} and drift.json written in {monotonic() - started:.0f} s")
     return 1 if differs(data) else 0
 
 
 if __name__ == "__main__":
-    clean_streams()
+    redact_streams()
     sys.exit(exit_status(main))

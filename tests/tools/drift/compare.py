@@ -8,11 +8,11 @@ from time import monotonic
 
 from packaging.version import Version
 
+from tests.harness.console import Progress
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
-from tests.harness.loading import Loaded
-from tests.harness.models import registry
-from tests.harness.progress import Progress
-from tests.harness.tokens import rows
+from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.pieces import token_rows
 
 from .causes import Cause, Packages, Step, group
 from .differences import Difference, Rows, compare
@@ -103,8 +103,10 @@ def look_at_all(
 
 def rows_of(folders: dict[str, Path]) -> Rows:
     """`id 'piece'` rows of a model's ids, by the vocabulary of its own file."""
-    loaded = {key: Loaded(registry()[key], "directory", lambda: folders) for key in folders}
-    return lambda key, ids: rows(loaded[key], ids)
+    loaded = {
+        key: LoadedTokenizer(registry()[key], "directory", lambda: folders) for key in folders
+    }
+    return lambda key, ids: token_rows(loaded[key], ids)
 
 
 def packages(older: Seen, newer: Seen) -> Packages:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from tests.harness.data.upstream_issues import Kind
-from tests.harness.diagnosis import first_leaf
-from tests.harness.tokens import at, parting
-from tests.harness.visible import quote
+from tests.harness.diff import first_difference, first_leaf, line_at
+from tests.harness.text import quote
 
 from .record import Observed
 
@@ -82,17 +81,17 @@ def begins(difference: Difference, rows: Rows) -> str:
     """The first place at which the two sides differ, with both values, on one line."""
     left, right = difference.left, difference.right
     if difference.kind == "ids" and is_ids(left) and is_ids(right):
-        position = parting(left, right) or 0
-        sides = [at(rows(difference.model, ids), position) for ids in (left, right)]
+        position = first_difference(left, right) or 0
+        sides = [line_at(rows(difference.model, ids), position) for ids in (left, right)]
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
-        position = parting(left, right) or 0
+        position = first_difference(left, right) or 0
         sides = [
             str(spans[position]) if position < len(spans) else "(end)" for spans in (left, right)
         ]
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind in ("decode", "rendered text") and isinstance(left, str):
-        position = parting(left, str(right)) or 0
+        position = first_difference(left, str(right)) or 0
         sides = [quote(text[position : position + 24]) for text in (left, str(right))]
         return f"character {position}: {sides[0]} -> {sides[1]}"
     path, old, new = first_leaf(left, right)

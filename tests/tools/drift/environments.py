@@ -13,9 +13,8 @@ from tempfile import TemporaryDirectory
 
 from packaging.utils import canonicalize_name
 
-from tests.harness.cache import cache_folder
 from tests.harness.errors import AssetError
-from tests.harness.models import FIXTURES
+from tests.harness.files import FIXTURES, cache_folder
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command

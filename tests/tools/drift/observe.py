@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.harness.cases import conversations, texts
-from tests.harness.models import registry
+from tests.harness.data.cases import conversations, texts
+from tests.harness.data.registry import registry
 
 from .record import Observer, type_name
 from .subjects import (

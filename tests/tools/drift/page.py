@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tests.harness.cases import texts
-from tests.harness.pages import render
-from tests.harness.strips import Cell, Column, align, spans, strip_html, token_cell, words
+from tests.harness.data.cases import texts
+from tests.harness.html.pages import render
+from tests.harness.html.strips import Cell, Column, align, spans, strip_html, token_cell, words
 
 from .compare import Compared
 from .differences import KINDS, Difference, Rows, begins, is_ids

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness.cache import sha256_text
+from tests.harness.files import sha256_text
 
 Observed = dict[str, dict[str, dict[str, Any]]]
 SETTINGS = 100  # keys; a JSON file with more is a vocabulary

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.data.upstream_issues import UpstreamIssue
-from tests.harness.secrets import scrub
+from tests.harness.redaction import redact
 
 from .causes import Cause
 from .compare import Compared, Seen, packages
@@ -122,4 +122,4 @@ def report(
 
 def write(data: dict[str, Any], path: Path) -> None:
     """Write the data; ASCII, so that no character can mislead."""
-    path.write_text(scrub(json.dumps(data, indent=1)) + "\n", encoding="ascii")
+    path.write_text(redact(json.dumps(data, indent=1)) + "\n", encoding="ascii")

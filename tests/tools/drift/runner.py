@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.cache import cache_folder, sha256
-from tests.harness.models import FIXTURES
-from tests.harness.secrets import is_secret
+from tests.harness.files import FIXTURES, cache_folder, sha256
+from tests.harness.redaction import is_secret
 
 from .environments import Environment
 from .record import Observed

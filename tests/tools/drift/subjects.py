@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.harness.cases import ChatCase, TextCase
-from tests.harness.tokenizer_file import pipeline
+from tests.harness.data.cases import ChatCase, TextCase
+from tests.harness.tokenizer.tokenizer_json import pipeline
 
 from .record import Observer, short, type_name
 

@@ -18,11 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks.price_texts import texts, write
-from tests.harness.bundle import bundle
-from tests.harness.commands import exit_status
-from tests.harness.data_sets import DataSet
-from tests.harness.models import registry
-from tests.harness.price_rows import read_rows
+from tests.harness.console import exit_status
+from tests.harness.data.registry import registry
+from tests.harness.prices.dataset import DataSet, read_rows
+from tests.harness.sources.bundle import bundle
 from tests.tools.budget.count import BATCH, count_rows, open_tokenizer
 from tests.tools.budget.output import findings, write_findings
 from tests.tools.budget.summary import Summary

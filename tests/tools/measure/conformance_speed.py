@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.harness.bundle import bundle
-from tests.harness.commands import exit_status
-from tests.harness.models import registry
+from tests.harness.console import exit_status
+from tests.harness.data.registry import registry
+from tests.harness.sources.bundle import bundle
 
 PROJECT = Path(__file__).resolve().parents[3]
 ROUNDS = 3

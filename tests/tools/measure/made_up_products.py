@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from tests.harness.price_prompts import training_text
+from tests.harness.prices.products import training_text
 
 KINDS = ("drill", "lamp", "kettle", "backpack", "router", "bicycle", "blender", "tripod", "heater")
 MAKERS = ("Norvik", "Talleo", "Quandry", "Bexhill", "Umbral", "Castova", "Ostrava", "Zephrin")

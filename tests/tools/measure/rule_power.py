@@ -11,10 +11,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.harness.commands import exit_status
-from tests.harness.latency.baseline import read_recording
-from tests.harness.latency.data import Rule, latency
-from tests.harness.latency.rule import judge
+from tests.harness.console import exit_status
+from tests.harness.latency.recording import read_recording
+from tests.harness.latency.spec import Rule, read_spec
+from tests.harness.latency.statistics import judge
 
 COMPARISONS = 200
 SLOWER = 1.10
@@ -32,7 +32,7 @@ def words(figures: list[float], number: int, rule: Rule, factor: float) -> Count
 
 def main() -> None:
     """Print a line a benchmark, and the sums."""
-    recording, (rule, _) = read_recording(Path(sys.argv[1])), latency()
+    recording, (rule, _) = read_recording(Path(sys.argv[1])), read_spec()
     number = int(sys.argv[2]) if len(sys.argv) > 2 else rule.processes
     sums: dict[float, Counter[str]] = {1.0: Counter(), SLOWER: Counter()}
     for name, timed in recording.benchmarks.items():

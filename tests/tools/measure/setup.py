@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from tests.harness import device as devices
-from tests.harness.assets import SOURCES, Sources, prepare
+from tests.harness.data.registry import Device, Model, registry
 from tests.harness.latency.machine import synchronised
-from tests.harness.live import Slot, prepared_tokenizer
-from tests.harness.memory import LOADS
-from tests.harness.models import Device, Model, registry
-from tests.harness.price_prompts import price_prompt, read_products
-from tests.harness.weights import parse_weights, prepare_weights
+from tests.harness.memory.footprint import LOADS
+from tests.harness.model import device as devices
+from tests.harness.model.loading import ModelSlot, prepared_tokenizer
+from tests.harness.prices.products import price_prompt, read_products
+from tests.harness.sources.folders import SOURCES, Sources, prepare
+from tests.harness.sources.weights import parse_weights, prepare_weights
 from tests.tools.sweep.job import device_name
 
 
@@ -25,7 +25,7 @@ class Setting:
     device: Device
     title: str
     tokenizer: Any
-    slot: Slot
+    slot: ModelSlot
     ids: dict[int, list[int]]
 
 
@@ -48,7 +48,7 @@ def setting(options: argparse.Namespace) -> Setting:
     folder = prepare([facts], Sources(options.source), print)[facts.key]
     chosen = parse_weights([f"{facts.key}={options.weights}"])[facts.key]
     weights = prepare_weights(facts, device, chosen, folder, print)
-    tokenizer, slot = prepared_tokenizer(folder), Slot()
+    tokenizer, slot = prepared_tokenizer(folder), ModelSlot()
     slot.put(facts, device, options.load, weights, tokenizer)
     title = f"{facts.key} {options.load} on {device_name(device)}, {weights.note}"
     return Setting(facts, device, title, tokenizer, slot, prompts(tokenizer, options.prompts))

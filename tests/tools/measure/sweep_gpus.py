@@ -8,7 +8,7 @@ Prints both rates and how many answers are the same.
 import sys
 from contextlib import ExitStack
 
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status
 from tests.harness.model.batched_answers import (
     BATCH_TOKENS,
     Batch,

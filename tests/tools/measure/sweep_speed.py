@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
-from tests.harness.commands import exit_status
-from tests.harness.generation import NEW_TOKENS, decoded
+from tests.harness.console import exit_status
+from tests.harness.data.registry import Device, Model
 from tests.harness.latency.roofline import forward_flops
 from tests.harness.model.batched_answers import (
     BATCH_TOKENS,
@@ -25,8 +25,8 @@ from tests.harness.model.batched_answers import (
     make_batches,
 )
 from tests.harness.model.fused_norms import compiled, fused_norms
-from tests.harness.models import Device, Model
-from tests.harness.prices import extract_price
+from tests.harness.model.generation import NEW_TOKENS, decoded
+from tests.harness.prices.replies import extract_price
 
 from .setup import Setting, parser, seconds, setting
 

@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.harness.atomic import write_atomically
-from tests.harness.commands import exit_status
+from tests.harness.console import exit_status, say
+from tests.harness.data.recipes import RECIPES
+from tests.harness.data.registry import REGISTRY, Model, registry
+from tests.harness.data.schema import parse
 from tests.harness.errors import AssetError
-from tests.harness.models import REGISTRY, Model, parse, registry
-from tests.harness.progress import say
-from tests.harness.recipes import RECIPES
-from tests.harness.secrets import scrub
+from tests.harness.files import write_atomically
+from tests.harness.redaction import redact
 
 from .table import draft_recipe, draft_table, to_toml
 
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = to_toml(key, facts)
     if options.write:
         _add_to_fixtures(key, table, draft_recipe(folder))
-    print(scrub(table), end="")
+    print(redact(table), end="")
     say(_next_steps(key, folder) if options.write else f"--write adds it, and recipes/{key}.json")
     return 0
 

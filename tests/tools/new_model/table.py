@@ -5,12 +5,13 @@ from typing import Any
 
 import tomlkit
 
-from tests.harness.cache import sha256, sha256_text
-from tests.harness.cases import read_json
+from tests.harness.data.recipes import FLAGS
+from tests.harness.data.schema import read_json
+from tests.harness.files import sha256, sha256_text
 from tests.harness.prices.products import MARKER
 from tests.harness.prices.replies import single_token_numbers
-from tests.harness.recipes import FLAGS, decoder_entry
-from tests.harness.tokenizer_file import File
+from tests.harness.sources.bundle import decoder_entry
+from tests.harness.tokenizer.tokenizer_json import TokenizerJson
 
 from .template_format import detect_format, renderer, renders_system
 
@@ -37,7 +38,9 @@ def draft_table(folder: Path, tokenizer: Any) -> dict[str, Any]:
         "capabilities": _capabilities(tokenizer, number_counts),
         **(detect_format(renderer(tokenizer)) if tokenizer.chat_template else {}),
         "single_token_numbers": number_counts,
-        "tokenizer": _tokenizer_facts(tokenizer, File(folder / "tokenizer.json"), settings),
+        "tokenizer": _tokenizer_facts(
+            tokenizer, TokenizerJson(folder / "tokenizer.json"), settings
+        ),
         "files": {name: _pin(folder / name) for name in FILES if (folder / name).is_file()},
         "architecture": {name: value for name, value in config.items() if not _has_null(value)},
     }
@@ -61,7 +64,9 @@ def _capabilities(tokenizer: Any, number_counts: list[int]) -> list[str]:
     return capabilities
 
 
-def _tokenizer_facts(tokenizer: Any, file: File, settings: dict[str, Any]) -> dict[str, Any]:
+def _tokenizer_facts(
+    tokenizer: Any, file: TokenizerJson, settings: dict[str, Any]
+) -> dict[str, Any]:
     """The fields of `TokenizerFacts`, without ids that are None and settings at their default."""
     side, template = tokenizer.truncation_side, tokenizer.chat_template
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}

@@ -10,12 +10,10 @@ import logging
 import os
 import sys
 
-from tests.harness import device as devices
-from tests.harness.cleaning import clean_streams
-from tests.harness.errors import AssetError
-from tests.harness.live import LoadError
-from tests.harness.models import DataError
-from tests.harness.progress import say
+from tests.harness.console import redact_streams, say
+from tests.harness.errors import AssetError, DataError, LoadError
+from tests.harness.model import device as devices
+from tests.harness.text import first_line
 
 from .job import prepare_job
 from .options import parser
@@ -34,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, MemoryError, RuntimeError) as error:
         if not isinstance(error, OSError) and not devices.is_fatal(error):
             raise
-        say(f"{devices.first(error)}: answers so far are kept; fix this, run the same command")
+        say(f"{first_line(error)}: answers so far are kept; fix this, run the same command")
         return 2
     except KeyboardInterrupt:
         say(f"interrupted: answers so far are in {options.out}; run the same command to go on")
@@ -45,5 +43,5 @@ if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names kernels not installed
-    clean_streams()
+    redact_streams()
     sys.exit(main())

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from tests.harness.model.batched_answers import Batch, make_batches
-from tests.harness.price_rows import BadRow, Row
+from tests.harness.prices.dataset import BadRow, Row
 
 T = TypeVar("T")
 

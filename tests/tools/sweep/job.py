@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness import device as devices
-from tests.harness.assets import Sources, parse_directories, prepare
-from tests.harness.cache import sha256
-from tests.harness.live import prepared_tokenizer
+from tests.harness.console import say
+from tests.harness.data.registry import Device, Model, registry
+from tests.harness.files import sha256
+from tests.harness.model import device as devices
 from tests.harness.model.batched_answers import BATCH_TOKENS
-from tests.harness.models import Device, Model, registry
-from tests.harness.options import versions
-from tests.harness.price_rows import DataSet, data_of
-from tests.harness.progress import say
-from tests.harness.weights import Weights, parse_weights, prepare_weights
+from tests.harness.model.loading import prepared_tokenizer
+from tests.harness.prices.dataset import DataSet, data_of
+from tests.harness.sources.folders import Sources, parse_directories, prepare
+from tests.harness.sources.weights import Weights, parse_weights, prepare_weights
+from tests.harness.versions import versions
 
 from .ranks import rank_and_world
 from .store import SweepError

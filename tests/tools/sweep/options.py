@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from tests.harness.assets import SOURCES
-from tests.harness.generation import NEW_TOKENS
-from tests.harness.memory import LOADS
-from tests.harness.models import Device, registry
-from tests.harness.price_rows import add_options
+from tests.harness.data.registry import Device, registry
+from tests.harness.memory.footprint import LOADS
+from tests.harness.model.generation import NEW_TOKENS
+from tests.harness.prices.dataset import add_options
+from tests.harness.sources.folders import SOURCES
 
 LIMIT = 179  # tokens of a text in the task's data set, special tokens not counted
 WINDOW = 8192  # rows

@@ -6,17 +6,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.harness.atomic import write_atomically
-from tests.harness.data_sets import rows_in
-from tests.harness.generation import decoded
-from tests.harness.live import Slot
+from tests.harness.console import say
+from tests.harness.files import write_atomically
 from tests.harness.model.batch_parity import Comparison, compare, parity_failure
 from tests.harness.model.batched_answers import Batch, answer_batches, batch_answer
 from tests.harness.model.fused_norms import compiled, fused_norms
-from tests.harness.price_rows import BadRow, Row, read_rows
-from tests.harness.prices import extract_price, price_token_ids
-from tests.harness.progress import say
-from tests.harness.secrets import scrub
+from tests.harness.model.generation import decoded
+from tests.harness.model.loading import ModelSlot
+from tests.harness.prices.dataset import BadRow, Row, read_rows, rows_in
+from tests.harness.prices.replies import extract_price, price_token_ids
+from tests.harness.redaction import redact
 
 from .batches import Share, windows
 from .job import Job, identity
@@ -28,7 +27,7 @@ PriceOf = Callable[[Sequence[int]], float | None]
 
 def run(job: Job) -> int:
     """Do what is left to do of the job; the exit code."""
-    store, slot = Store(job.options.out, job.rank, job.world, job.options.keep_every), Slot()
+    store, slot = Store(job.options.out, job.rank, job.world, job.options.keep_every), ModelSlot()
     with store.claimed():
         store.check_identity(identity(job))
         if job.is_complete and not job.options.check:
@@ -138,7 +137,7 @@ def finish(job: Job, results: list[dict[str, Any]], seconds: float, model: Any) 
             write_atomically(picture, lambda path: draw(rows, job.title, path, picture.suffix[1:]))
     except ImportError:
         say("no picture: matplotlib is missing; pip install matplotlib, run the same command")
-    text = scrub(json.dumps(summary, indent=2)) + "\n"
+    text = redact(json.dumps(summary, indent=2)) + "\n"
     write_atomically(job.predictions.with_name("summary.json"), lambda path: path.write_text(text))
     failure = parity_failure(job.title, checked, job.tokenizer)
     for line in [*summary_lines(summary), *failure]:

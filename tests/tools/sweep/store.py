@@ -11,8 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tests.harness.atomic import write_atomically
-from tests.harness.secrets import scrub
+from tests.harness.files import write_atomically
+from tests.harness.redaction import redact
 
 
 class SweepError(RuntimeError):
@@ -24,7 +24,7 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
 
     def write(scratch: Path) -> None:
         with scratch.open("w", encoding="utf-8") as stream:
-            stream.writelines(scrub(json.dumps(line)) + "\n" for line in lines)
+            stream.writelines(redact(json.dumps(line)) + "\n" for line in lines)
 
     write_atomically(path, write)
 

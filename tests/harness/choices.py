@@ -1,2 +1,0 @@
-# SHIM
-from tests.harness.sources.folders import chosen_models as chosen_models

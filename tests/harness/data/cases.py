@@ -1,0 +1,162 @@
+"""Cases: one input with an id, read from the topics under `fixtures/`."""
+
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+from pydantic.dataclasses import dataclass
+
+from ..errors import DataError
+from ..files import FIXTURES
+from ..text import allowed_values
+from .registry import ModelKey
+from .schema import STRICT, Comment, Slug, objects, parse, read_json
+
+MESSAGE_KEYS = ("role", "content", "name", "reasoning_content", "tool_calls", "tool_call_id")
+
+
+def known_message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message in whose keys nothing is misspelt: a template takes what it misses for empty."""
+    for key in message:
+        if key not in MESSAGE_KEYS:
+            raise ValueError(f"unknown key {key}: {allowed_values(key, MESSAGE_KEYS)}")
+    if "role" not in message or not {"content", "tool_calls"} & set(message):
+        raise ValueError("needs role, and content or tool_calls; what is meant to be empty is null")
+    return message
+
+
+Message = Annotated[dict[str, Any], AfterValidator(known_message)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Declared:
+    """A declared exception: what decoding the ids, or cutting by offsets, gives instead of the
+    text for some models, and why.
+    """
+
+    models: tuple[ModelKey, ...]
+    kind: Literal["decode", "offsets"]
+    text: str
+    why: Comment
+
+
+@dataclass(frozen=True, config=STRICT)
+class TextCase:
+    """A text to encode; `repeat` writes long runs short."""
+
+    id: Slug
+    text: str
+    comment: Comment
+    repeat: int = 1
+    topic: str = ""
+    declared: tuple[Declared, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`topic.id`, the case's name in test ids and snapshots."""
+        return f"{self.topic}.{self.id}"
+
+    @property
+    def full_text(self) -> str:
+        """The text to encode."""
+        return self.text * self.repeat
+
+    def expected(self, key: str, kind: str) -> str:
+        """The declared text for a model, else the text itself."""
+        for declared in self.declared:
+            if key in declared.models and declared.kind == kind:
+                return declared.text
+        return self.full_text
+
+
+@dataclass(frozen=True, config=STRICT)
+class ChatCase:
+    """A conversation to render; `needs` are capabilities the model must declare."""
+
+    id: Slug
+    comment: Comment
+    messages: tuple[Message, ...]
+    add_generation_prompt: bool
+    needs: tuple[Literal["system", "tools"], ...] = ()
+    tools: tuple[dict[str, Any], ...] | None = None
+    template_kwargs: dict[str, Any] = field(default_factory=dict)
+    continue_final_message: bool = False
+    # Models whose template, or transformers itself, must refuse it.
+    raises: tuple[ModelKey, ...] = ()
+    topic: str = ""
+
+    @property
+    def name(self) -> str:
+        """`topic.id`, the case's name in test ids and snapshots."""
+        return f"{self.topic}.{self.id}"
+
+    def template_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `apply_chat_template`; those at their default are left out."""
+        arguments: dict[str, Any] = {"add_generation_prompt": self.add_generation_prompt}
+        if self.continue_final_message:
+            arguments["continue_final_message"] = True
+        if self.tools is not None:
+            arguments["tools"] = list(self.tools)
+        return arguments | self.template_kwargs
+
+
+@dataclass(frozen=True, config=STRICT)
+class Published:
+    """An output that others published: ids of a text, or the prompt of a conversation."""
+
+    id: Slug
+    model: ModelKey
+    case: str  # `topic.id` of a text (ids) or of a conversation (prompt)
+    source: Comment
+    ids: tuple[int, ...] | None = None
+    prompt: str | None = None
+
+
+def read_topic(path: Path, kind: type[Any]) -> list[Any]:
+    """The cases of one topic file; ids must be unique and the topic the file's name."""
+    content = read_json(path)
+    if not isinstance(content, dict) or set(content) != {"topic", "about", "cases"}:
+        raise DataError(f"{path.parent.name}/{path.name}: keys must be topic, about, cases")
+    if content["topic"] != path.stem or not content["cases"]:
+        raise DataError(
+            f"{path.parent.name}/{path.name}: topic must be {path.stem!r} and cases not empty"
+        )
+    cases: dict[str, Any] = {}
+    for row in objects(content["cases"], path):
+        place = str(row.get("id", "(case without id)"))
+        case = parse(kind, {**row, "topic": path.stem}, path, place)
+        if cases.setdefault(case.id, case) is not case:
+            raise DataError(f"{path.parent.name}/{path.name}: [{place}] id: stands twice")
+    return list(cases.values())
+
+
+def read_topics(folder: Path, kind: type[Any]) -> dict[str, Any]:
+    """All cases of a folder by name."""
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(f"{folder.name}/: there is no topic file")
+    if others := sorted(path.name for path in folder.iterdir() if path not in paths):
+        raise DataError(f"{folder.name}/{others[0]}: no topic file, which is named TOPIC.json")
+    return {case.name: case for path in paths for case in read_topic(path, kind)}
+
+
+@cache
+def texts() -> dict[str, TextCase]:
+    """All text cases by name."""
+    return read_topics(FIXTURES / "texts", TextCase)
+
+
+@cache
+def conversations() -> dict[str, ChatCase]:
+    """All conversations by name."""
+    return read_topics(FIXTURES / "conversations", ChatCase)
+
+
+@cache
+def published() -> list[Published]:
+    """All published outputs."""
+    path = FIXTURES / "published.json"
+    rows = objects(read_json(path), path)
+    return [parse(Published, row, path, str(row.get("id"))) for row in rows]

@@ -1,0 +1,98 @@
+"""Strict parsing of data files: every error names file, table and key on one line."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from ..errors import DataError
+from ..text import did_you_mean
+
+T = TypeVar("T")
+
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
+    """Build a frozen dataclass from a data table, or raise DataError naming the place."""
+    try:
+        # Strict validation takes lists for tuples and tables for dataclasses in JSON only.
+        return TypeAdapter(kind).validate_json(json.dumps(table))
+    except ValidationError as error:
+        place = f"{file.parent.name}/{file.name}: [{name}]"
+        raise DataError(f"{place} {first_error(error, kind)}") from None
+
+
+def read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML file by name, in the file's order; DataError for anything else."""
+    place = f"{path.parent.name}/{path.name}"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{place}: {error}") from None
+    if loose := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise DataError(f"{place}: [{loose[0]}] must be a table")
+    return tables
+
+
+UNKNOWN = "unexpected_keyword_argument"
+
+
+def field_names(kind: type[Any]) -> set[str]:
+    """The fields of a dataclass, and of those in it."""
+    schema = TypeAdapter(kind).json_schema()
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {name for part in parts for name in part.get("properties", {})}
+
+
+def first_error(error: ValidationError, kind: type[Any]) -> str:
+    """`key: what is wrong`; an unknown key before a missing one, which it was meant to be."""
+    first = min(error.errors(), key=lambda it: it["type"] != UNKNOWN)
+    message = f"{first['msg']}; got {first['input']!r:.80}"
+    if first["type"] == UNKNOWN:
+        near = did_you_mean(str(first["loc"][-1]), field_names(kind))
+        module = kind.__module__.rpartition(".")[2]
+        message = f"unknown key; {near or f'see the fields in tests/harness/{module}.py'}".strip()
+    elif first["type"] == "missing":
+        message = first["msg"]
+    elif first["type"] == "value_error":
+        message = str(first["ctx"]["error"])
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {message}" if place else message
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+Comment = Annotated[str, Field(min_length=10)]
+
+
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands twice, JSON readers keep the last and say nothing."""
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        content[key] = value
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """A data file's content; DataError names the file and the place."""
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=keys_once)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+
+
+def objects(rows: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows, if they are a list of JSON objects; else DataError."""
+    if not isinstance(rows, list):
+        raise DataError(f"{path.parent.name}/{path.name}: cases: {rows!r:.40} is no list")
+    for row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{path.parent.name}/{path.name}: cases: {row!r:.40} is no object")
+    return rows

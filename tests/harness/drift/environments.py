@@ -1,4 +1,0 @@
-# SHIM
-from tests.tools.drift.environments import Environment
-
-__all__ = ["Environment"]

@@ -1,4 +1,0 @@
-# SHIM
-from tests.tools.drift.summary import differs
-
-__all__ = ["differs"]

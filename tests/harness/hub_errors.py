@@ -1,2 +1,0 @@
-# SHIM
-from tests.harness.sources.hub import explain as explain

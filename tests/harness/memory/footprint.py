@@ -1,0 +1,170 @@
+"""The memory of a model in bytes, from its config.json alone, and what explains a difference."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Literal
+
+from ..data.registry import Model
+from .architecture import layer_linears, rotary_frequencies
+
+Load = Literal["nf4", "int8", "bf16"]
+
+
+LOADS: tuple[Load, ...] = ("nf4", "int8", "bf16")
+
+
+BF16 = 2
+
+
+FP32 = 4
+
+
+NF4_CODE = 16 * FP32  # the 16 values of the data type
+
+
+NESTED_STATE = 256 * FP32 + FP32  # the code table of the quantised absmax, and their mean
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes by kind, as `get_memory_footprint` counts them: parameters and buffers, once each.
+
+    It is blind to what is neither: the quant_state of NF4, the row scales of int8.
+    """
+
+    quantised_linears: int
+    kept_linears: int  # in bf16: the head unless it is tied; with bf16 all the others too
+    embedding: int
+    norms: int  # weights; LayerNorm's biases are among the biases
+    biases: int
+    buffers: Mapping[str, int]  # by name
+
+    @property
+    def parameters(self) -> int:
+        """All but the buffers: `get_memory_footprint(return_buffers=False)`."""
+        linears = self.quantised_linears + self.kept_linears
+        return linears + self.embedding + self.norms + self.biases
+
+    @property
+    def total(self) -> int:
+        """What `get_memory_footprint()` returns."""
+        return self.parameters + sum(self.buffers.values())
+
+
+def weight_bytes(weights: int, load: Load) -> int:
+    """Bytes of so many weights of one layer; NF4 packs two into a byte."""
+    return {"nf4": (weights + 1) // 2, "int8": weights, "bf16": BF16 * weights}[load]
+
+
+def footprint(model: Model, load: Load) -> Footprint:
+    """Bytes of the model as transformers loads it: all quantised but head and embedding.
+
+    A tied head is the embedding and counts once. Biases and norms stay in bf16. Rotary
+    frequencies are fp32 and, from transformers 5 on, registered twice.
+    """
+    config = model.architecture
+    linears, layers = layer_linears(config), config["num_hidden_layers"]
+    embedding = BF16 * config["vocab_size"] * config["hidden_size"]
+    head = 0 if config["tie_word_embeddings"] else embedding
+    body = layers * sum(weight_bytes(linear.weights, load) for linear in linears)
+    norms = BF16 * config["hidden_size"] * (2 * layers + 1)
+    biases = BF16 * layers * sum(linear.rows for linear in linears if linear.bias)
+    names = ("model.rotary_emb.inv_freq", "model.rotary_emb.original_inv_freq")
+    return Footprint(
+        quantised_linears=0 if load == "bf16" else body,
+        kept_linears=head + (body if load == "bf16" else 0),
+        embedding=embedding,
+        norms=norms,
+        biases=biases + (norms if config["model_type"] == "starcoder2" else 0),
+        buffers=dict.fromkeys(names, FP32 * rotary_frequencies(config)),
+    )
+
+
+def quant_state_bytes(
+    model: Model, blocksize: int = 64, double_quant: bool = True, nested_blocksize: int = 256
+) -> int:
+    """Bytes of all NF4 quant_states, which the footprint does not see.
+
+    Counted for each quantised linear layer: an absmax for each `blocksize` weights (fp32; with
+    double quantisation uint8, plus an fp32 for each `nested_blocksize` of them, their mean and
+    a code table of 256 fp32), and NF4's code table of 16 fp32. Each layer has its own tables.
+    Source: `QuantState` of bitsandbytes 0.50.2, where `nested_blocksize` is always 256.
+    """
+    total = 0
+    for linear in layer_linears(model.architecture):
+        blocks = -(-linear.weights // blocksize)
+        nested = FP32 * -(-blocks // nested_blocksize) + NESTED_STATE
+        total += (blocks + nested if double_quant else FP32 * blocks) + NF4_CODE
+    return total * int(model.architecture["num_hidden_layers"])
+
+
+def causes(model: Model, load: Load) -> dict[str, int]:
+    """Known faults of a loaded model and the bytes by which each changes the footprint."""
+    config, right = model.architecture, footprint(model, load)
+    embedding, row = right.embedding, BF16 * config["hidden_size"]
+    frequencies = next(iter(right.buffers.values()))
+    found: dict[str, int] = {}
+    for linear in layer_linears(config):
+        gain = weight_bytes(linear.weights, "bf16") - weight_bytes(linear.weights, load)
+        found[f"one {linear.name} not quantised"] = gain
+        found[f"every {linear.name} not quantised"] = gain * config["num_hidden_layers"]
+    if config["tie_word_embeddings"]:
+        found["head not tied to the embedding"] = embedding
+    else:
+        found["head quantised"] = weight_bytes(embedding // BF16, load) - embedding
+        found["head in fp32"] = embedding
+        found["embedding and head in fp32"] = 2 * embedding
+        found["a row added to the head"] = row
+        found["a row added to embedding and head"] = 2 * row
+    return found | {
+        "a row added to the embedding": row,
+        "embedding in fp32": embedding,
+        "norms in fp32": right.norms,
+        "biases in fp32": right.biases,
+        "biases missing": -right.biases,
+        "all that is not quantised in fp32": right.parameters - right.quantised_linears,
+        "a rotary buffer missing": -frequencies,
+        "a rotary buffer too many": frequencies,
+        **{f"loaded as {other}": footprint(model, other).total - right.total for other in LOADS},
+    }
+
+
+def explain(difference: int, model: Model, load: Load) -> str:
+    """What explains a footprint of `difference` bytes more than expected (less, if negative).
+
+    One to three causes, the fewest that fit to the byte; causes of one size (a q_proj and an
+    o_proj) cannot be told apart and are named with "or". "unexplained" if none fit.
+    """
+    if not difference:
+        return "no difference"
+    names: dict[int, str] = {}
+    for name, size in causes(model, load).items():
+        names[size] = f"{names[size]} or {name}" if size in names else name
+    names.pop(0, None)
+    if difference in names:
+        return f"{difference:+,} B = {names[difference]}"
+    for number in (2, 3):
+        fits = [
+            " + ".join(f"{n} x ({names[size]})" for size, n in Counter(sizes).items())
+            for sizes in combinations_with_replacement(names, number)
+            if sum(sizes) == difference
+        ]
+        if fits:
+            return f"{difference:+,} B = {', or '.join(fits)}"
+    return f"{difference:+,} B: unexplained"
+
+
+GB = 1e9
+
+
+# What a load needs beside the model itself: a tensor on its way, kernels, torch's rounding.
+HEADROOM = 2_000_000_000
+
+
+def bytes_needed(facts: Model, load: Load) -> int:
+    """What must be free before a load: the model, and the headroom (less for small models)."""
+    states = quant_state_bytes(facts) if load == "nf4" else 0
+    whole = footprint(facts, "bf16").total
+    return footprint(facts, load).total + states + min(HEADROOM, whole)

@@ -1,0 +1,147 @@
+"""Models in memory: loaded as the task does, one at a time, and really given back."""
+
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data.registry import Device, Model
+from ..errors import LoadError
+from ..memory.footprint import GB, Load, bytes_needed
+from ..sources.weights import Weights
+from . import device as devices
+from .measurement import Measurement, measuring
+from .messages import drop_declared
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A loaded model. It holds no strong reference, so that no failed test keeps it alive."""
+
+    facts: Model
+    device: Device
+    load: Load
+    weights: Weights
+    tokenizer: Any  # transformers' tokenizer, pad token = eos token, padding right
+    measured: Measurement
+    reference: "weakref.ref[Any]" = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The transformers model, as a proxy; RuntimeError once it was unloaded."""
+        model = self.reference()
+        if model is None:
+            raise RuntimeError(f"{self.name} was unloaded: ask the fixture `loaded_model` for it")
+        return weakref.proxy(model)
+
+    @property
+    def key(self) -> str:
+        """The model's key in the registry."""
+        return self.facts.key
+
+    @property
+    def name(self) -> str:
+        """`smollm2-cpu-nf4`, as in test ids."""
+        return f"{self.key}-{self.device}-{self.load}"
+
+    @property
+    def label(self) -> str:
+        """How a failure's first line begins: model, device, load and which weights."""
+        return f"{self.key}: {self.device} {self.load}, {self.weights.note}"
+
+
+@dataclass
+class ModelSlot:
+    """Holds the one model that is in memory, by the only strong reference."""
+
+    loaded_model: LoadedModel | None = None
+    model: Any = None
+
+    def unload(self) -> None:
+        """Free the model's memory now."""
+        if self.loaded_model is None:
+            return
+        device, self.loaded_model = self.loaded_model.device, None
+        model, self.model = self.model, None
+        if device not in devices.UNUSABLE_DEVICES:
+            devices.release(model)
+        del model
+        devices.collect(device)
+
+    def put(
+        self, facts: Model, device: Device, load: Load, weights: Weights, tok: Any
+    ) -> LoadedModel:
+        """Load this model in the place of the one before; raises as `loaded` does."""
+        self.unload()
+        self.model, measured = load_and_measure(facts, device, load, weights)
+        self.model.generation_config.pad_token_id = tok.eos_token_id
+        reference = weakref.ref(self.model)
+        self.loaded_model = LoadedModel(facts, device, load, weights, tok, measured, reference)
+        return self.loaded_model
+
+
+def quantization_config(load: Load) -> Any:
+    """The task's configuration; None for bf16."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if load == "bf16":
+        return None
+    if load == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_type="nf4",
+    )
+
+
+def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dict[str, Any]]:
+    """The model and its loading info, by the call the task makes; nothing may ask or run code."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    drop_declared()
+    # None given by name would overrule the configuration that a saved 4-bit checkpoint holds.
+    asked = {} if config is None else {"quantization_config": config}
+    model, info = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        **answers_so_far,
+        dtype=torch.bfloat16,
+        device_map={"": "cpu" if device == "cpu" else 0},
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    return model, info
+
+
+def load_and_measure(
+    facts: Model, device: Device, load: Load, weights: Weights
+) -> tuple[Any, Measurement]:
+    """Load and measure; LoadError if there is too little memory.
+
+    Out-of-memory and other errors of the libraries pass through as they are.
+    """
+    devices.collect(device)
+    need, free = bytes_needed(facts, load), devices.free_bytes(device)
+    if free < need:
+        raise LoadError(
+            f"{facts.key}: {device} {load} needs {need / GB:.1f} GB, and {free / GB:.1f} GB are "
+            "free: end what else runs there"
+        )
+    with measuring(device) as seen:
+        model, info = from_pretrained(weights.folder, device, quantization_config(load))
+    return model, seen.of(model, info)
+
+
+def prepared_tokenizer(folder: Path) -> Any:
+    """The folder's tokenizer as the task sets it: pad token = eos token, padding right."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer

@@ -1,0 +1,81 @@
+"""Models whose files cannot be had or read: one test fails for it, the model's others are skipped.
+
+Without this each of a thousand tests would try again, for minutes, and report the same.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ..text import error_line
+from ..tokenizer.loaded import LoadedTokenizer
+from ..versions import versions
+
+_REPORTED = pytest.StashKey[set[str]]()
+
+
+def fail_once(config: pytest.Config, fault: str) -> None:
+    """Fail the running test if there is a fault; skip it if another test has reported it.
+
+    No known failure excuses it: nothing is judged.
+    """
+    reported = config.stash.setdefault(_REPORTED, set())
+    if fault in reported:
+        pytest.skip(f"not checked: {fault}")
+    if fault:
+        reported.add(fault)
+        pytest.fail(fault, pytrace=False)
+
+
+def why_missing(tokenizer: LoadedTokenizer) -> str:
+    """Why the model's folder cannot be had; empty if it is there."""
+    try:
+        _ = tokenizer.folder
+    except pytest.fail.Exception as error:
+        return str(error)
+    return ""
+
+
+def why_unusable(tokenizer: LoadedTokenizer) -> str:
+    """Why nothing can be checked of the model, in one line; empty if it loads. Tried once."""
+    if "why_unusable" not in vars(tokenizer):
+        vars(tokenizer)["why_unusable"] = why_missing(tokenizer) or _why_unreadable(tokenizer)
+    return str(vars(tokenizer)["why_unusable"])
+
+
+def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
+    """Which of the folder's files the libraries cannot read; empty if they load all."""
+    where, now = f"{tokenizer.key}: {{}} in {tokenizer.folder}", versions()
+    fix = suggested_fix(tokenizer)
+    for name in tokenizer.spec.files:
+        if problem := _json_error(tokenizer.folder / name):
+            return f"{where.format(name)} is not JSON ({problem}): {fix}"
+    try:
+        _ = tokenizer.tokenizers
+    except BaseException as error:  # a PanicException of the Rust side is no Exception
+        reader = f"tokenizers {now['tokenizers']} cannot read it ({error_line(error)})"
+        return f"{where.format('tokenizer.json')}: {reader}: {fix}"
+    try:
+        _ = tokenizer.transformers
+    except BaseException as error:
+        reader = f"transformers {now['transformers']} cannot load them ({error_line(error)})"
+        return f"{where.format('the files')}: {reader}: {fix}"
+    return ""
+
+
+def _json_error(path: Path) -> str:
+    """What is wrong with a JSON file; empty if nothing is, or if it is not there."""
+    try:
+        if path.is_file():
+            json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        return error_line(error)
+    return ""
+
+
+def suggested_fix(tokenizer: LoadedTokenizer) -> str:
+    """What to do about a file that cannot be read."""
+    if tokenizer.source == "directory":
+        return f"repair the folder, or leave out --model-dir {tokenizer.key}"
+    return f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"

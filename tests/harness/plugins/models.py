@@ -1,0 +1,211 @@
+"""The loaded models that tests/quantized asks for, one in memory at a time."""
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from ..data.registry import Device, Model, registry
+from ..errors import AssetError, LoadError
+from ..model import device as devices
+from ..model.error_bounds import quantized_layers
+from ..model.figures import describe, load_figures
+from ..model.fingerprints import next_token_logs
+from ..model.generation import Answer, predict
+from ..model.loading import LoadedModel, ModelSlot, prepared_tokenizer
+from ..sources.weights import Weights, prepare_weights
+from ..text import first_line
+from .availability import fail_once, why_missing
+from .parametrize import Placement, placement_of
+from .tokenizers import WEIGHTS, progress_past_capture, tokenizers_of
+
+Generate = Callable[..., Answer]
+LOADED = pytest.StashKey[dict[str, str]]()  # the figures of each first load, by LoadedModel.name
+
+
+@dataclass
+class ModelCache:
+    """Prepares, loads and hands out; what cannot be had fails once, then skips."""
+
+    config: pytest.Config
+    slot: ModelSlot = field(default_factory=ModelSlot)
+    weights: dict[tuple[str, Device], Weights] = field(default_factory=dict)
+    tokenizers: dict[str, Any] = field(default_factory=dict)
+    reported: dict[str, str] = field(default_factory=dict)  # what cannot be had, and why
+    logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities, by name
+    loads: list[tuple[str, str]] = field(default_factory=list)  # figures no report has yet
+
+    def prepare(self, model: Model, device: Device) -> Weights:
+        """The model's checkpoint, once a session."""
+        if (model.key, device) not in self.weights:
+            option = self.config.stash[WEIGHTS][model.key]
+            folder = tokenizers_of(self.config)[model.key].folder
+            self.slot.unload()  # dummy weights are made on the device
+            self.weights[model.key, device] = prepare_weights(
+                model, device, option, folder, progress_past_capture(self.config)
+            )
+        return self.weights[model.key, device]
+
+    def get(self, placement: Placement, trained: bool) -> LoadedModel:
+        """The model of a test, loaded unless it is the one in memory; skips or fails the test."""
+        key, device, _ = placement
+        self.check_device(device)
+        fail_once(self.config, why_missing(tokenizers_of(self.config)[key]))
+        for name in (f"{key}-{device}", "-".join(placement)):
+            if reason := self.reported.get(name):
+                pytest.skip(f"{name} cannot be had: {reason}")
+        try:
+            name = f"{key}-{device}"
+            weights = self.prepare(registry()[key], device)
+            if trained and not weights.trained:
+                pytest.skip(f"needs trained values, and these are {weights.note}")
+            name = "-".join(placement)
+            return self.load(placement, weights)
+        except (AssetError, LoadError) as error:
+            reason = str(error)
+        except Exception as error:
+            if devices.is_fatal(error):
+                raise  # the report hook below ends the device's tests
+            reason = f"{type(error).__name__}: {first_line(error)}"
+        # Out here the error's frames, which hold what was loaded so far, are gone.
+        self.slot.unload()
+        devices.collect(device)
+        self.reported[name] = reason.removeprefix(f"{key}: ")
+        pytest.fail(f"{key}: {name}: {self.reported[name]}", pytrace=False)
+
+    def load(self, placement: Placement, weights: Weights) -> LoadedModel:
+        """The model in memory if it is the one, else it replaces the other."""
+        key, device, load = placement
+        loaded_model = self.slot.loaded_model
+        if loaded_model is None or loaded_model.placement != placement:
+            if key not in self.tokenizers:
+                self.tokenizers[key] = prepared_tokenizer(tokenizers_of(self.config)[key].folder)
+            tokenizer = self.tokenizers[key]
+            loaded_model = self.slot.load(registry()[key], device, load, weights, tokenizer)
+            lines = self.config.stash.setdefault(LOADED, {})
+            if loaded_model.name not in lines:
+                lines[loaded_model.name] = describe(loaded_model)
+                figures = json.dumps(asdict(load_figures(loaded_model)))
+                self.loads.append((f"memory {loaded_model.name}", figures))
+        return loaded_model
+
+    def hand_over(self, test: pytest.Item) -> None:
+        """Give the figures of first loads to the test's report, which travels between processes."""
+        test.user_properties += self.loads
+        self.loads.clear()
+
+    def remembered(self, placement: Placement, texts: list[str]) -> list[Any]:
+        """Log-probabilities of the texts' next tokens; it is loaded only if they are not known."""
+        name = "-".join(placement)
+        if name not in self.logs:
+            loaded_model = self.get(placement, trained=False)
+            logs = next_token_logs(loaded_model.model, loaded_model.tokenizer, texts)
+            self.logs[name] = logs
+        return self.logs[name]
+
+    def check_device(self, device: Device) -> None:
+        """Skip without the device or once it is unusable; fail once if it does not work."""
+        if device == "cuda" and not devices.has_cuda():
+            pytest.skip(devices.NO_CUDA)
+        if reason := devices.UNUSABLE_DEVICES.get(device):
+            pytest.skip(f"{device} was given up: {reason}")
+        if device not in self.reported:
+            self.reported[device] = ""
+            if fault := devices.preflight(device):
+                devices.UNUSABLE_DEVICES[device] = fault
+                pytest.fail(fault, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def model_cache(request: pytest.FixtureRequest) -> Iterator[ModelCache]:
+    """What hands out models; at the end nothing is left in memory."""
+    cache = ModelCache(request.config)
+    yield cache
+    cache.slot.unload()
+
+
+@pytest.fixture(scope="session")
+def placement(request: pytest.FixtureRequest) -> Placement:
+    """Model key, device and load of a test."""
+    return cast(Placement, request.param)
+
+
+@pytest.fixture
+def loaded_model(
+    request: pytest.FixtureRequest, placement: Placement, model_cache: ModelCache
+) -> Iterator[LoadedModel]:
+    """The loaded model a test is parametrized with."""
+    trained = request.node.get_closest_marker("trained") is not None
+    loaded_model = model_cache.get(placement, trained)
+    model_cache.hand_over(request.node)
+    yield loaded_model
+    model_cache.hand_over(request.node)  # of what the test had loaded itself
+
+
+@pytest.fixture
+def freshly_loaded(
+    loaded_model: LoadedModel, placement: Placement, model_cache: ModelCache
+) -> LoadedModel:
+    """The model as it was loaded: loaded again if it was run since.
+
+    On processors with AVX512-BF16 the first use of a 4-bit layer replaces its weights and its
+    quant_state, and turning that back rounds the absmax values to bf16; the first use of an int8
+    layer moves its row scales.
+    """
+    if not any(_was_run(module.weight) for _, module in quantized_layers(loaded_model.model)):
+        return loaded_model
+    model_cache.slot.unload()
+    return model_cache.get(placement, trained=False)
+
+
+def _was_run(weight: Any) -> bool:
+    """Whether a quantized weight shows that its layer was used."""
+    moved = getattr(weight, "SCB", weight) is None
+    return moved or hasattr(getattr(weight, "quant_state", None), "packing_format_for_cpu")
+
+
+@pytest.fixture(scope="session")
+def answers_so_far() -> dict[str, Answer]:
+    """Answers by model, device, load, prompt and changes: each takes a second on a CPU."""
+    return {}
+
+
+@pytest.fixture
+def generate(loaded_model: LoadedModel, answers_so_far: dict[str, Answer]) -> Generate:
+    """`predict` for the loaded model, remembered."""
+
+    def generate(prompt: str, **changes: Any) -> Answer:
+        key = f"{loaded_model.label} {prompt!r} {sorted(changes.items())}"
+        if key not in answers_so_far:
+            answers_so_far[key] = predict(
+                loaded_model.model, loaded_model.tokenizer, prompt, **changes
+            )
+        return answers_so_far[key]
+
+    return generate
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A device that ran out of memory is given up: one failure, a line long, ends its tests."""
+    report = yield
+    placement = placement_of(item)
+    if placement and call.excinfo and devices.is_fatal(call.excinfo.value):
+        device, reason = placement[1], first_line(call.excinfo.value)
+        if device not in devices.UNUSABLE_DEVICES:
+            devices.UNUSABLE_DEVICES[device] = f"{item.name}: {reason}"
+            report.longrepr = f"{'-'.join(placement)}: {device} is given up: {reason}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The figures of each load, unless -q asks for quiet."""
+    loads = config.stash.get(LOADED, {})
+    if loads and config.get_verbosity() >= 0:
+        terminalreporter.section("loads: bytes and seconds")
+        for name, line in loads.items():
+            terminalreporter.write_line(f"{name}: {line}")

@@ -1,0 +1,133 @@
+"""The suite's pytest options, and what the report header says of a run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ..data.cases import conversations, published, texts
+from ..data.recipes import read_recipe
+from ..data.registry import registry
+from ..errors import AssetError, DataError
+from ..sources.folders import SOURCES as SOURCE_NAMES
+from ..sources.folders import Sources, chosen_models, parse_directories
+from ..sources.weights import description, parse_weights
+from ..versions import versions
+from . import results
+from .tokenizers import KEYS, SOURCES, WEIGHTS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options; `pytest --help` shows them in one group."""
+    group = parser.getgroup("conformance", "model conformance")
+    group.addoption(
+        "--source",
+        choices=SOURCE_NAMES,
+        default="bundle",
+        help="where tokenizer files come from: built from index packages, or the hub "
+        "(default: bundle)",
+    )
+    group.addoption(
+        "--model-dir",
+        action="append",
+        default=[],
+        metavar="KEY=DIR",
+        help="this folder's files for this model; may be given several times (default: all models "
+        "come from --source)",
+    )
+    group.addoption(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[KEY=]auto|hub|dummy|DIR",
+        help="weights of the models that tests/quantized loads: auto (the hub's if they are "
+        "cached, else random ones), hub, dummy (random), or a checkpoint folder; alone for the "
+        "hub's models, with KEY= for one model; may be given several times (default: auto)",
+    )
+    group.addoption(
+        "--models",
+        metavar="KEY,KEY",
+        help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
+        "--gate",
+        action="store_true",
+        help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure "
+        "(default: off)",
+    )
+    group.addoption(
+        "--report-dir",
+        metavar="DIR",
+        help="write report.json and report.html, one page that needs nothing else, into this "
+        "folder (default: no report)",
+    )
+    group.addoption(
+        "--snapshot-prune",
+        action="store_true",
+        help="remove recordings that no case uses, after a complete green run; what records is "
+        "syrupy's --snapshot-update (default: off)",
+    )
+    group.addoption(
+        "--latency-save",
+        metavar="FILE",
+        help="write what the benchmarks measured, if all of them passed: the next baseline "
+        "(default: write nothing)",
+    )
+    group.addoption(
+        "--latency-baseline",
+        metavar="FILE",
+        help="compare the benchmarks with this recording: PASS, FAIL or INCONCLUSIVE "
+        "(default: compare with nothing)",
+    )
+    group.addoption(
+        "--latency-processes",
+        type=int,
+        metavar="N",
+        help="measure in so many processes, one after the other (default: what "
+        "fixtures/benchmarks.toml says for comparing and saving, else 1)",
+    )
+    # pytest prints this below the error for an option that it does not know.
+    ours = ", ".join(name for option in group.options for name in option.names())
+    parser.extra_info["options of this suite"] = f"{ours}; pytest --help says more"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check options and data before anything is collected; a mistake is one line."""
+    try:
+        directories = parse_directories(config.getoption("--model-dir"))
+        keys = chosen_models(config.getoption("--models"))
+        weights = parse_weights(config.getoption("--weights"))
+        texts(), conversations(), published()
+        for key in keys:
+            read_recipe(key)
+    except (AssetError, DataError) as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
+    results.given[:] = [config.stash[SOURCES]]
+    config.stash[KEYS] = keys
+    config.stash[WEIGHTS] = weights
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Sources, versions and options in force."""
+    sources, keys = config.stash[SOURCES], config.stash[KEYS]
+    directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
+    weights = [
+        f"{key} {description(registry()[key], config.stash[WEIGHTS][key])}"
+        for key in keys
+        if registry()[key].quantized_on
+    ]
+    options = [
+        name
+        for name in ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+        if config.getoption(name)
+    ]
+    return [
+        "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
+        f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
+        f"conformance: models {', '.join(keys)}",
+        f"conformance: weights {', '.join(weights) or 'none'}",
+        f"conformance: options {', '.join(options) or 'none'}"
+        + (" (CI)" if os.environ.get("CI") else ""),
+    ]

@@ -1,0 +1,187 @@
+"""What each test runs on: only combinations of models, cases and loads that the registry declares."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ..data.cases import ChatCase, conversations, published, texts
+from ..data.registry import Device, Model, registry
+from ..memory.footprint import LOADS, Load
+from ..tokenizer.chat import can_be_framed
+from ..tokenizer.keywords import KEYWORDS
+from ..tokenizer.loaded import LoadedTokenizer
+from .tokenizers import KEYS, WEIGHTS, tokenizers_of
+
+Placement = tuple[str, Device, Load]  # of a loaded model: its key, the device, how it is loaded
+Tokenizers = dict[str, LoadedTokenizer]
+Named = list[tuple[object, str]]  # values of an argument, each with its name in test ids
+
+
+def _conversations(model: Model, refused: bool = False) -> list[ChatCase]:
+    chats = [c for c in conversations().values() if model.can("chat", *c.needs)]
+    return [chat for chat in chats if (model.key in chat.raises) == refused]
+
+
+def _text(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    return [(case, case.name) for case in texts().values()]
+
+
+def _chat(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    return [(case, case.name) for case in _conversations(tokenizer.spec)]
+
+
+def _framed(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    chats = _conversations(tokenizer.spec)
+    return [(case, case.name) for case in chats if can_be_framed(case, tokenizer.key)]
+
+
+def _refused(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    return [(case, case.name) for case in _conversations(tokenizer.spec, refused=True)]
+
+
+def _output(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    return [(output, output.id) for output in published() if output.model == tokenizer.key]
+
+
+def _other(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> Named:
+    """The chosen models with another vocabulary."""
+    own = tokenizer.spec.tokenizer.vocabulary_sha256
+    return [
+        (other, key)
+        for key, other in chosen.items()
+        if other.spec.tokenizer.vocabulary_sha256 != own and not other.lacking
+    ]
+
+
+def _keyword(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    return [(name, name) for name in KEYWORDS if tokenizer.spec.can(*KEYWORDS[name].needs)]
+
+
+def _small_file(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+    """The small files a model has; from the hub only those whose content was published."""
+    names = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+    pins = {name: pin for name, pin in tokenizer.spec.files.items() if name in names}
+    return [
+        (name, name)
+        for name in names
+        if name in pins and (pins[name].published or tokenizer.source != "hub")
+    ]
+
+
+# What a test can take beside the model, by the argument's name.
+_ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Named]] = {
+    "text": _text,
+    "chat": _chat,
+    "framed": _framed,
+    "refused": _refused,
+    "output": _output,
+    "other": _other,
+    "keyword": _keyword,
+    "small_file": _small_file,
+}
+
+
+def parametrize_tokenizers(metafunc: pytest.Metafunc, argument: str = "tokenizer") -> None:
+    """Give a test its models, or pairs of model and second argument; marks narrow the models."""
+    if argument not in metafunc.fixturenames:
+        return
+    needs, lacks = _marked(metafunc, "needs"), _marked(metafunc, "lacks")
+    chosen = tokenizers_of(metafunc.config)
+    tokenizers = [
+        tokenizer
+        for tokenizer in chosen.values()
+        if tokenizer.spec.can(*needs) and not (lacks and tokenizer.spec.can(*lacks))
+    ]
+    second = next((name for name in metafunc.fixturenames if name in _ARGUMENTS), None)
+    if second is None:
+        metafunc.parametrize(argument, tokenizers, ids=[t.key for t in tokenizers])
+        return
+    rows = [(t, *pair) for t in tokenizers for pair in _ARGUMENTS[second](t, chosen)]
+    metafunc.parametrize(
+        (argument, second),
+        [(tokenizer, value) for tokenizer, value, _ in rows],
+        ids=[f"{tokenizer.key}-{name}" for tokenizer, _, name in rows],
+    )
+
+
+def _marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
+    """The capabilities that a `needs` or `lacks` mark names."""
+    return {
+        capability for mark in metafunc.definition.iter_markers(name) for capability in mark.args
+    }
+
+
+def drop_empty(items: list[pytest.Item]) -> None:
+    """Drop what pytest would skip for an empty parameter set: no chosen model is concerned."""
+    items[:] = [item for item in items if "[NOTSET" not in item.name]
+
+
+def placements(config: pytest.Config, test: pytest.Function) -> list[Placement]:
+    """The declared combinations for a test, narrowed by its marks.
+
+    Under dummy weights that were asked for by name a test of trained values is not applicable.
+    """
+    marks = {
+        name: test.get_closest_marker(name) for name in ("loads", "devices", "trained", "needs")
+    }
+    loads = marks["loads"].args if marks["loads"] else LOADS
+    needs = marks["needs"].args if marks["needs"] else ()
+    combinations: list[Placement] = [
+        (key, device, load)
+        for key in config.stash[KEYS]
+        if registry()[key].can(*needs)
+        if not (marks["trained"] and config.stash[WEIGHTS][key] == "dummy")
+        for device in registry()[key].quantized_on
+        if not marks["devices"] or device in marks["devices"].args
+        for load in loads
+    ]
+    return sorted(combinations, key=_load_order)
+
+
+def _load_order(placement: Placement) -> tuple[str, str, int]:
+    """The small models of the CPU first; of the loads bf16, which others are compared with."""
+    key, device, load = placement
+    return device, key, ("bf16", "nf4", "int8").index(load)
+
+
+def sort_by_load(items: list[pytest.Item]) -> None:
+    """Bring the tests of each load together, so that it happens once; others keep their place.
+
+    Those that need the model as it was loaded come first, before it is run.
+    """
+    spots = [index for index, item in enumerate(items) if placement_of(item)]
+    ordered = sorted(
+        (items[spot] for spot in spots),
+        key=lambda item: (
+            _load_order(placement_of(item)),
+            "freshly_loaded" not in getattr(item, "fixturenames", ()),
+        ),
+    )
+    for spot, item in zip(spots, ordered, strict=True):
+        items[spot] = item
+
+
+def placement_of(item: pytest.Item) -> Any:
+    """The `Placement` a test runs on; None if it takes no loaded model."""
+    call = getattr(item, "callspec", None)
+    return call.params.get("placement") if call else None
+
+
+def parametrize_loads(metafunc: pytest.Metafunc) -> None:
+    """Give a test of a loaded model its combinations: all three loads unless marked `loads`."""
+    if "placement" not in metafunc.fixturenames:
+        return
+    metafunc.parametrize(
+        "placement",
+        [
+            pytest.param(
+                placement,
+                id="-".join(placement),
+                marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
+            )
+            for placement in placements(metafunc.config, metafunc.definition)
+        ],
+        indirect=True,
+        scope="session",  # pytest keeps tests of one placement together, as `sort_by_load` has them
+    )

@@ -1,0 +1,229 @@
+"""Outcomes of a run as plain data: the terminal, the gate and every report read them."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pytest
+
+from ..diff import Evidence
+from ..errors import CheckFailed
+from ..sources.folders import Sources
+from ..text import quote
+from ..tokenizer.loaded import LoadedTokenizer
+from .tokenizers import SOURCES
+
+MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
+SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a test checks: a case of a model, in an area of one of the folders under `tests`."""
+
+    model: str  # its key
+    area: str  # the test file's name without `test_`
+    case: str  # what the test is parametrized with beside the model
+    folder: str  # conformance, quantized or benchmarks
+    snapshot: str = ""  # kind of the snapshots it compares with
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A test that did not simply pass, or a module that could not be collected."""
+
+    node: str
+    outcome: str  # failed, error, known or skipped
+    lines: tuple[str, ...]  # the message; the first line can be used alone
+    reason: str = ""  # why it is known or skipped
+    check: Check | None = None  # None for what checks no model
+    cause: str = ""  # the likely one, if the check named it
+    next_step: str = ""  # the command to type
+    evidence: Evidence | None = None
+    line: int | None = None  # where the test begins in its file, from 1
+
+    @property
+    def first_line(self) -> str:
+        """What every report shows first, letter by letter the same."""
+        return self.lines[0] if self.lines else self.reason
+
+
+@dataclass(eq=False)  # pytest keeps plugins in sets
+class Results:
+    """Outcomes by node id: passed, failed, error, known (an expected failure) or skipped."""
+
+    selected: list[str] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)  # `memory smollm2-cpu-nf4`
+    left_out: list[str] = field(default_factory=list)
+    skips: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    unused_snapshots: list[str] = field(default_factory=list)
+    missing_snapshots: list[str] = field(default_factory=list)
+    missing_evidence: list[str] = field(default_factory=list)  # of other kinds
+
+    def failures(self) -> list[Finding]:
+        """What failed, modules and fixtures first; in an order that no scheduling changes."""
+        failed = [f for f in self.findings.values() if f.outcome in ("failed", "error")]
+        return sorted(failed, key=lambda finding: (finding.outcome != "error", finding.node))
+
+    def is_complete(self) -> bool:
+        """Whether nothing was left out and every selected test has an outcome."""
+        ran = all(node in self.outcomes for node in self.selected)
+        return bool(self.outcomes) and not self.left_out and ran
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Remember what options or plugins took away."""
+        self.left_out += [item.nodeid for item in items]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember modules whose tests nobody knows: skipped whole, or broken."""
+        if not report.passed:
+            self.left_out.append(report.nodeid)
+        if report.skipped:
+            self.skips[skip_reason(report)] += 1
+        if report.failed:
+            lines = report.longreprtext.splitlines()
+            # A traceback comes as text, with the exception on the last of its marked lines.
+            marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+            rerun = f"rerun: pytest {quote(report.nodeid)}"
+            finding = Finding(report.nodeid, "error", (*marked[-1:], *lines), next_step=rerun)
+            self.findings[report.nodeid] = finding
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Remember what is to run (under xdist the reports tell)."""
+        self.selected = [item.nodeid for item in session.items]
+        checks = ((item.nodeid, check_of(item)) for item in session.items)
+        self.checks |= {node: check for node, check in checks if check}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
+        """Hang check and failure on the report, as plain data: it travels between processes."""
+        check = check_of(item)
+        error = call.excinfo.value if call.excinfo else None
+        rerun = f"rerun: pytest {quote(item.nodeid)}"
+        if isinstance(error, CheckFailed):
+            keys = (check.model, check.case) if check else ()
+            step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
+            error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
+        report = yield
+        report.check = asdict(check) if check else None
+        if call.excinfo and error:
+            is_fail = isinstance(error, pytest.fail.Exception)
+            message = str(error) if is_fail else call.excinfo.exconly()
+            report.failure = {
+                "lines": message.splitlines(),
+                "cause": getattr(error, "cause", ""),
+                "next_step": getattr(error, "next_step", rerun),
+                "evidence": getattr(error, "evidence", None),
+            }
+            if is_fail and (crash := getattr(report.longrepr, "reprcrash", None)):
+                crash.message = message  # JUnit and pytest's summary put the class in front
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Sort a report into one outcome; a broken setup or teardown is an error."""
+        for name, value in report.user_properties:
+            if name.startswith(MEASURED):
+                self.measured[name] = json.loads(str(value))
+        outcome = _outcome(report)
+        # What a failed test's teardown reports is a consequence; the failure is what counts.
+        if outcome is None or self.outcomes.get(report.nodeid) in ("failed", "error"):
+            return
+        self.outcomes[report.nodeid] = outcome
+        if check := getattr(report, "check", None):
+            self.checks[report.nodeid] = Check(**check)
+        if outcome == "skipped":
+            self.skips[skip_reason(report)] += 1
+        if outcome != "passed":
+            finding = _finding(report, outcome, self.checks.get(report.nodeid))
+            self.findings[report.nodeid] = finding
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the record of outcomes."""
+    config.stash[RESULTS] = Results()
+    config.pluginmanager.register(config.stash[RESULTS], "conformance-results")
+
+
+def check_of(item: pytest.Item) -> Check | None:
+    """What a test checks, from what it is parametrized with; None if that is no model."""
+    call = getattr(item, "callspec", None)
+    names = [_names(value) for value in call.params.values()] if call else []
+    models = [model for model, _ in names if model]
+    if not models:
+        return None
+    (model, *others) = models
+    case = "-".join([*others, *(rest for _, rest in names if rest)])
+    mark = item.get_closest_marker(SNAPSHOT)
+    area, folder = item.path.stem.removeprefix("test_"), item.path.parent.name
+    return Check(model, area, case, folder, mark.args[0] if mark else "")
+
+
+def _names(value: Any) -> tuple[str, str]:
+    """Model and case that a parameter stands for; either may be empty."""
+    if isinstance(value, LoadedTokenizer):
+        return value.key, ""
+    if isinstance(value, tuple):  # a Placement
+        key, *rest = value
+        return key, "-".join(rest)
+    return "", str(getattr(value, "name", getattr(value, "id", value)))
+
+
+def with_sources(command: str, sources: Sources, keys: tuple[str, ...]) -> str:
+    """The command with `--source`, and with `--model-dir` of these models: without them it would
+    look at other files.
+    """
+    options = [] if sources.default == "bundle" else [f"--source {sources.default}"]
+    for key, folder in sources.directories.items():
+        if key in keys:
+            options.append(f"--model-dir {shlex.quote(f'{key}={folder}')}")
+    return " ".join([command, *options])
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why something was skipped."""
+    where = report.longrepr
+    reason = where[2] if isinstance(where, tuple) else "no reason"
+    return reason.removeprefix("Skipped: ")
+
+
+def _outcome(report: pytest.TestReport) -> str | None:
+    """The outcome that a report of one phase stands for; None if the phase only passed."""
+    if hasattr(report, "wasxfail"):
+        return "known" if report.skipped else "failed"
+    if report.skipped:
+        return "skipped"
+    if report.failed:
+        return "failed" if report.when == "call" else "error"
+    return "passed" if report.when == "call" else None
+
+
+def _finding(report: pytest.TestReport, outcome: str, check: Check | None) -> Finding:
+    start = report.location[1]
+    line = None if start is None else start + 1
+    if outcome == "skipped":
+        return Finding(report.nodeid, outcome, (), skip_reason(report), check, line=line)
+    reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
+    failure = getattr(report, "failure", None) or {"lines": report.longreprtext.splitlines()}
+    return Finding(
+        report.nodeid,
+        outcome,
+        tuple(failure["lines"]),
+        reason,
+        check,
+        failure.get("cause", ""),
+        failure.get("next_step", f"rerun: pytest {quote(report.nodeid)}"),
+        failure.get("evidence"),
+        line,
+    )

@@ -1,0 +1,55 @@
+"""The chosen models' tokenizers, one of each for a session."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..console import Progress
+from ..data.registry import registry
+from ..errors import AssetError
+from ..redaction import redact
+from ..sources.folders import Sources, prepare
+from ..tokenizer.loaded import LoadedTokenizer
+
+SOURCES = pytest.StashKey[Sources]()
+KEYS = pytest.StashKey[list[str]]()  # of the chosen models
+WEIGHTS = pytest.StashKey[dict[str, str]]()  # what --weights asks for, by model key
+_TOKENIZERS = pytest.StashKey[dict[str, LoadedTokenizer]]()
+
+
+def progress_past_capture(config: pytest.Config) -> Progress:
+    """Prints progress where the user sees it, whatever pytest captures, and from workers, too."""
+
+    def say(message: str) -> None:
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            # A worker's stdout is pytest-xdist's; its stderr is the user's.
+            stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
+            print(f"\n{redact(message)}", end="", file=stream, flush=True)
+
+    return say
+
+
+def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
+    """The chosen models' tokenizers by key, one object each for the whole session."""
+    if _TOKENIZERS not in config.stash:
+        sources, keys = config.stash[SOURCES], config.stash[KEYS]
+        outcome: list[dict[str, Path] | AssetError] = []
+
+        def folders() -> dict[str, Path]:
+            if not outcome:
+                loaded = config.stash[_TOKENIZERS].values()
+                chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
+                try:
+                    outcome.append(prepare(chosen, sources, progress_past_capture(config)))
+                except AssetError as error:
+                    outcome.append(error)  # every test fails with it, but it is tried once
+            if isinstance(outcome[0], AssetError):
+                pytest.fail(str(outcome[0]), pytrace=False)
+            return outcome[0]
+
+        config.stash[_TOKENIZERS] = {
+            key: LoadedTokenizer(registry()[key], sources.of(key), folders) for key in keys
+        }
+    return config.stash[_TOKENIZERS]

@@ -1,2 +1,0 @@
-# SHIM
-from tests.harness.sources.shards import tensor_files as tensor_files

@@ -1,0 +1,153 @@
+"""When snapshots are saved or removed: only what a complete run whose contracts held has earned."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ..errors import DataError
+from ..files import TESTS, write_text_atomically
+from ..plugins.results import Check, Results, with_sources
+from ..plugins.selection import SUITES, covers, distributed, is_complete
+from ..plugins.tokenizers import SOURCES
+from ..redaction import redact
+from ..versions import versions
+from .check import update_command
+from .extension import RowsExtension, SnapshotStore
+from .file import SnapshotFile, format_snapshot_file, read_snapshot_file
+
+SNAPSHOTS = "__snapshots__"  # in each folder of SUITES
+_VERSIONS = ("transformers", "tokenizers")
+_FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what could bless or lose; turn syrupy's own clean-up off for good."""
+    config.option.no_cleanup = True
+    config.option.default_extension = f"{RowsExtension.__module__}.{RowsExtension.__name__}"
+    RowsExtension.store = SnapshotStore()
+    names = [
+        name for name in ("update_snapshots", "update_new_snapshots_only") if config.getoption(name)
+    ]
+    if config.getoption("snapshot_prune"):
+        names.append("snapshot_prune")
+        if not any(is_complete(config, suite) for suite in SUITES):
+            raise pytest.UsageError(
+                "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
+            )
+    option = "--snapshot-prune" if "snapshot_prune" in names else "--snapshot-update"
+    if names and os.environ.get("CI"):
+        raise pytest.UsageError(f"{option} is refused when CI is set: update on your own machine")
+    if names and distributed(config):
+        raise pytest.UsageError(f"{option} cannot run distributed: leave out -n")
+
+
+def settle_snapshots(session: pytest.Session, results: Results) -> list[str]:
+    """Save, prune, or note what is missing and unused; a line for each thing that was not done."""
+    try:
+        problems = _save(session, results)
+        cases = _expected_cases(results)
+        if session.config.getoption("snapshot_prune"):
+            if session.exitstatus == 0 and results.is_complete() and not problems:
+                _prune(session.config, cases)
+            else:
+                problems.append("--snapshot-prune: nothing removed: the run was not green")
+        results.missing_snapshots = _missing(cases)
+        # Where a distributed run stopped early, what did not run is not known: nothing is unused.
+        if results.is_complete() and session.exitstatus in _FINISHED:
+            unused = _unused(session.config, cases)
+            results.unused_snapshots = [f"{p.name}: {', '.join(c)}" for p, c in unused.items()]
+    except (DataError, OSError) as error:
+        return [f"snapshots: {error}"]
+    return problems
+
+
+def reason_not_to_save(session: pytest.Session, results: Results, path: Path) -> str | None:
+    """Why a snapshot file must not be saved; None if all the model's tests there ran and held."""
+    key, suite = path.name.partition(".")[0], path.parents[1]
+    if session.exitstatus not in _FINISHED:
+        return "the run was interrupted"
+    if results.left_out or not covers(session.config, suite):
+        return "not all its tests were selected"
+    checks = results.checks
+    nodes = [n for n, c in checks.items() if (c.model, c.folder) == (key, suite.name)]
+    broken = [node for node in nodes if results.outcomes.get(node) in ("failed", "error")]
+    if broken:
+        return f"{len(broken)} of its tests failed, first {_test_name(broken[0])}"
+    missing = [node for node in nodes if results.outcomes.get(node) not in ("passed", "known")]
+    return f"{len(missing)} of its {len(nodes)} tests did not run" if missing else None
+
+
+def _test_name(node: str) -> str:
+    return node.partition("::")[2]
+
+
+def _save(session: pytest.Session, results: Results) -> list[str]:
+    """Write the pending blocks of models whose tests held; a line about each of the others."""
+    problems = []
+    sources = session.config.stash[SOURCES]
+    for path, blocks in RowsExtension.store.pending.items():
+        if reason := reason_not_to_save(session, results, path):
+            command = with_sources(update_command(path), sources, (path.name.partition(".")[0],))
+            problems.append(
+                f"{path.name}: {len(blocks)} snapshots NOT saved, the old ones are kept: {reason}; "
+                f"run: {command}"
+            )
+            continue
+        old = read_snapshot_file(path)
+        recorded = {name: number for name, number in versions().items() if name in _VERSIONS}
+        text = format_snapshot_file(path, SnapshotFile(recorded, {**old.blocks, **blocks}))
+        if redact(text) != text:
+            problems.append(f"{path.name}: NOT saved, the old file is kept: it would hold a secret")
+            continue
+        try:
+            write_text_atomically(path, text)
+        except OSError as error:
+            problems.append(f"{path.name}: not saved, the old file is kept: {error.strerror}")
+    return problems
+
+
+def _snapshot_path(check: Check) -> Path:
+    return TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
+
+
+def _expected_cases(results: Results) -> dict[Path, set[str]]:
+    """The cases that the run's snapshot tests ask for, by file."""
+    cases: dict[Path, set[str]] = {}
+    for check in results.checks.values():
+        if check.snapshot:
+            cases.setdefault(_snapshot_path(check), set()).add(check.case)
+    return cases
+
+
+def _missing(expected: dict[Path, set[str]]) -> list[str]:
+    """Cases without a snapshot, also where a known failure hides that, a line a file."""
+    lines = []
+    for path, cases in expected.items():
+        if missing := sorted(cases - set(read_snapshot_file(path).blocks)):
+            lines.append(f"{path.name}: {', '.join(missing)}")
+    return lines
+
+
+def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path, list[str]]:
+    """Recorded cases that no test asks for, by file, in the folders the run covers completely."""
+    unused = {}
+    folders = [suite / SNAPSHOTS for suite in SUITES if is_complete(config, suite)]
+    for path in sorted(path for folder in folders for path in folder.glob("[!.]*")):
+        blocks = read_snapshot_file(path).blocks
+        if extra := [case for case in blocks if case not in expected.get(path, set())]:
+            unused[path] = extra
+    return unused
+
+
+def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
+    """Remove recorded cases that no test asks for."""
+    for path, cases in _unused(config, expected).items():
+        content = read_snapshot_file(path)
+        kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
+        if kept:
+            write_text_atomically(path, format_snapshot_file(path, replace(content, blocks=kept)))
+        else:
+            path.unlink()

@@ -1,0 +1,99 @@
+"""Text a person can read: quoted, escaped, on one line."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import pytest
+
+# Shown as they are; everything else is escaped. Fixed ranges, because what counts as printable
+# changes with Python's Unicode tables, and combining or reordering scripts mislead the eye.
+VISIBLE = (
+    range(0x20, 0x7F),
+    range(0xA1, 0xAD),
+    range(0xAE, 0x250),
+    range(0x370, 0x483),
+    range(0x48A, 0x530),
+    range(0x3041, 0x3097),
+    range(0x30A1, 0x3100),
+    range(0x4E00, 0xA000),
+    range(0xAC00, 0xD7A4),
+)
+
+
+# What moves the cursor, hides or reorders text, or cannot be written; but for line ends and tabs.
+MISLEADING = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e0fff]"
+)
+
+
+# GitHub's runner obeys `::` at the beginning of a line, and `##[` anywhere.
+COMMAND = re.compile(r"^(\s*):(?=:)|##\[", re.MULTILINE)
+
+
+SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape_character(character: str) -> str:
+    r"""One character, visible and exact; a lone byte (surrogate-escaped) as `\xNN`."""
+    code = ord(character)
+    if character in SHORT:
+        return SHORT[character]
+    if any(code in span for span in VISIBLE):
+        return character
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def readable(text: str) -> str:
+    """A line with control, bidi and other misleading characters made visible.
+
+    Backslashes and quotes stay: most texts that come here are escaped already.
+    """
+    return "".join(it if it in "\\'" else escape_character(it) for it in text)
+
+
+def quote(text: str) -> str:
+    """The text between single quotes, every character visible and exact."""
+    if text.isascii() and text.isprintable() and "'" not in text and "\\" not in text:
+        return f"'{text}'"
+    return "'" + "".join(map(escape_character, text)) + "'"
+
+
+def harmless(text: str) -> str:
+    """Text that does nothing to a terminal, and gives GitHub's runner no command.
+
+    All else stays as it is: most texts that come here are escaped already.
+    """
+    return without_commands(MISLEADING.sub(lambda found: escape_character(found[0]), text))
+
+
+def without_commands(text: str) -> str:
+    """Text that GitHub's runner only shows."""
+    return COMMAND.sub(lambda it: "##\\u005b" if it[1] is None else f"{it[1]}\\u003a", text)
+
+
+def allowed_values(name: str, names: Iterable[str]) -> str:
+    """`did you mean llama3_1? allowed are ...`, without the question if nothing is near."""
+    known = list(names)
+    return f"{did_you_mean(name, known)}allowed are {', '.join(known)}"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The question alone, with a space behind it; empty if nothing is near."""
+    near = get_close_matches(name.lower(), list(names), n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's first line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def error_line(error: BaseException) -> str:
+    """The first line of an error, and of what kind it is; what must end the run, does."""
+    if isinstance(error, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
+        raise error
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"

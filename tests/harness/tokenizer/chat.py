@@ -1,0 +1,87 @@
+"""Conversations to prompts, through `apply_chat_template` as users call it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..data.cases import ChatCase
+from ..data.registry import Model
+from ..errors import fail
+from ..text import error_line, quote
+from .loaded import LoadedTokenizer
+from .pieces import token_rows
+
+Messages = Sequence[dict[str, Any]]
+
+
+def render(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> str:
+    """The prompt's text."""
+    text = tokenizer.transformers.apply_chat_template(
+        [dict(m) for m in messages], tokenize=False, **given
+    )
+    assert isinstance(text, str), f"{tokenizer.key}: tokenize=False gave {type(text).__name__}"
+    return text
+
+
+@contextmanager
+def rendered(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
+    """Judges a conversation broken that is refused, by the template or by transformers."""
+    try:
+        yield
+    except Exception as error:
+        fail(
+            f"{tokenizer.key} {chat.name}",
+            f"the template raised {error_line(error)}; if it is meant to, add "
+            f'"{tokenizer.key}" to raises of fixtures/conversations/{chat.topic}.json '
+            f"[{chat.id}]",
+        )
+
+
+def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> str:
+    """The case's prompt, with some of its options changed; judged broken if it is refused."""
+    with rendered(tokenizer, chat):
+        return render(tokenizer, chat.messages, **chat.template_arguments() | changes)
+
+
+def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
+    """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
+    with rendered(tokenizer, chat):
+        batch = tokenizer.transformers.apply_chat_template(
+            [dict(m) for m in chat.messages],
+            tokenize=True,
+            return_dict=True,
+            **chat.template_arguments(),
+        )
+    return list(batch["input_ids"])
+
+
+def can_be_framed(chat: ChatCase, key: str) -> bool:
+    """Whether the conversation is nothing but turns of text, which the model does not refuse."""
+    roles = ("system", "user", "assistant")
+    plain = all(
+        set(it) == {"role", "content"} and it["role"] in roles and isinstance(it["content"], str)
+        for it in chat.messages
+    )
+    asked = chat.tools or chat.template_kwargs or chat.continue_final_message
+    return plain and not asked and key not in chat.raises
+
+
+def framed(model: Model, messages: Messages) -> str:
+    """The prompt that the registry's facts make of turns of text, without a generation prompt."""
+    assert model.turn is not None, f"{model.key}: the registry declares no turn"
+    turns = [(it["role"], it["content"]) for it in messages]
+    if model.trims_content:
+        turns = [(role, content.strip()) for role, content in turns]
+    if model.default_system is not None and turns[0][0] != "system":
+        turns.insert(0, ("system", model.default_system))
+    system = turns.pop(0)[1] if model.opening and turns[0][0] == "system" else ""
+    written = [model.turn.format(role=role, content=content) for role, content in turns]
+    return "".join([model.opening.format(system=system), *written, model.conversation_end])
+
+
+def prompt_rows(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[str]:
+    """The prompt line by line, then its ids: what a reviewer needs side by side."""
+    # Not str.splitlines: that also cuts at characters which are no line ends to a tokenizer.
+    lines = [line + "\n" for line in render_case(tokenizer, chat).split("\n")]
+    lines[-1] = lines[-1][:-1]
+    return [*map(quote, filter(None, lines)), *token_rows(tokenizer, render_ids(tokenizer, chat))]

@@ -1,0 +1,59 @@
+"""Keyword arguments that users rely on, each with a call whose result it must change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .loaded import LoadedTokenizer
+
+_CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+_HOSTILE = [{"role": "user", "content": "a<|eot_id|><|end|><|im_end|>b"}]
+_TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """`call(tokenizer, KEYWORD=value)` must differ from `call(tokenizer)`."""
+
+    call: Callable[..., Any]
+    value: Any
+    needs: tuple[str, ...] = ()  # capabilities of the models it applies to
+
+
+def _encode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
+    return list(tokenizer.transformers("one two three four", **given).items())
+
+
+def _truncate(tokenizer: LoadedTokenizer, **given: Any) -> Any:
+    return _encode(tokenizer, truncation=True, **given)
+
+
+def _decode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
+    return tokenizer.transformers.decode([tokenizer.spec.tokenizer.eos, 1000], **given)
+
+
+def _render(tokenizer: LoadedTokenizer, **given: Any) -> Any:
+    return tokenizer.transformers.apply_chat_template(_CHAT, **{"tokenize": False} | given)
+
+
+def _ids_of_typed_tokens(tokenizer: LoadedTokenizer, **given: Any) -> Any:
+    batch = tokenizer.transformers.apply_chat_template(
+        _HOSTILE, tokenize=True, return_dict=True, **given
+    )
+    return list(batch["input_ids"])
+
+
+KEYWORDS = {
+    "add_special_tokens": Keyword(_encode, False, ("bos",)),
+    "max_length": Keyword(_truncate, 2),
+    "return_offsets_mapping": Keyword(_encode, True),
+    "return_attention_mask": Keyword(_encode, False),
+    "skip_special_tokens": Keyword(_decode, True),
+    "add_generation_prompt": Keyword(_render, True, ("chat",)),
+    "continue_final_message": Keyword(_render, True, ("chat",)),
+    "chat_template": Keyword(_render, "{{ messages[0].content }}", ("chat",)),
+    "tokenize": Keyword(_render, True, ("chat",)),
+    "date_string": Keyword(_render, "01 Jan 2030", ("tools",)),
+    "tools": Keyword(_render, [_TOOL], ("tools",)),
+    "sanitize_control_tokens": Keyword(_ids_of_typed_tokens, True, ("chat",)),
+}

@@ -1,0 +1,88 @@
+"""A `tokenizer.json` as it stands, and the pipeline of a tokenizer, live or written."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..files import sha256_text
+
+PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+
+
+FLAGS = (
+    "dropout",
+    "unk_token",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "fuse_unk",
+    "byte_fallback",
+    "ignore_merges",
+)
+
+
+@dataclass(frozen=True)
+class TokenizerJson:
+    """A `tokenizer.json`: as `tokenizers` loads it, and as JSON; both when first asked for."""
+
+    path: Path
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The file's own tokenizer, without transformers."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.path))
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The file's JSON."""
+        content: dict[str, Any] = json.loads(self.path.read_bytes())
+        return content
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Id of every token, added ones included."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab(with_added_tokens=True)
+        return vocabulary
+
+    @cached_property
+    def vocabulary_sha256(self) -> str:
+        """Digest of "id<TAB>token<LF>" over all ids."""
+        tokens = sorted((index, token) for token, index in self.vocabulary.items())
+        return sha256_text("".join([f"{index}\t{token}\n" for index, token in tokens]))
+
+    @cached_property
+    def merges(self) -> list[str]:
+        """The merges in rank order as "left right"; newer files write pairs."""
+        rows = self.content["model"]["merges"]
+        return [row if isinstance(row, str) else " ".join(row) for row in rows]
+
+
+_BY_DIGEST: dict[str, TokenizerJson] = {}  # by the digest of their text
+
+
+def tokenizer_json(path: Path) -> TokenizerJson:
+    """The `File` of a path; both Llama folders hold one text but for the last line end."""
+    digest = hashlib.sha256(path.read_bytes().rstrip()).hexdigest()
+    return _BY_DIGEST.setdefault(digest, TokenizerJson(path))
+
+
+def pipeline(tokenizer: Any) -> dict[str, Any]:
+    """Normalizer, pre-tokenizer, post-processor, decoder and model flags of a live tokenizer."""
+    parts = {part: getattr(tokenizer, part) for part in PARTS}
+    # Not `if it`: to old versions of tokenizers a Sequence has no length, and is false.
+    state = {
+        part: None if it is None else json.loads(it.__getstate__()) for part, it in parts.items()
+    }
+    return state | {"model": {flag: getattr(tokenizer.model, flag) for flag in FLAGS}}
+
+
+def file_pipeline(content: dict[str, Any]) -> dict[str, Any]:
+    """The same of a `tokenizer.json`'s content; a flag that is not written is False or None."""
+    model = content["model"]
+    missing = {"ignore_merges": False}
+    flags = {flag: model.get(flag, missing.get(flag)) for flag in FLAGS}
+    return {part: content[part] for part in PARTS} | {"model": flags}

@@ -1,0 +1,85 @@
+"""What a run on a planted fault said, and whether that is what the catalogue demands."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.harness.errors import ContractBroken
+from tests.harness.plugins.results import place_of
+
+from .catalogue import HASHES, SNAPSHOTS, Fault
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a planted fault: killed if nothing is wrong."""
+
+    id: str
+    wrong: tuple[str, ...]  # a line for each thing that is not as the catalogue says
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Red:
+    """A test that failed: its name without parameters, its area, its first line."""
+
+    test: str
+    area: str
+    line: str
+    judged: bool  # by a contract's or snapshot's own judgement
+
+
+@dataclass
+class Recorder:
+    """A pytest plugin that keeps what is red."""
+
+    lines: dict[str, str] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Let tracebacks be short: pytest's own show every argument, vocabularies and all."""
+        config.option.tbstyle = "native"
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the first line of a failed test, setup or teardown."""
+        if report.failed:
+            self.lines[report.nodeid] = (report.longreprtext.splitlines() or [""])[0]
+
+    def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Remember what failed by a judgement, and not for any other reason."""
+        if call.excinfo and isinstance(call.excinfo.value, ContractBroken):
+            self.judged.add(node.nodeid)
+
+    def red(self) -> list[Red]:
+        """All that failed."""
+        return [
+            Red(
+                node.partition("::")[2].partition("[")[0],
+                (place_of(node) or ("", "(none)"))[1],
+                line,
+                node in self.judged,
+            )
+            for node, line in self.lines.items()
+        ]
+
+
+def judge(fault: Fault, code: int, red: list[Red]) -> list[str]:
+    """What is not as the catalogue says; empty if the suite killed the fault."""
+    wrong = [] if code == fault.code else [f"exit code {code}, expected {fault.code}"]
+    named = [it for it in red if it.test == fault.red]
+    if not any(
+        it.judged and it.line.startswith(fault.model) and fault.says in it.line for it in named
+    ):
+        said = sorted({it.line for it in named})[:3]
+        wrong.append(f"{fault.red} stays green" if not said else f"{fault.red} said {said}")
+    areas = {it.area for it in red}
+    if areas != set(fault.areas):
+        wrong.append(f"red in {sorted(areas)}, expected {sorted(fault.areas)}")
+    if wrong:
+        others = sorted(
+            {f"{it.test}: {it.line}" for it in red if it.area != SNAPSHOTS and it.test != HASHES}
+        )
+        wrong += [f"  {line:.300}" for line in others[:12]]
+        wrong.append(f"  {len(red)} tests are red, {len(others)} lines of contracts")
+    return wrong

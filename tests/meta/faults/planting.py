@@ -1,0 +1,84 @@
+"""Plants a fault for real and runs the real suite on it, in a process that is given up after."""
+
+import os
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.meta.conftest import copy_project, run_pytest
+from tests.meta.faults.patches.quantization import shrink_model
+from tests.meta.support.small_project import shrink
+
+from .catalogue import APART, MACHINERY, QUANTISED, Fault
+from .editing import make
+from .judging import Recorder, judge
+
+# Half of this test is another process, in which nothing is planted.
+NEW_PROCESS = "tests/quantized/test_generation.py::test_greedy_answers_repeat_in_a_new_process"
+
+
+# Without what only costs time where nobody reads the output.
+PLUGINS = (
+    "cacheprovider",
+    "logging",
+    "anyio",
+    "terminal",
+    "faulthandler",
+    "xdist",
+    "xdist.looponfail",
+    "benchmark",
+)
+
+
+QUICK = (
+    "-o",
+    "addopts=",
+    "--assert=plain",
+    "-s",
+    *(word for name in PLUGINS for word in ("-p", f"no:{name}")),
+)
+
+
+def run_apart(fault: Fault, folder: Path) -> list[str]:
+    """Run a copy of the project with the planted fault, as a process of its own."""
+    project = copy_project(folder / "project")
+    if fault.area == MACHINERY:
+        shrink(project)
+    for edit in fault.edits:
+        make(edit, project)
+    options = ("-q", "--models", fault.model, *fault.options)
+    run = run_pytest(*options, cwd=project, CUDA_VISIBLE_DEVICES="")
+    wrong = [] if run.code == fault.code else [f"exit code {run.code}, expected {fault.code}"]
+    if not any(line.startswith(fault.says) for line in run.out.splitlines()):
+        wrong += [f"no line begins with {fault.says!r}", *run.out.splitlines()[-12:]]
+    return wrong
+
+
+def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
+    """Run the real suite on the planted fault in this process; what is wrong with the kill."""
+    if fault.area in APART:
+        return run_apart(fault, folder)
+    options = [*QUICK, "--models", ",".join((fault.model, *fault.beside)), *fault.options]
+    if fault.edits:
+        copy = folder / fault.model
+        shutil.copytree(source, copy, copy_function=os.symlink)
+        for edit in fault.edits:
+            make(edit, copy)
+        options += ["--model-dir", f"{fault.model}={copy}"]
+    tests = "tests/conformance"
+    if fault.area in QUANTISED:
+        tests = "tests/quantized"
+        options += ["-m", "not gpu"]
+        if not fault.trained:
+            shrink_model()
+            options += ["--weights", f"{fault.model}=dummy"]
+        if not NEW_PROCESS.endswith(f"::{fault.red}"):
+            options += ["--deselect", NEW_PROCESS]
+    if fault.patch:
+        module, _, name = fault.patch.partition(".")
+        getattr(import_module(f"tests.meta.{module}"), name)(**fault.given)
+    recorder = Recorder()
+    code = pytest.main([tests, *options], plugins=[recorder])
+    return judge(fault, int(code), recorder.red())

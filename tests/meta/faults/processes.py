@@ -1,0 +1,121 @@
+"""Plants faults in children of one process, which has imported and loaded everything once."""
+
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from tests.harness.console import say
+from tests.harness.data.registry import registry
+from tests.harness.sources.bundle import bundle
+from tests.harness.tokenizer.tokenizer_json import tokenizer_json
+
+from .catalogue import QUANTISED, Fault
+from .judging import Verdict
+from .planting import run_suite
+
+# As in conftest.py: before any import of transformers.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+# What loading a quantised model imports.
+HEAVY = (
+    "bitsandbytes",
+    "transformers.integrations.bitsandbytes",
+    "transformers.models.llama.modeling_llama",
+    "transformers.quantizers.auto",
+)
+
+
+LIMIT = 300  # seconds a fault's run may take
+
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
+    """The models' folders, each loaded once, so that children inherit what that imports.
+
+    `loading` says that models will be loaded, too; nothing is computed, which would start threads.
+    """
+    from transformers import AutoTokenizer
+
+    folders = bundle([registry()[key] for key in sorted(set(keys))], say)
+    for folder in folders.values():
+        AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        file = tokenizer_json(folder / "tokenizer.json")
+        assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
+    suites = ["conformance", *(["quantized"] if loading else [])]
+    for path in [it for suite in suites for it in (PROJECT / "tests" / suite).glob("*.py")]:
+        import_module(f"tests.{path.parent.name}.{path.stem}")
+    for name in HEAVY if loading else ():
+        import_module(name)
+    gc.freeze()  # no collection shall touch, and so copy, what all children share
+    return folders
+
+
+def child(fault: Fault, folder: Path, sources: dict[str, Path]) -> int:
+    """Start a process that plants the fault and writes what became of it; its id."""
+    if pid := os.fork():
+        return pid
+    status = 1
+    try:
+        signal.alarm(LIMIT)
+        with (folder / "log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        start = time.monotonic()
+        wrong = run_suite(fault, folder, sources[fault.model])
+        verdict = Verdict(fault.id, tuple(wrong), round(time.monotonic() - start, 1))
+        (folder / "verdict").write_text(json.dumps(asdict(verdict)))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def collected(fault: Fault, folder: Path, status: int) -> Verdict:
+    """What a finished child wrote; if it wrote nothing, how it ended."""
+    try:
+        content = json.loads((folder / "verdict").read_text())
+        return Verdict(content["id"], tuple(content["wrong"]), content["seconds"])
+    except OSError:
+        last = (folder / "log").read_text().splitlines()[-8:]
+        return Verdict(fault.id, (f"its process ended with status {status}", *last))
+
+
+def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
+    """Plant the faults in processes of their own, `jobs` at a time, as they finish."""
+    waiting = list(faults)
+    keys = [key for fault in waiting for key in (fault.model, *fault.beside)]
+    sources = warm(keys, any(fault.area in QUANTISED for fault in waiting))
+    running: dict[int, tuple[Fault, Path]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                fault = waiting.pop(0)
+                place = Path(folder) / fault.id
+                place.mkdir()
+                running[child(fault, place, sources)] = fault, place
+            pid, status = os.wait()
+            yield collected(*running.pop(pid), status)

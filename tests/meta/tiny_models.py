@@ -1,2 +1,0 @@
-# SHIM
-from tests.meta.support.tiny_models import tiny as tiny
