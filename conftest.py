@@ -23,7 +23,7 @@ pytest_plugins = (
     "tests.harness.plugins.options",
     "tests.harness.plugins.redaction",
     "tests.harness.plugins.results",
-    "tests.harness.plugins.tokenizers",
+    "tests.harness.plugins.models",
     "tests.harness.plugins.known_failures",
     "tests.harness.snapshots.session",
     "tests.harness.latency.session",
@@ -32,4 +32,5 @@ pytest_plugins = (
     "tests.harness.reports.session",
     "tests.harness.reports.junit",
     "tests.harness.reports.github",
+    "tests.harness.finish",
 )

@@ -8,29 +8,28 @@ import pytest
 from tests.harness.latency.machine import synchronised
 from tests.harness.latency.measure import latency_run, measure
 from tests.harness.latency.spec import Benchmark, benchmark_of
-from tests.harness.plugins.models import loaded_model, models, placement
-from tests.harness.plugins.parametrize import placements, sort_by_load
+from tests.harness.plugins.parametrize import drop_empty, placements, sort_by_load
 from tests.harness.plugins.tokenizers import tokenizers_of
 
-__all__ = ["latency_run", "loaded_model", "placement", "measure", "models"]
+__all__ = ["latency_run", "measure"]
 
 
 def _combinations(metafunc: pytest.Metafunc, spec: Benchmark) -> list[Any]:
     return [
         pytest.param(
-            place,
+            placement,
             batch,
-            id="-".join((*place, *([str(batch)] if len(spec.batches) > 1 else []))),
-            marks=[pytest.mark.gpu] if place[1] == "cuda" else [],
+            id="-".join((*placement, *([str(batch)] if len(spec.batches) > 1 else []))),
+            marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
         )
-        for place in placements(metafunc.config, metafunc.definition)
-        if place[2] in spec.loads.get(place[1], ())
+        for placement in placements(metafunc.config, metafunc.definition)
+        if placement[2] in spec.loads.get(placement[1], ())
         for batch in spec.batches
     ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`model`: the chosen models that have what the test needs; `placement`: as declared."""
+    """`tokenizer`: the chosen models that have what the test needs; `placement`: as declared."""
     spec = benchmark_of(metafunc.definition.originalname)
     if "placement" in metafunc.fixturenames:
         pairs = _combinations(metafunc, spec)
@@ -38,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     needs = {name for mark in metafunc.definition.iter_markers("needs") for name in mark.args}
     chosen = {k: t for k, t in tokenizers_of(metafunc.config).items() if t.spec.can(*needs)}
-    metafunc.parametrize("model", chosen.values(), ids=chosen)
+    metafunc.parametrize("tokenizer", chosen.values(), ids=chosen)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,5 +46,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.benchmark(timer=synchronised, disable_gc=True))
-    items[:] = [item for item in items if "[NOTSET" not in item.name]
+    drop_empty(items)
     sort_by_load(items)

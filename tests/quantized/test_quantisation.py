@@ -51,7 +51,7 @@ def test_quantising_again_gives_the_same_bits(freshly_loaded: LoadedModel) -> No
     """The first and the last transformer layer, twice more, and as they were loaded."""
     from bitsandbytes.functional import quantize_4bit
 
-    loaded_model, last = freshly_loaded, freshly_loaded.facts.architecture["num_hidden_layers"] - 1
+    loaded_model, last = freshly_loaded, freshly_loaded.spec.architecture["num_hidden_layers"] - 1
     places = (f"model.layers.{layer}." for layer in (0, last))
     layers = {n: m for n, m in quantized_layers(loaded_model.model) if n.startswith(tuple(places))}
     tensors = originals(loaded_model.weights.folder, list(layers), loaded_model.device)

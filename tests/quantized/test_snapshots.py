@@ -1,4 +1,4 @@
-"""Recordings: the settings that the task's call resolves to. Contracts are in test_generation."""
+"""Snapshots: the settings that the task's call resolves to. Contracts are in test_generation."""
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -12,6 +12,7 @@ from tests.harness.snapshots.check import check_snapshot
 
 
 @pytest.mark.loads("nf4")
+@pytest.mark.snapshot_of("generation")
 def test_generation_snapshot(
     loaded_model: LoadedModel,
     generate: Generate,
@@ -19,7 +20,7 @@ def test_generation_snapshot(
     pytestconfig: pytest.Config,
 ) -> None:
     answer = generate(price_prompt(read_products()[0].text))
-    # A broken contract must never reach the recording, whatever the options.
+    # A broken contract must never be saved, whatever the options.
     settings.check_pad(loaded_model, answer)
     settings.check_rows(loaded_model, answer)
     settings.check_budget(loaded_model, answer)

@@ -99,7 +99,7 @@ def check_value(
     what: str,
     got: Any,
     expected: Any,
-    note: str = "",
+    cause: str = "",
     declared: str = "",
 ) -> None:
     """Fail unless a setting is the expected one, which the file `declared` may declare."""
@@ -107,9 +107,9 @@ def check_value(
         path, left, right = first_leaf(got, expected) if got != expected else ("", got, expected)
         fail(
             tokenizer.key,
-            f"{what}{path}: got {left!r:.120}, expected {right!r:.120}; "
-            f"{note or 'likely cause: ' + likely_cause(tokenizer, declared=declared)}",
+            f"{what}{path}: got {left!r:.120}, expected {right!r:.120}",
             unchanged(tokenizer),
+            cause=cause or likely_cause(tokenizer, declared=declared),
         )
 
 

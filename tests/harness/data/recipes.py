@@ -17,6 +17,29 @@ RECIPES = FIXTURES / "recipes"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
+MARKERS = (
+    "@vocabulary",
+    "@merges",
+    "@added_tokens",
+    "@added_tokens_decoder",
+    "@architecture",
+    "@template",
+)
+
+
+def known_markers(content: Any) -> Any:
+    """JSON in which every text that begins with @ is a marker which something fills."""
+    if isinstance(content, dict | list):
+        for value in content.values() if isinstance(content, dict) else content:
+            known_markers(value)
+    elif isinstance(content, str) and content.startswith("@") and content not in MARKERS:
+        raise ValueError(f"unknown marker {content}: {allowed_values(content, MARKERS)}")
+    return content
+
+
+Content = Annotated[dict[str, Any] | str, AfterValidator(known_markers)]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Origin:
     """A file inside a downloaded package; `size` is the number of tokens to take from a GGUF."""
@@ -109,26 +132,3 @@ def vocabulary_of(recipe: Recipe) -> Origin:
     """The package file with the vocabulary, of a model that has one."""
     assert recipe.vocabulary is not None, "only what a package holds is built"
     return recipe.vocabulary
-
-
-MARKERS = (
-    "@vocabulary",
-    "@merges",
-    "@added_tokens",
-    "@added_tokens_decoder",
-    "@architecture",
-    "@template",
-)
-
-
-def known_markers(content: Any) -> Any:
-    """JSON in which every text that begins with @ is a marker which something fills."""
-    if isinstance(content, dict | list):
-        for value in content.values() if isinstance(content, dict) else content:
-            known_markers(value)
-    elif isinstance(content, str) and content.startswith("@") and content not in MARKERS:
-        raise ValueError(f"unknown marker {content}: {allowed_values(content, MARKERS)}")
-    return content
-
-
-Content = Annotated[dict[str, Any] | str, AfterValidator(known_markers)]

@@ -54,8 +54,8 @@ def first_error(error: ValidationError, kind: type[Any]) -> str:
     message = f"{first['msg']}; got {first['input']!r:.80}"
     if first["type"] == UNKNOWN:
         near = did_you_mean(str(first["loc"][-1]), field_names(kind))
-        module = kind.__module__.rpartition(".")[2]
-        message = f"unknown key; {near or f'see the fields in tests/harness/{module}.py'}".strip()
+        fields = f"see the fields in {kind.__module__.replace('.', '/')}.py"
+        message = f"unknown key; {near or fields}".strip()
     elif first["type"] == "missing":
         message = first["msg"]
     elif first["type"] == "value_error":

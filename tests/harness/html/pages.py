@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..text import readable as escape_misleading
+
 _HERE = Path(__file__).parent
 LONGEST = 4000  # characters of one text that a page shows
 
@@ -16,7 +18,7 @@ LONGEST = 4000  # characters of one text that a page shows
 def readable(value: Any) -> str:
     """Any value as text with misleading characters visible; cut after `LONGEST` characters."""
     text = str(value)
-    shown = text.readable(text[:LONGEST])
+    shown = escape_misleading(text[:LONGEST])
     return shown if len(text) <= LONGEST else f"{shown} ... ({len(text):,} characters in all)"
 
 

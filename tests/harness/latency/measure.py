@@ -67,7 +67,7 @@ def _measure(
 ) -> None:
     """Time a call for model `key` as the test's entry in fixtures/benchmarks.toml says.
 
-    A call of a `loaded_model` model returns its new tokens. `setup` runs before every call, untimed.
+    A call of a loaded model returns its new tokens. `setup` runs before every call, untimed.
     """
     spec = benchmark_of(test.originalname)
     placement = placement_of(test)

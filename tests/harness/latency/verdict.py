@@ -6,7 +6,6 @@ from statistics import median
 from ..data.registry import Device
 from ..errors import fail
 from ..model.loading import LoadedModel
-from ..plugins.results import rerun
 from ..versions import versions
 from .machine import clock_and_device_seconds, rates
 from .recording import Keys, Recording, Timed, differences
@@ -76,7 +75,7 @@ def check_baseline(run: LatencyRun, name: str, what: str, device: Device) -> Non
         fail(
             what,
             f"not comparable with {run.baseline_file}: {'; '.join(lines)}",
-            next_step=f"{rerun()} --latency-save FILE",
+            rerun_options="--latency-save FILE",
         )
     verdict = judge(there.figures(), here.figures(), run.rule)
     excuse = excuse_by_machine(run, run.baseline, device, verdict)
@@ -92,7 +91,7 @@ def check_baseline(run: LatencyRun, name: str, what: str, device: Device) -> Non
             f"lower quartiles of the processes' rounds, baseline: {_all_quartiles(there)}",
             f"lower quartiles of the processes' rounds, now:      {_all_quartiles(here)}",
             cause=_version_changes(run.baseline.versions),
-            next_step=f"{rerun()} --latency-baseline {run.baseline_file}",
+            rerun_options=f"--latency-baseline {run.baseline_file}",
         )
 
 

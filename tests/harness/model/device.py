@@ -43,7 +43,8 @@ def preflight(device: str) -> str | None:
         float((square @ square).float().sum())
     except Exception as error:
         return (
-            f"{device}: torch {torch.__version__} cannot multiply there{driver}: {first_line(error)}; "
+            f"{device}: torch {torch.__version__} cannot multiply there{driver}: "
+            f"{first_line(error)}; "
             "update the driver, or install a torch built for it"
         )
     try:
@@ -83,14 +84,14 @@ def available_on_linux() -> int:
 
 
 def allocated(device: str) -> int:
-    """Bytes of loaded_model tensors on a CUDA device; 0 on the CPU, which does not count them."""
+    """Bytes of live tensors on a CUDA device; 0 on the CPU, which does not count them."""
     import torch
 
     return 0 if device == "cpu" else int(torch.cuda.memory_allocated())
 
 
 def requested(device: str) -> int:
-    """What loaded_model tensors asked for on a CUDA device, before torch rounded it up; 0 on the CPU."""
+    """What live tensors asked for on a CUDA device, before torch rounded it up; 0 on the CPU."""
     import torch
 
     if device == "cpu":

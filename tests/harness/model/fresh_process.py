@@ -1,4 +1,6 @@
-"""The same questions in a new process: `python -m tests.harness.model.fresh_process`, JSON in and out."""
+"""The same prompts in a new process, JSON in and out:
+`python -m tests.harness.model.fresh_process`.
+"""
 
 import json
 import subprocess

@@ -18,7 +18,7 @@ from .messages import drop_declared
 class LoadedModel:
     """A loaded model. It holds no strong reference, so that no failed test keeps it alive."""
 
-    facts: Model
+    spec: Model
     device: Device
     load: Load
     weights: Weights
@@ -37,7 +37,12 @@ class LoadedModel:
     @property
     def key(self) -> str:
         """The model's key in the registry."""
-        return self.facts.key
+        return self.spec.key
+
+    @property
+    def placement(self) -> tuple[str, Device, Load]:
+        """What a test names to get this model."""
+        return self.key, self.device, self.load
 
     @property
     def name(self) -> str:
@@ -68,15 +73,16 @@ class ModelSlot:
         del model
         devices.collect(device)
 
-    def put(
-        self, facts: Model, device: Device, load: Load, weights: Weights, tok: Any
+    def load(
+        self, spec: Model, device: Device, load: Load, weights: Weights, tokenizer: Any
     ) -> LoadedModel:
-        """Load this model in the place of the one before; raises as `loaded` does."""
+        """Replace the model in memory by this one; raises as `load_and_measure` does."""
         self.unload()
-        self.model, measured = load_and_measure(facts, device, load, weights)
-        self.model.generation_config.pad_token_id = tok.eos_token_id
-        reference = weakref.ref(self.model)
-        self.loaded_model = LoadedModel(facts, device, load, weights, tok, measured, reference)
+        self.model, measured = load_and_measure(spec, device, load, weights)
+        self.model.generation_config.pad_token_id = tokenizer.eos_token_id
+        self.loaded_model = LoadedModel(
+            spec, device, load, weights, tokenizer, measured, weakref.ref(self.model)
+        )
         return self.loaded_model
 
 
@@ -104,10 +110,10 @@ def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dic
 
     drop_declared()
     # None given by name would overrule the configuration that a saved 4-bit checkpoint holds.
-    asked = {} if config is None else {"quantization_config": config}
+    given = {} if config is None else {"quantization_config": config}
     model, info = AutoModelForCausalLM.from_pretrained(
         str(folder),
-        **answers_so_far,
+        **given,
         dtype=torch.bfloat16,
         device_map={"": "cpu" if device == "cpu" else 0},
         trust_remote_code=False,
@@ -119,17 +125,17 @@ def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dic
 
 
 def load_and_measure(
-    facts: Model, device: Device, load: Load, weights: Weights
+    spec: Model, device: Device, load: Load, weights: Weights
 ) -> tuple[Any, Measurement]:
     """Load and measure; LoadError if there is too little memory.
 
     Out-of-memory and other errors of the libraries pass through as they are.
     """
     devices.collect(device)
-    need, free = bytes_needed(facts, load), devices.free_bytes(device)
+    need, free = bytes_needed(spec, load), devices.free_bytes(device)
     if free < need:
         raise LoadError(
-            f"{facts.key}: {device} {load} needs {need / GB:.1f} GB, and {free / GB:.1f} GB are "
+            f"{spec.key}: {device} {load} needs {need / GB:.1f} GB, and {free / GB:.1f} GB are "
             "free: end what else runs there"
         )
     with measuring(device) as seen:

@@ -4,7 +4,7 @@ import pytest
 
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
-from .results import RESULTS
+from .results import Results
 from .selection import SUITES, distributed, is_complete
 
 KNOWN = pytest.StashKey[list[Pattern]]()
@@ -50,11 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(lines[0])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Look for dead entries of a distributed run, whose tests are known by their reports alone."""
-    config, results = session.config, session.config.stash[RESULTS]
-    controller = distributed(config) and not hasattr(config, "workerinput")
-    if controller and results.is_complete() and session.exitstatus in (0, 1):
-        names = {node.partition("::")[2] for node in results.outcomes}
-        results.problems += _dead_lines(config, names)
+def dead_known_failures(session: pytest.Session, results: Results) -> list[str]:
+    """A line for each dead entry of a distributed run, whose tests only the reports name."""
+    finished = results.is_complete() and session.exitstatus in (0, 1)
+    if not (distributed(session.config) and finished):
+        return []
+    names = {node.partition("::")[2] for node in results.outcomes}
+    return _dead_lines(session.config, names)

@@ -13,7 +13,6 @@ from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import description, parse_weights
 from ..versions import versions
-from . import results
 from .tokenizers import KEYS, SOURCES, WEIGHTS
 
 
@@ -104,7 +103,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except (AssetError, DataError) as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
-    results.given[:] = [config.stash[SOURCES]]
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
 

@@ -1,4 +1,4 @@
-"""What each test runs on: only combinations of models, cases and loads that the registry declares."""
+"""What each test runs on: only combinations of models, cases and loads that are declared."""
 
 from collections.abc import Callable
 from typing import Any

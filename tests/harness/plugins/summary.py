@@ -32,7 +32,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(f"{t:<{w}}" for t, w in zip(row, widths, strict=True)) for row in rows]
 
 
-def _brief(rows: list[list[str]]) -> list[str]:
+def brief(rows: list[list[str]]) -> list[str]:
     """What -q leaves of the table: its size, and the cells with more than passes."""
     (_, *areas), *models = rows
     if not models:
@@ -61,7 +61,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     results, verbosity = config.stash[RESULTS], config.get_verbosity()
     rows = table(results)
     if verbosity == -1:
-        for line in _brief(rows):
+        for line in brief(rows):
             terminalreporter.write_line(line)
     if len(rows) > 1 and verbosity >= 0:
         terminalreporter.section("model x area: checks passed (known = declared upstream failure)")

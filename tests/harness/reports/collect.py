@@ -53,7 +53,7 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         machine=_machine(),
         gate=config.getoption("gate"),
         models=_sources(config),
-        matrix=table(results.outcomes),
+        matrix=table(results),
         problems=list(results.problems),
         unproved=list(results.missing_evidence),
         failures=[failure_of(finding) for finding in results.failures()],

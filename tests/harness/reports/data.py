@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..plugins.results import Finding, Results, place_of
+from ..plugins.results import Finding, Results
 
 FORMAT = 2
 
@@ -111,26 +111,18 @@ def verdict_of(results: Results, exit_code: int) -> str:
 
 def failure_of(finding: Finding) -> Failure:
     """The report's entry of a finding that failed."""
-    model, area = _model_and_area(finding)
+    check = finding.check
     return Failure(
         node=finding.node,
         outcome=finding.outcome,
-        model=model,
-        area=area,
+        model=check.model if check else "",
+        area=check.area if check else "",
         first_line=finding.first_line,
-        cause=_cause(finding),
+        cause=finding.cause,
         lines=list(finding.lines),
-        rerun=finding.rerun,
+        rerun=finding.next_step,
         evidence=dict(finding.evidence) if finding.evidence else None,
     )
-
-
-def _model_and_area(finding: Finding) -> tuple[str, str]:
-    return place_of(finding.node) or ("", "")
-
-
-def _cause(finding: Finding) -> str:
-    return finding.first_line.partition("likely cause: ")[2]
 
 
 def grouped(findings: Iterable[Finding], counts: dict[str, int]) -> list[Group]:

@@ -18,7 +18,7 @@ import pytest
 
 from ..html.pages import readable
 from ..plugins.options import pytest_report_header
-from ..plugins.results import RESULTS, Finding, Results, place_of
+from ..plugins.results import RESULTS, Finding, Results
 from ..plugins.summary import table
 from ..plugins.tokenizers import SOURCES
 from ..redaction import redact
@@ -103,7 +103,7 @@ def summary(code: int, results: Results, header: list[str]) -> list[str]:
         f"## Model conformance: {_ENDS.get(code, f'Red, exit code {code}')}",
         f"{', '.join(counts) or 'No check ran'}.",
     ]
-    rows = table(results.outcomes) if results.outcomes else []  # without, data may be unreadable
+    rows = table(results) if results.outcomes else []  # without, data may be unreadable
     parts += [markdown_table(rows)] if len(rows) > 1 else []
     parts += [code_block(problem.splitlines()) for problem in results.problems]
     parts += [code_block(header)]
@@ -115,9 +115,9 @@ def summary(code: int, results: Results, header: list[str]) -> list[str]:
 
 def _failure(finding: Finding) -> str:
     """A failure as the terminal shows it: first line, diff, and what to type next."""
-    lines = [line for line in finding.lines[1:] if line != finding.rerun]
+    lines = [line for line in finding.lines[1:] if line != finding.next_step]
     more = [f"({len(lines) - _LINES} more lines)"] if len(lines) > _LINES else []
-    return code_block([finding.first_line, *lines[:_LINES], *more, finding.rerun])
+    return code_block([finding.first_line, *lines[:_LINES], *more, finding.next_step])
 
 
 def _reasons(outcome: str, results: Results) -> list[str]:
@@ -162,10 +162,10 @@ def _annotations(results: Results, folder: PurePosixPath) -> list[str]:
 
 def _of_failure(finding: Finding, folder: PurePosixPath) -> str:
     """A test, at the line where it begins; `folder` is the project's within the repository."""
-    model_and_area = place_of(finding.node)
-    name = " ".join(model_and_area) if model_and_area else finding.node
+    check = finding.check
+    name = f"{check.model} {check.area}" if check else finding.node
     return annotation(
-        [finding.first_line, finding.rerun],
+        [finding.first_line, finding.next_step],
         file=folder / finding.node.partition("::")[0],
         line=finding.line,
         title=f"{readable(name)}: {finding.outcome}",

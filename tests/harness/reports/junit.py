@@ -13,9 +13,8 @@ from ..sources.weights import description
 from ..versions import versions
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Add the properties before the file is written."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Add the properties: all of them are known when the run begins."""
     if writer := _junit_writer(session.config):
         for name, value in properties(session.config).items():
             writer.add_global_property(name, redact(value))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ..files import write_atomically
-from ..plugins.results import RESULTS
+from ..plugins.results import Results
 from .collect import collect
 from .page import page
 
@@ -35,10 +35,8 @@ class ReportRun:
         """Count the tests: xdist's controller collects none itself."""
         self.distributed = max(self.distributed, len(ids))
 
-    @pytest.hookimpl(trylast=True)  # after the gate
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report; one that cannot be written is a problem, and the run not green."""
-        results = session.config.stash[RESULTS]
+    def write(self, session: pytest.Session, results: Results) -> list[str]:
+        """Write the report; a line if that cannot be done."""
         selected = len(results.selected) or self.distributed
         seconds = time.monotonic() - self.clock
         data = collect(session, selected, self.started, seconds)
@@ -46,15 +44,17 @@ class ReportRun:
             _write(self.folder, data)
             self.written = self.folder / "report.html"
         except OSError as error:
-            results.problems.append(f"{_OPTION} {self.folder}: not written: {error.strerror}")
-            if session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return [f"{_OPTION} {self.folder}: not written: {error.strerror}"]
+        return []
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print its path."""
         if self.written:
             terminalreporter.write_line(f"report: {self.written}")
+
+
+_RUN = pytest.StashKey[ReportRun]()
 
 
 def _write(folder: Path, data: dict[str, Any]) -> None:
@@ -84,4 +84,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if option and not hasattr(config, "workerinput"):
         folder = config.invocation_params.dir / option
         _check_writable(folder)
-        config.pluginmanager.register(ReportRun(folder), "conformance-report")
+        config.stash[_RUN] = ReportRun(folder)
+        config.pluginmanager.register(config.stash[_RUN], "conformance-report")
+
+
+def write_reports(session: pytest.Session, results: Results) -> list[str]:
+    """Write what `--report-dir` asks for; a line if that cannot be done."""
+    run = session.config.stash.get(_RUN, None)
+    return run.write(session, results) if run else []

@@ -18,9 +18,10 @@ from .tokenizer_json import TokenizerJson, tokenizer_json
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
-    """A model's tokenizer twice: as users load it (`transformers`) and as its file says (`tokenizers`).
+    """A model's tokenizer twice: as users load it, `transformers`, and as its file says,
+    `tokenizers`.
 
-    Parametrisation hands these out; nothing is prepared or loaded before a test asks.
+    Parametrizing hands these out; nothing is prepared or loaded before a test asks.
     """
 
     spec: Model

@@ -1,4 +1,4 @@
-"""`python -m tests.meta.faults.__main__` plants every fault of the catalogue and prints the kill rate.
+"""`python -m tests.meta.faults` plants every fault of the catalogue and prints the kill rate.
 
 One process imports the libraries and loads every tokenizer once; each fault is planted in a
 child of it, two at a time, whose memory is its own as soon as it writes.

@@ -24,7 +24,7 @@ MACHINERY = "machinery"
 APART = (MACHINERY, "latency")  # areas whose faults are planted in a copy of the project
 
 
-QUANTISED = ("generation", "quantised")  # areas whose faults only a loaded model shows
+QUANTIZED = ("generation", "quantization")  # areas whose faults only a loaded model shows
 
 
 Operation = Annotated[

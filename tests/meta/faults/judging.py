@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.harness.errors import ContractBroken
-from tests.harness.plugins.results import place_of
 
 from .catalogue import HASHES, SNAPSHOTS, Fault
 
@@ -35,6 +34,7 @@ class Recorder:
     """A pytest plugin that keeps what is red."""
 
     lines: dict[str, str] = field(default_factory=dict)
+    areas: dict[str, str] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -44,6 +44,8 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the first line of a failed test, setup or teardown."""
         if report.failed:
+            check = getattr(report, "check", None)
+            self.areas[report.nodeid] = check["area"] if check else "(none)"
             self.lines[report.nodeid] = (report.longreprtext.splitlines() or [""])[0]
 
     def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
@@ -56,7 +58,7 @@ class Recorder:
         return [
             Red(
                 node.partition("::")[2].partition("[")[0],
-                (place_of(node) or ("", "(none)"))[1],
+                self.areas[node],
                 line,
                 node in self.judged,
             )

@@ -11,7 +11,7 @@ from tests.meta.conftest import copy_project, run_pytest
 from tests.meta.faults.patches.quantization import shrink_model
 from tests.meta.support.small_project import shrink
 
-from .catalogue import APART, MACHINERY, QUANTISED, Fault
+from .catalogue import APART, MACHINERY, QUANTIZED, Fault
 from .editing import make
 from .judging import Recorder, judge
 
@@ -68,7 +68,7 @@ def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
             make(edit, copy)
         options += ["--model-dir", f"{fault.model}={copy}"]
     tests = "tests/conformance"
-    if fault.area in QUANTISED:
+    if fault.area in QUANTIZED:
         tests = "tests/quantized"
         options += ["-m", "not gpu"]
         if not fault.trained:
@@ -78,7 +78,7 @@ def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
             options += ["--deselect", NEW_PROCESS]
     if fault.patch:
         module, _, name = fault.patch.partition(".")
-        getattr(import_module(f"tests.meta.{module}"), name)(**fault.given)
+        getattr(import_module(f"tests.meta.faults.patches.{module}"), name)(**fault.given)
     recorder = Recorder()
     code = pytest.main([tests, *options], plugins=[recorder])
     return judge(fault, int(code), recorder.red())

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests.harness.console import say
 from tests.harness.data.registry import registry
+from tests.harness.files import PROJECT
 from tests.harness.sources.bundle import bundle
 from tests.harness.tokenizer.tokenizer_json import tokenizer_json
 
-from .catalogue import QUANTISED, Fault
+from .catalogue import QUANTIZED, Fault
 from .judging import Verdict
 from .planting import run_suite
 
@@ -45,9 +46,6 @@ HEAVY = (
 
 
 LIMIT = 300  # seconds a fault's run may take
-
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
@@ -108,7 +106,7 @@ def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
     """Plant the faults in processes of their own, `jobs` at a time, as they finish."""
     waiting = list(faults)
     keys = [key for fault in waiting for key in (fault.model, *fault.beside)]
-    sources = warm(keys, any(fault.area in QUANTISED for fault in waiting))
+    sources = warm(keys, any(fault.area in QUANTIZED for fault in waiting))
     running: dict[int, tuple[Fault, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
         while waiting or running:

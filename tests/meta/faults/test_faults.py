@@ -14,7 +14,7 @@ from tests.harness.errors import DataError
 from tests.meta.conftest import PROJECT, run_pytest
 
 from .__main__ import table
-from .catalogue import APART, FAULTS, HASHES, QUANTISED, SNAPSHOTS, catalogue, read_catalogue
+from .catalogue import APART, FAULTS, HASHES, QUANTIZED, SNAPSHOTS, catalogue, read_catalogue
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
@@ -49,7 +49,7 @@ def verdicts(
     names = [name for test, _, name in tests if test == PLANTED]
     path = tmp_path_factory.mktemp("faults") / "verdicts.json"
     only = [word for name in names for word in ("--only", name)]
-    command = [sys.executable, "-m", "tests.meta.faults.__main__", "--json", str(path), *only]
+    command = [sys.executable, "-m", "tests.meta.faults", "--json", str(path), *only]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert path.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     return {row["id"]: row["wrong"] for row in json.loads(path.read_text())}
@@ -57,7 +57,7 @@ def verdicts(
 
 # Those in a copy of the project cost a process each, those of a loaded model seconds.
 NAMED = [
-    pytest.param(name, marks=[pytest.mark.slow] if fault.area in (*APART, *QUANTISED) else [])
+    pytest.param(name, marks=[pytest.mark.slow] if fault.area in (*APART, *QUANTIZED) else [])
     for name, fault in catalogue().items()
 ]
 
@@ -124,7 +124,7 @@ def test_a_survivor_is_named_and_fails_the_command(tmp_path: Path) -> None:
     plant = "def pytest_collection_modifyitems(items):\n"
     plant += "    items[:] = [it for it in items if 'test_setting_is' not in it.name]\n"
     (tmp_path / "planted.py").write_text(plant)
-    command = [sys.executable, "-m", "tests.meta.faults.__main__", "--only", "padding_side_flipped"]
+    command = [sys.executable, "-m", "tests.meta.faults", "--only", "padding_side_flipped"]
     done = subprocess.run(
         command,
         cwd=PROJECT,

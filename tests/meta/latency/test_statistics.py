@@ -186,7 +186,7 @@ def test_fixed_prompts_have_exactly_so_many_tokens(
 
 def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> None:
     with pytest.raises(ValueError, match="exactly 3 tokens"):
-        fixed_prompt(tokenizers_of(pytestconfig)["phi3"].auto, 3)
+        fixed_prompt(tokenizers_of(pytestconfig)["phi3"].transformers, 3)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,11 @@ def test_tokenizer_is_prepared_as_in_the_task(tokenizer: Any) -> None:
 def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokenizer: Any) -> None:
     """Even while somebody holds the first model and all its tensors, as a traceback does."""
     slot = ModelSlot()
-    first = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    first = slot.load(tiny(), "cpu", load, weights, tokenizer)
     held, kept = slot.model, devices.tensors_of(slot.model)
     assert first.model.generation_config.pad_token_id == tokenizer.eos_token_id
     assert sum(tensor.numel() for tensor in kept) > 100_000
-    second = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    second = slot.load(tiny(), "cpu", load, weights, tokenizer)
     assert sum(tensor.numel() for tensor in kept) == 0
     assert second.model.get_memory_footprint() == second.measured.footprint
     del held, kept
@@ -62,9 +62,9 @@ def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokeni
 @pytest.mark.parametrize("load", LOADS)
 def test_figures_of_a_load_add_up_and_name_it(load: Load, weights: Weights, tokenizer: Any) -> None:
     slot = ModelSlot()
-    live: LoadedModel = slot.put(tiny(), "cpu", load, weights, tokenizer)
+    live: LoadedModel = slot.load(tiny(), "cpu", load, weights, tokenizer)
     assert (live.key, live.name) == ("llama3_1", f"llama3_1-cpu-{load}")
-    assert live.title == f"llama3_1: cpu {load}, dummy weights"
+    assert live.label == f"llama3_1: cpu {load}, dummy weights"
     seen = load_figures(live)
     computed, kinds = footprint(tiny(), load), dict(seen.kinds)
     assert kinds.pop("Embedding") == computed.embedding
@@ -85,7 +85,7 @@ def test_too_little_memory_is_one_line(
 ) -> None:
     monkeypatch.setattr(devices, "free_bytes", lambda device: 100_000)
     with pytest.raises(LoadError, match=r"^llama3_1: cpu nf4 needs 0\.0 GB, and 0\.0 GB are free"):
-        ModelSlot().put(tiny(), "cpu", "nf4", weights, tokenizer)
+        ModelSlot().load(tiny(), "cpu", "nf4", weights, tokenizer)
 
 
 def test_preflight_names_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ COMMANDS = {
     "tests.tools.explore": "TEXT",
     "tests.tools.drift": "VERSION",
     "tests.tools.sweep": "--load",
-    "tests.meta.faults.__main__": "--only",
+    "tests.meta.faults": "--only",
 }
 
 
@@ -147,7 +147,7 @@ def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("tests.tools.doctor", "gpus"),
         ("tests.tools.drift", "5.0.0"),
         ("tests.tools.sweep", "no_such_file.jsonl", "--out", "x", "--model", "phi4"),
-        ("tests.meta.faults.__main__", "--only", "nothing"),
+        ("tests.meta.faults", "--only", "nothing"),
         ("tests.tools.measure.budget_speed", "--sauce"),
     ],
     ids=" ".join,

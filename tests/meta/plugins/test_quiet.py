@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.plugins.summary import brief
+from tests.harness.plugins.results import Check, Results
+from tests.harness.plugins.summary import brief, table
 from tests.harness.sources.fetch import relayed
 from tests.meta.conftest import run_pytest
 
@@ -51,16 +52,17 @@ def test_problems_are_always_printed(quiet: str) -> None:
 
 
 def test_brief_names_the_cells_with_more_than_passes() -> None:
-    outcomes = {
-        "tests/conformance/test_chat.py::test_a[phi3-x]": "passed",
-        "tests/conformance/test_tokens.py::test_a[phi3-x]": "known",
-        "tests/conformance/test_tokens.py::test_a[qwen2-x]": "passed",
-    }
-    assert brief(outcomes) == [
+    rows = [("phi3", "chat", "passed"), ("phi3", "tokens", "known"), ("qwen2", "tokens", "passed")]
+    results = Results()
+    for model, area, outcome in rows:
+        node = f"{area} {model}"
+        results.checks[node] = Check(model, area, "x", "conformance")
+        results.outcomes[node] = outcome
+    assert brief(table(results)) == [
         "phi3 tokens: 1 known",
         "model x area: 2 x 2, 1 with more than passes",
     ]
-    assert brief({}) == []
+    assert brief(table(Results())) == []
 
 
 def test_a_downloads_bars_are_thinned_and_its_words_passed_on() -> None:

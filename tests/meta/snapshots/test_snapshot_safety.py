@@ -11,7 +11,7 @@ import pytest
 from tests.harness.errors import DataError
 from tests.harness.files import write_text_atomically
 from tests.harness.snapshots.file import (
-    EMPTY,
+    NO_ROWS,
     SnapshotFile,
     format_snapshot_file,
     read_snapshot_file,
@@ -268,7 +268,7 @@ def test_rows_show_what_is_hard_to_see(tmp_path: Path, name: str) -> None:
     rows = [quote(text) for text in HARD_TO_SEE[name]]
     assert rows[0] != rows[1]
     path = tmp_path / IDS
-    content = SnapshotFile({}, {"one.case": "\n".join(rows), "two.case": EMPTY})
+    content = SnapshotFile({}, {"one.case": "\n".join(rows), "two.case": NO_ROWS})
     path.write_bytes(format_snapshot_file(path, content).encode())
     assert read_snapshot_file(path) == content
     kinds = {unicodedata.category(it) for row in rows for it in row if it != " "}
@@ -299,7 +299,7 @@ def test_harmed_recording_is_named(small: Path) -> None:
     path = small / SNAPSHOTS / IDS
     change(small)
     blocks = {**read_snapshot_file(path).blocks, "plain.empty": "1 'a'"}
-    blocks["plain.single_letter"] = EMPTY
+    blocks["plain.single_letter"] = NO_ROWS
     del blocks[HARMED["block_lost"][0]]
     edit(path, blocks)
     prompts = small / SNAPSHOTS / PROMPTS

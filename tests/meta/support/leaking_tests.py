@@ -2,7 +2,6 @@
 
 In front of each secret is the name of the way, so that a way which printed nothing is noticed.
 """
-# ruff: noqa: D103  (a test's name says what it tests)
 
 import json
 import logging
@@ -150,7 +149,9 @@ def test_is_known() -> None:
 
 
 def test_judges() -> None:
-    raise ContractBroken(f"broken={ALL}", compared_texts(f"evidence={ALL}", "other"))
+    raise ContractBroken(
+        "leak", f"broken={ALL}", evidence=compared_texts(f"evidence={ALL}", "other")
+    )
 
 
 def test_escapes() -> None:
@@ -162,7 +163,7 @@ def test_escapes() -> None:
 def test_prints_what_is_hostile() -> None:
     print(HOSTILE)
     logging.getLogger("leak").warning(HOSTILE)
-    raise ContractBroken(HOSTILE)
+    raise ContractBroken("hostile", HOSTILE)
 
 
 def test_asserts_what_is_hostile() -> None:

@@ -104,7 +104,7 @@ def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Ite
     weights = Weights("directory", folder, True, f"double {script!r}")
     slot = ModelSlot()
     try:
-        yield slot.put(facts, "cpu", load, weights, tokenizer)
+        yield slot.load(facts, "cpu", load, weights, tokenizer)
     finally:
         slot.unload()
         shutil.rmtree(folder)  # 33 MB

@@ -1,6 +1,7 @@
 """A plugin that shuffles the tests by SHUFFLE; the command runs the suite under many seeds.
 
-`python -m tests.meta.support.shuffle 20` runs tests/conformance in 20 orders, and once under `-n 2`.
+`python -m tests.meta.support.shuffle 20` runs tests/conformance in 20
+orders, and once under `-n 2`.
 """
 
 import os

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.data.registry import read_registry, registry
 from tests.harness.errors import AssetError
-from tests.harness.plugins import results
+from tests.harness.plugins.results import with_sources
 from tests.harness.sources.folders import Sources
 from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
 from tests.tools.new_model.__main__ import load_tokenizer
@@ -137,17 +137,13 @@ def test_what_is_printed_can_be_typed(project_of_mine: tuple[Path, Run], folder:
     assert again.line("mine: padding_side") == first.line("mine: padding_side")
 
 
-def test_commands_repeat_only_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    def command(names: str, *sources: Sources) -> str:
-        monkeypatch.setattr(results, "given", list(sources))
-        return results.with_sources("pytest", names)
-
-    node = "tests/conformance/test_x.py::test_x[mine-words.one]"
-    mine = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}
-    assert command(node) == command(node, Sources()) == "pytest"
-    assert command(node, Sources("bundle", mine)) == "pytest --model-dir mine=/own"
-    assert command("test_y[phi3-mine]", Sources("hub", mine)).endswith("hub --model-dir mine=/own")
-    assert command("phi3", Sources("hub", mine)) == "pytest --source hub"
+def test_commands_repeat_only_what_was_given() -> None:
+    folders = {"mine": Path("/own"), "min": Path("/other"), "ine": Path("/third")}
+    assert with_sources("pytest", Sources(), ("mine",)) == "pytest"
+    own, hub = Sources("bundle", folders), Sources("hub", folders)
+    assert with_sources("pytest", own, ("mine", "words.one")) == "pytest --model-dir mine=/own"
+    assert with_sources("pytest", hub, ("phi3", "mine")).endswith("hub --model-dir mine=/own")
+    assert with_sources("pytest", hub, ("phi3",)) == "pytest --source hub"
 
 
 def no_file(name: str) -> Callable[[Path], object]:

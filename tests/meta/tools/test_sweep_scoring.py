@@ -31,7 +31,7 @@ def slot(bundle: dict[str, Path]) -> Iterator[ModelSlot]:
     """The model in memory, bf16."""
     slot, folder = ModelSlot(), bundle["smollm2"]
     weights = prepare_weights(FACTS, "cpu", "auto", folder, print)
-    slot.put(FACTS, "cpu", "bf16", weights, prepared_tokenizer(folder))
+    slot.load(FACTS, "cpu", "bf16", weights, prepared_tokenizer(folder))
     yield slot
     slot.unload()
 
@@ -46,8 +46,8 @@ SURE = (
 
 def encoded(slot: ModelSlot, products: int = 4) -> tuple[Any, dict[int, str], tuple[Batch, ...]]:
     """Tokenizer, texts by number, and all of them in one padded batch."""
-    assert slot.live is not None
-    tokenizer = slot.live.tokenizer
+    assert slot.loaded_model is not None
+    tokenizer = slot.loaded_model.tokenizer
     prompts = [price_prompt(product.text) for product in PRODUCTS[:products]]
     texts = dict(enumerate([*SURE, *prompts]))
     ids = {number: tokenizer.encode(text) for number, text in texts.items()}

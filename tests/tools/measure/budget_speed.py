@@ -17,7 +17,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks.price_texts import texts, write
 from tests.harness.console import exit_status
 from tests.harness.data.registry import registry
 from tests.harness.prices.dataset import DataSet, read_rows
@@ -25,6 +24,7 @@ from tests.harness.sources.bundle import bundle
 from tests.tools.budget.count import BATCH, count_rows, open_tokenizer
 from tests.tools.budget.output import findings, write_findings
 from tests.tools.budget.summary import Summary
+from tests.tools.measure.made_up_products import texts, write
 
 PROJECT = Path(__file__).resolve().parents[3]
 SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes

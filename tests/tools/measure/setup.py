@@ -49,7 +49,7 @@ def setting(options: argparse.Namespace) -> Setting:
     chosen = parse_weights([f"{facts.key}={options.weights}"])[facts.key]
     weights = prepare_weights(facts, device, chosen, folder, print)
     tokenizer, slot = prepared_tokenizer(folder), ModelSlot()
-    slot.put(facts, device, options.load, weights, tokenizer)
+    slot.load(facts, device, options.load, weights, tokenizer)
     title = f"{facts.key} {options.load} on {device_name(device)}, {weights.note}"
     return Setting(facts, device, title, tokenizer, slot, prompts(tokenizer, options.prompts))
 

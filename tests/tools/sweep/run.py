@@ -33,7 +33,7 @@ def run(job: Job) -> int:
         if job.is_complete and not job.options.check:
             say(f"{job.options.out} is complete: nothing to do")
             return 0
-        slot.put(job.spec, job.device, job.options.load, job.weights, job.tokenizer)
+        slot.load(job.spec, job.device, job.options.load, job.weights, job.tokenizer)
         numbers = answer_share(job, store, slot.model)
         with store.exclusive():
             results = store.results()
