@@ -159,7 +159,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def check_of(item: pytest.Item) -> Check | None:
     """What a test checks, from what it is parametrized with; None if that is no model."""
     call = getattr(item, "callspec", None)
-    names = [_names(value) for value in call.params.values()] if call else []
+    names = [_names(name, value) for name, value in call.params.items()] if call else []
     models = [model for model, _ in names if model]
     if not models:
         return None
@@ -170,11 +170,11 @@ def check_of(item: pytest.Item) -> Check | None:
     return Check(model, area, case, folder, mark.args[0] if mark else "")
 
 
-def _names(value: Any) -> tuple[str, str]:
+def _names(argument: str, value: Any) -> tuple[str, str]:
     """Model and case that a parameter stands for; either may be empty."""
     if isinstance(value, LoadedTokenizer):
         return value.key, ""
-    if isinstance(value, tuple):  # a Placement
+    if argument == "placement":
         key, *rest = value
         return key, "-".join(rest)
     return "", str(getattr(value, "name", getattr(value, "id", value)))

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from tests.harness.console import exit_status
 from tests.harness.errors import DataError
+from tests.harness.files import PROJECT
 from tests.harness.text import did_you_mean
 
 from .catalogue import Fault, catalogue
-from .processes import PROJECT, plant_all
+from .processes import plant_all
 
 
 def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
