@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.latency.machine import synchronised
+from tests.harness.latency.machine import synchronized
 from tests.harness.latency.measure import latency_run, measure
 from tests.harness.latency.spec import Benchmark, benchmark_of
 from tests.harness.plugins.parametrize import drop_empty, placements, sort_by_load
@@ -45,6 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Time with a clock that waits for the device; each load's benchmarks one after the other."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.benchmark(timer=synchronised, disable_gc=True))
+            item.add_marker(pytest.mark.benchmark(timer=synchronized, disable_gc=True))
     drop_empty(items)
     sort_by_load(items)

@@ -25,7 +25,7 @@ def settings(tokenizer: LoadedTokenizer, **changes: object) -> Iterator[None]:
             setattr(tokenizer.transformers, name, value)
 
 
-def test_batch_is_the_singles(tokenizer: LoadedTokenizer) -> None:
+def test_batch_equals_single_calls(tokenizer: LoadedTokenizer) -> None:
     batch = list(texts().values())
     together = tokenizer.transformers([text.full_text for text in batch])["input_ids"]
     assert len(together) == len(batch)
@@ -55,7 +55,7 @@ def test_padding_keeps_the_ids(tokenizer: LoadedTokenizer, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padded_batch_is_the_singles(tokenizer: LoadedTokenizer, side: str) -> None:
+def test_padded_batch_equals_single_calls(tokenizer: LoadedTokenizer, side: str) -> None:
     """Of a short and a long text, each keeps its ids, and the mask hides what was added."""
     cases = [texts()[name] for name in ("plain.single_letter", SENTENCE)]
     pad_token = tokenizer.transformers.pad_token or tokenizer.transformers.eos_token

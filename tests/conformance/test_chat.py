@@ -14,7 +14,7 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 HELLO = ({"role": "user", "content": "Hi"},)
 
 
-def test_direct_ids_are_those_of_the_text(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
+def test_tokenized_chat_equals_encoded_text(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
     expected = tokenizer.transformers.encode(render_case(tokenizer, chat), add_special_tokens=False)
     what = "tokenize=True gives other ids than the rendered text"
     check_ids(tokenizer, chat.name, what, render_ids(tokenizer, chat), expected)
@@ -50,7 +50,7 @@ def test_prompt_has_one_bos(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
         )
 
 
-def test_every_turn_is_framed_as_declared(tokenizer: LoadedTokenizer, framed: ChatCase) -> None:
+def test_every_turn_matches_registry(tokenizer: LoadedTokenizer, framed: ChatCase) -> None:
     got = render_case(tokenizer, framed, add_generation_prompt=False)
     check_text(tokenizer, framed.name, "prompt", got, framed_text(tokenizer.spec, framed.messages))
 
@@ -84,7 +84,7 @@ def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase)
 
 
 @pytest.mark.needs("chat", "system")
-def test_default_system_message_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+def test_default_system_message_matches_registry(tokenizer: LoadedTokenizer) -> None:
     """A template that adds a system message adds the declared one, others add none."""
     declared = tokenizer.spec.default_system
     bare = render(tokenizer, HELLO)
@@ -102,7 +102,7 @@ def test_default_system_message_is_the_declared_one(tokenizer: LoadedTokenizer) 
 
 
 @pytest.mark.needs("tools")
-def test_date_is_fixed_whatever_the_clock_says(tokenizer: LoadedTokenizer) -> None:
+def test_date_does_not_follow_the_clock(tokenizer: LoadedTokenizer) -> None:
     """The published template's date, in another year as today."""
     with time_machine.travel("2031-03-09 12:00:00", tick=False):
         text = render(tokenizer, HELLO)

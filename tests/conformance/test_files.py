@@ -18,7 +18,7 @@ PIPELINE = (*PARTS, "model")
 REGISTRY = "fixtures/models.toml"
 
 
-def test_files_are_the_pinned_ones(tokenizer: LoadedTokenizer) -> None:
+def test_files_match_pinned_hashes(tokenizer: LoadedTokenizer) -> None:
     for name in tokenizer.changed_files:
         path, pinned = tokenizer.folder / name, tokenizer.spec.files[name].sha256
         found = sha256(path) if path.is_file() else "(no such file)"
@@ -42,7 +42,7 @@ def _cause_of_tokens(tokenizer: LoadedTokenizer) -> str:
     return "tokenizer.json is not the pinned file"
 
 
-def test_vocabulary_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+def test_vocabulary_matches_registry(tokenizer: LoadedTokenizer) -> None:
     facts, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
     if digest == facts.vocabulary_sha256:
         return
@@ -62,7 +62,7 @@ def test_vocabulary_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
     fail(tokenizer.key, f"vocabulary: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
 
 
-def test_loaded_vocabulary_is_the_files(tokenizer: LoadedTokenizer) -> None:
+def test_loaded_vocabulary_matches_tokenizer_json(tokenizer: LoadedTokenizer) -> None:
     got, expected = tokenizer.transformers.get_vocab(), tokenizer.json_file.vocabulary
     if got != expected:
         token = sorted(set(got.items()) ^ set(expected.items()), key=lambda entry: entry[1])[0][0]
@@ -74,7 +74,7 @@ def test_loaded_vocabulary_is_the_files(tokenizer: LoadedTokenizer) -> None:
         )
 
 
-def test_merges_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+def test_merges_match_registry(tokenizer: LoadedTokenizer) -> None:
     merges, facts = tokenizer.json_file.merges, tokenizer.spec.tokenizer
     digest = sha256_text("\n".join([*merges, ""]))
     if digest == facts.merges_sha256:
@@ -91,7 +91,7 @@ def test_merges_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
 
 
 @pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])
-def test_file_pipeline_is_the_declared_one(tokenizer: LoadedTokenizer, part: str) -> None:
+def test_file_pipeline_matches_recipe(tokenizer: LoadedTokenizer, part: str) -> None:
     content = read_recipe(tokenizer.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
     got, declared = (it | file_pipeline(it) for it in (tokenizer.json_file.content, content))
@@ -100,7 +100,7 @@ def test_file_pipeline_is_the_declared_one(tokenizer: LoadedTokenizer, part: str
 
 
 @pytest.mark.parametrize("part", PIPELINE)
-def test_loaded_pipeline_is_the_files(tokenizer: LoadedTokenizer, part: str) -> None:
+def test_loaded_pipeline_matches_tokenizer_json(tokenizer: LoadedTokenizer, part: str) -> None:
     got = pipeline(tokenizer.transformers.backend_tokenizer)[part]
     expected = file_pipeline(tokenizer.json_file.content)[part]
     cause = f"{type(tokenizer.transformers).__name__} builds its own {part}"
@@ -112,7 +112,7 @@ def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
     return {token.id: token.as_json() for token in read_recipe(key).tokens()}
 
 
-def test_files_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+def test_file_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:
     declared = declared_added_tokens(tokenizer.key)
     got = {token["id"]: token for token in tokenizer.json_file.content["added_tokens"]}
     for index in sorted(declared | got):
@@ -121,7 +121,7 @@ def test_files_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) ->
         check_value(tokenizer, what, got.get(index), declared.get(index), declared=place)
 
 
-def test_loaded_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) -> None:
+def test_loaded_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:
     declared = declared_added_tokens(tokenizer.key)
     got = {
         index: {"id": index, "content": token.content} | {f: getattr(token, f) for f in FLAGS}
@@ -133,7 +133,7 @@ def test_loaded_added_tokens_are_the_declared_ones(tokenizer: LoadedTokenizer) -
 
 
 @pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
-def test_special_id_is_the_declared_one(tokenizer: LoadedTokenizer, name: str) -> None:
+def test_special_id_matches_registry(tokenizer: LoadedTokenizer, name: str) -> None:
     got = getattr(tokenizer.transformers, f"{name}_token_id")
     expected = getattr(tokenizer.spec.tokenizer, name)
     check_value(tokenizer, f"{name}_token_id", got, expected, declared=REGISTRY)
@@ -149,7 +149,7 @@ def test_special_id_is_the_declared_one(tokenizer: LoadedTokenizer, name: str) -
         ("clean_up_tokenization_spaces", "clean_up"),
     ],
 )
-def test_setting_is_the_declared_one(tokenizer: LoadedTokenizer, name: str, fact: str) -> None:
+def test_setting_matches_registry(tokenizer: LoadedTokenizer, name: str, fact: str) -> None:
     got = (
         len(tokenizer.transformers)
         if fact == "vocabulary_size"
@@ -167,14 +167,14 @@ def content_of(tokenizer: LoadedTokenizer, name: str) -> dict[str, Any]:
     return content
 
 
-def test_tokenizer_class_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+def test_tokenizer_class_matches_registry(tokenizer: LoadedTokenizer) -> None:
     got = content_of(tokenizer, "tokenizer_config.json").get("tokenizer_class")
     check_value(
         tokenizer, "tokenizer_class", got, tokenizer.spec.tokenizer.json_class, declared=REGISTRY
     )
 
 
-def test_config_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+def test_config_matches_registry(tokenizer: LoadedTokenizer) -> None:
     """Of a file whose hash was not published, the hub's may hold further keys."""
     got, declared = content_of(tokenizer, "config.json"), tokenizer.spec.architecture
     names = got | declared if tokenizer.spec.files["config.json"].published else declared
@@ -183,7 +183,7 @@ def test_config_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
         check_value(tokenizer, what, got.get(name), declared.get(name), declared=REGISTRY)
 
 
-def test_small_file_is_the_declared_one(tokenizer: LoadedTokenizer, small_file: str) -> None:
+def test_small_file_matches_recipe(tokenizer: LoadedTokenizer, small_file: str) -> None:
     """Every key but the template and the added tokens, which have tests of their own."""
     name, content = small_file, read_recipe(tokenizer.key).files[small_file].content
     assert isinstance(content, dict)
@@ -205,7 +205,7 @@ def test_no_file_overrides_the_template(tokenizer: LoadedTokenizer, name: str) -
 
 
 @pytest.mark.needs("chat")
-def test_template_is_the_declared_one(tokenizer: LoadedTokenizer) -> None:
+def test_template_matches_registry(tokenizer: LoadedTokenizer) -> None:
     digest = sha256_text(tokenizer.transformers.chat_template or "")
     expected = tokenizer.spec.tokenizer.template_sha256
     check_value(tokenizer, "chat template's sha256", digest, expected, declared=REGISTRY)

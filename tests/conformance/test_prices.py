@@ -18,7 +18,7 @@ def plain_ids(tokenizer: LoadedTokenizer, texts: list[str]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("place", ["alone", "after_the_prompt"])
-def test_single_token_prices_are_as_declared(tokenizer: LoadedTokenizer, place: str) -> None:
+def test_single_token_prices_match_registry(tokenizer: LoadedTokenizer, place: str) -> None:
     single = single_token_numbers(tokenizer.transformers, "" if place == "alone" else MARKER)
     declared = tokenizer.spec.single_token_numbers[0 if place == "alone" else 1]
     if len(single) != declared:

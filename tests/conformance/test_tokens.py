@@ -6,7 +6,7 @@ from tests.harness.errors import fail
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 
-def test_ids_are_the_files(tokenizer: LoadedTokenizer, text: TextCase) -> None:
+def test_ids_match_tokenizer_json(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     expected = tokenizer.tokenizers.encode(text.full_text).ids
     check_ids(
         tokenizer,
@@ -17,7 +17,7 @@ def test_ids_are_the_files(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     )
 
 
-def test_bos_is_as_declared(tokenizer: LoadedTokenizer, text: TextCase) -> None:
+def test_bos_matches_registry(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     plain, bos = tokenizer.plain_ids(text), tokenizer.spec.tokenizer.bos
     wanted, what = plain, "no BOS in front"
     if tokenizer.spec.can("bos"):
@@ -43,7 +43,7 @@ def test_decoding_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase
     )
 
 
-def test_streaming_gives_the_whole_text(tokenizer: LoadedTokenizer, text: TextCase) -> None:
+def test_streaming_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     try:
         from tokenizers.decoders import DecodeStream
     except ImportError:

@@ -30,15 +30,15 @@ def test_attention_mask_is_passed(loaded_model: LoadedModel, generate: Generate)
     settings.check_mask(loaded_model, generate(PROMPT))
 
 
-def test_one_row_comes_back(loaded_model: LoadedModel, generate: Generate) -> None:
+def test_one_sequence_comes_back(loaded_model: LoadedModel, generate: Generate) -> None:
     settings.check_rows(loaded_model, generate(PROMPT))
 
 
-def test_two_rows_of_a_greedy_call_are_refused(loaded_model: LoadedModel) -> None:
+def test_greedy_call_rejects_two_sequences(loaded_model: LoadedModel) -> None:
     settings.check_two_rows_refused(loaded_model, PROMPT)
 
 
-def test_input_ids_come_back_in_front(loaded_model: LoadedModel, generate: Generate) -> None:
+def test_output_begins_with_input_ids(loaded_model: LoadedModel, generate: Generate) -> None:
     answers.check_front(loaded_model, generate(PROMPT))
 
 
@@ -46,14 +46,14 @@ def test_budget_is_the_only_limit(loaded_model: LoadedModel, generate: Generate)
     settings.check_budget(loaded_model, generate(PROMPT))
 
 
-def test_sampling_is_the_models_own(loaded_model: LoadedModel, generate: Generate) -> None:
+def test_sampling_matches_generation_config(loaded_model: LoadedModel, generate: Generate) -> None:
     settings.check_sampling(
         loaded_model, generate(PROMPT), settings.declared_sampling(loaded_model.key)
     )
 
 
 @pytest.mark.loads("nf4", "bf16")  # int8 says on every step that it casts its inputs
-def test_nothing_is_said(loaded_model: LoadedModel, generate: Generate) -> None:
+def test_no_warnings(loaded_model: LoadedModel, generate: Generate) -> None:
     settings.check_silence(loaded_model, generate(PROMPT))
 
 
@@ -104,9 +104,7 @@ def test_sampling_differs_under_other_seeds(loaded_model: LoadedModel, generate:
         )
 
 
-def test_hidden_prefix_changes_nothing_but_the_mask(
-    loaded_model: LoadedModel, generate: Generate
-) -> None:
+def test_masked_prefix_has_no_effect(loaded_model: LoadedModel, generate: Generate) -> None:
     front = tuple(loaded_model.tokenizer.encode(PREFIX))
     call = {"do_sample": False, "max_new_tokens": 1}
     hidden = generate(PROMPT, front=front, **call)
@@ -133,7 +131,7 @@ def test_greedy_answers_repeat_in_a_new_process(
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padded_batch_is_the_singles(
+def test_padded_batch_equals_single_calls(
     loaded_model: LoadedModel, side: str, generate: Generate
 ) -> None:
     prompts = [*PROMPTS, COUNTING]

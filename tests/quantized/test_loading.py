@@ -14,11 +14,11 @@ def test_every_key_is_used(loaded_model: LoadedModel, kind: str) -> None:
     check_loading_info(loaded_model, kind)
 
 
-def test_nothing_is_said_or_asked(loaded_model: LoadedModel) -> None:
+def test_no_warnings_or_prompts(loaded_model: LoadedModel) -> None:
     check_silence(loaded_model)
 
 
-def test_only_the_librarys_code_runs(loaded_model: LoadedModel) -> None:
+def test_no_remote_code(loaded_model: LoadedModel) -> None:
     foreign = [name for name in sys.modules if name.startswith("transformers_modules")]
     homes = {it.__class__.__module__ for it in (loaded_model.model, loaded_model.model.config)}
     foreign += [name for name in homes if not name.startswith("transformers.models.")]

@@ -13,20 +13,20 @@ def test_footprint_is_exact(loaded_model: LoadedModel) -> None:
     memory.check_footprint(loaded_model)
 
 
-def test_buffers_are_as_declared(loaded_model: LoadedModel) -> None:
+def test_buffers_match_registry(loaded_model: LoadedModel) -> None:
     memory.check_buffers(loaded_model)
 
 
-def test_layers_are_as_declared(loaded_model: LoadedModel) -> None:
+def test_layers_match_registry(loaded_model: LoadedModel) -> None:
     memory.check_layers(loaded_model)
 
 
-def test_bytes_with_the_quantisations_own_data(loaded_model: LoadedModel) -> None:
+def test_total_bytes_including_quant_state(loaded_model: LoadedModel) -> None:
     memory.check_bytes(loaded_model)
 
 
 @on_cuda
-def test_nothing_else_stays_on_the_device(loaded_model: LoadedModel) -> None:
+def test_no_other_tensors_on_the_device(loaded_model: LoadedModel) -> None:
     device_memory.check_requested(loaded_model)
 
 

@@ -26,7 +26,7 @@ def test_likeliest_token_is_a_price(
 
 @pytest.mark.trained
 @each_product
-def test_price_tokens_have_the_declared_share(
+def test_price_token_probability_matches_registry(
     loaded_model: LoadedModel, product: Product, generate: Generate
 ) -> None:
     one = generate(price_prompt(product.text), **ONE)
@@ -47,7 +47,7 @@ def test_one_token_is_the_price(
 
 
 @each_product
-def test_first_of_four_tokens_is_the_one(
+def test_first_of_four_tokens_equals_single_token(
     loaded_model: LoadedModel, product: Product, generate: Generate
 ) -> None:
     one, four = (generate(price_prompt(product.text), **call) for call in (ONE, FOUR))
@@ -55,7 +55,7 @@ def test_first_of_four_tokens_is_the_one(
 
 
 @each_product
-def test_reading_does_not_depend_on_the_echo(
+def test_price_ignores_echoed_prompt(
     loaded_model: LoadedModel, product: Product, generate: Generate
 ) -> None:
     prices.check_reading(loaded_model, product.id, generate(price_prompt(product.text), **FOUR))

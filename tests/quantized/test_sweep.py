@@ -18,7 +18,7 @@ BATCH_TOKENS = 2048
 
 
 @pytest.mark.loads("nf4")
-def test_batched_answers_are_the_one_by_one_answers(loaded_model: LoadedModel) -> None:
+def test_batched_answers_equal_single_prompt_answers(loaded_model: LoadedModel) -> None:
     method = "score" if loaded_model.spec.can("single_token_prices") else "generate"
     rows = [row for row in read_rows(DATA) if isinstance(row, Row) and row.number % ROWS == 0]
     prompts = {row.number: loaded_model.tokenizer.encode(row.text) for row in rows}

@@ -51,7 +51,7 @@ def check_allocated(loaded_model: LoadedModel) -> None:
 def check_peak(loaded_model: LoadedModel) -> None:
     """Fail if loading took more at its peak than the model and a tensor on its way (CUDA).
 
-    A quantised load holds one tensor of the checkpoint in bf16 beside the model so far; the
+    A quantized load holds one tensor of the checkpoint in bf16 beside the model so far; the
     bound allows for the largest of all, the embedding.
     """
     got = loaded_model.measured.peak - loaded_model.measured.before
@@ -62,6 +62,6 @@ def check_peak(loaded_model: LoadedModel) -> None:
             loaded_model.label,
             f"loading took {got:,} B at its peak, expected at most {bound:,}",
             cause=(
-                "tensors reach the device faster than they are quantised (transformers issue 43032)"
+                "tensors reach the device faster than they are quantized (transformers issue 43032)"
             ),
         )

@@ -76,13 +76,13 @@ def check_layers(loaded_model: LoadedModel) -> None:
 
 
 def check_bytes(loaded_model: LoadedModel) -> None:
-    """Fail unless the memory held is the footprint and the quantisation's own data, exactly."""
+    """Fail unless the memory held is the footprint and the quantization's own data, exactly."""
     got = sum(loaded_model.measured.storages)
     expected = footprint(loaded_model.spec, loaded_model.load).total + state_bytes(loaded_model)
     if got != expected:
         fail(
             loaded_model.label,
-            f"all tensors hold {got:,} B, expected {expected:,} (quantisation's own data: "
+            f"all tensors hold {got:,} B, expected {expected:,} (quantization's own data: "
             f"{state_bytes(loaded_model):,} B)",
             cause=explain_states(loaded_model, got - expected),
         )
@@ -93,7 +93,7 @@ def explain_states(loaded_model: LoadedModel, difference: int) -> str:
     usual, facts = state_bytes(loaded_model), loaded_model.spec
     if loaded_model.load == "nf4":
         for words, size in {
-            "double quantisation is off": quant_state_bytes(facts, double_quant=False),
+            "double quantization is off": quant_state_bytes(facts, double_quant=False),
             "the block size is 128": quant_state_bytes(facts, blocksize=128),
             "the block size is 32": quant_state_bytes(facts, blocksize=32),
         }.items():

@@ -48,7 +48,7 @@ def check_price_mass(loaded_model: LoadedModel, product: str, logits: Any) -> No
             loaded_model.label,
             f"{product}: probability of a price token got {got:.3f}, expected at least {declared}",
             f"  likeliest: {', '.join(shown(loaded_model, best))}",
-            cause="the weights, or quantisation lost too much",
+            cause="the weights, or quantization lost too much",
         )
 
 

@@ -18,7 +18,7 @@ CPU_BYTES, CUDA_BYTES = 1 << 27, 1 << 30  # of the copied tensor
 MATRIX, COPY, INTERPRETER = "matrix product", "copy", "interpreter"
 
 
-def synchronised() -> float:
+def synchronized() -> float:
     """Seconds of a monotonic clock, read once all work given to a CUDA device is done.
 
     A kernel call returns before the kernel runs: without waiting, a call of 5 ms is timed at less
@@ -109,9 +109,9 @@ def run_controls(device: Device) -> dict[str, list[float]]:
         call()
         times = []
         for _ in range(ROUNDS):
-            started = synchronised()
+            started = synchronized()
             call()
-            times.append(synchronised() - started)
+            times.append(synchronized() - started)
         seconds[f"{device}: {name}"] = times
     return seconds
 

@@ -30,7 +30,7 @@ def check_clock(what: str, clock: Callable[[], float]) -> None:
             what,
             f"the clock saw {format_seconds(seen)} of {format_seconds(worked)} that the "
             "device worked",
-            cause="it is read before the device is done (no synchronisation)",
+            cause="it is read before the device is done (no synchronization)",
         )
 
 

@@ -79,7 +79,7 @@ def expected_linear(rows: int, columns: int, load: Load, device: Device) -> Laye
 
 
 def row_scale_bytes(model: Model) -> int:
-    """Bytes of int8's scales: an fp32 for each row of a quantised layer."""
+    """Bytes of int8's scales: an fp32 for each row of a quantized layer."""
     rows = sum(linear.rows for linear in layer_linears(model.architecture))
     return FP32 * rows * int(model.architecture["num_hidden_layers"])
 
@@ -102,13 +102,13 @@ class Difference:
         """What it most likely comes from, in words."""
         match self.field, self.got, self.expected:
             case "kind", "Linear", _:
-                return "the layer was left out of the quantisation"
+                return "the layer was left out of the quantization"
             case "kind", _, "Linear":
-                return "the layer was quantised though it must not be"
+                return "the layer was quantized though it must not be"
             case "kind", _, _:
                 return "the model was loaded in another way than asked for"
             case "nested_block_size", None, _:
-                return "double quantisation is off"
+                return "double quantization is off"
             case "quant_type" | "compute_dtype", got, _:
                 return f"bnb_4bit_{self.field} is {got}, or is not set"
             case "block_size", got, _:

@@ -24,7 +24,7 @@ FP32 = 4
 NF4_CODE = 16 * FP32  # the 16 values of the data type
 
 
-NESTED_STATE = 256 * FP32 + FP32  # the code table of the quantised absmax, and their mean
+NESTED_STATE = 256 * FP32 + FP32  # the code table of the quantized absmax, and their mean
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Footprint:
     It is blind to what is neither: the quant_state of NF4, the row scales of int8.
     """
 
-    quantised_linears: int
+    quantized_linears: int
     kept_linears: int  # in bf16: the head unless it is tied; with bf16 all the others too
     embedding: int
     norms: int  # weights; LayerNorm's biases are among the biases
@@ -44,7 +44,7 @@ class Footprint:
     @property
     def parameters(self) -> int:
         """All but the buffers: `get_memory_footprint(return_buffers=False)`."""
-        linears = self.quantised_linears + self.kept_linears
+        linears = self.quantized_linears + self.kept_linears
         return linears + self.embedding + self.norms + self.biases
 
     @property
@@ -59,7 +59,7 @@ def weight_bytes(weights: int, load: Load) -> int:
 
 
 def footprint(model: Model, load: Load) -> Footprint:
-    """Bytes of the model as transformers loads it: all quantised but head and embedding.
+    """Bytes of the model as transformers loads it: all quantized but head and embedding.
 
     A tied head is the embedding and counts once. Biases and norms stay in bf16. Rotary
     frequencies are fp32 and, from transformers 5 on, registered twice.
@@ -73,7 +73,7 @@ def footprint(model: Model, load: Load) -> Footprint:
     biases = BF16 * layers * sum(linear.rows for linear in linears if linear.bias)
     names = ("model.rotary_emb.inv_freq", "model.rotary_emb.original_inv_freq")
     return Footprint(
-        quantised_linears=0 if load == "bf16" else body,
+        quantized_linears=0 if load == "bf16" else body,
         kept_linears=head + (body if load == "bf16" else 0),
         embedding=embedding,
         norms=norms,
@@ -87,8 +87,8 @@ def quant_state_bytes(
 ) -> int:
     """Bytes of all NF4 quant_states, which the footprint does not see.
 
-    Counted for each quantised linear layer: an absmax for each `blocksize` weights (fp32; with
-    double quantisation uint8, plus an fp32 for each `nested_blocksize` of them, their mean and
+    Counted for each quantized linear layer: an absmax for each `blocksize` weights (fp32; with
+    double quantization uint8, plus an fp32 for each `nested_blocksize` of them, their mean and
     a code table of 256 fp32), and NF4's code table of 16 fp32. Each layer has its own tables.
     Source: `QuantState` of bitsandbytes 0.50.2, where `nested_blocksize` is always 256.
     """
@@ -108,12 +108,12 @@ def causes(model: Model, load: Load) -> dict[str, int]:
     found: dict[str, int] = {}
     for linear in layer_linears(config):
         gain = weight_bytes(linear.weights, "bf16") - weight_bytes(linear.weights, load)
-        found[f"one {linear.name} not quantised"] = gain
-        found[f"every {linear.name} not quantised"] = gain * config["num_hidden_layers"]
+        found[f"one {linear.name} not quantized"] = gain
+        found[f"every {linear.name} not quantized"] = gain * config["num_hidden_layers"]
     if config["tie_word_embeddings"]:
         found["head not tied to the embedding"] = embedding
     else:
-        found["head quantised"] = weight_bytes(embedding // BF16, load) - embedding
+        found["head quantized"] = weight_bytes(embedding // BF16, load) - embedding
         found["head in fp32"] = embedding
         found["embedding and head in fp32"] = 2 * embedding
         found["a row added to the head"] = row
@@ -124,7 +124,7 @@ def causes(model: Model, load: Load) -> dict[str, int]:
         "norms in fp32": right.norms,
         "biases in fp32": right.biases,
         "biases missing": -right.biases,
-        "all that is not quantised in fp32": right.parameters - right.quantised_linears,
+        "all that is not quantized in fp32": right.parameters - right.quantized_linears,
         "a rotary buffer missing": -frequencies,
         "a rotary buffer too many": frequencies,
         **{f"loaded as {other}": footprint(model, other).total - right.total for other in LOADS},

@@ -33,7 +33,7 @@ def has_cuda() -> bool:
 
 
 def preflight(device: str) -> str | None:
-    """Quantise and dequantise a 64 x 64 tensor; one line says what is at fault, None if nothing."""
+    """Quantize and dequantize a 64 x 64 tensor; one line says what is at fault, None if nothing."""
     import torch
 
     driver = "" if device == "cpu" else f" (torch's CUDA is {torch.version.cuda})"
@@ -54,12 +54,12 @@ def preflight(device: str) -> str | None:
         error_size = float((dequantize_4bit(packed, state) - square).abs().max())
     except Exception as error:
         return (
-            f"{device}: bitsandbytes {version('bitsandbytes')} cannot quantise there{driver}: "
+            f"{device}: bitsandbytes {version('bitsandbytes')} cannot quantize there{driver}: "
             f"{first_line(error)}; install the pinned bitsandbytes, whose wheel holds this CUDA"
         )
     if error_size > 0.2:  # half of NF4's largest gap is 0.152 of a block's largest value, here 1
         return (
-            f"{device}: bitsandbytes {version('bitsandbytes')} quantises wrongly there{driver}: "
+            f"{device}: bitsandbytes {version('bitsandbytes')} quantizes wrongly there{driver}: "
             f"an error of {error_size:.2f}; install the pinned bitsandbytes"
         )
     return None
@@ -135,8 +135,8 @@ def tensors_of(model: Any) -> list[Any]:
     found = [*model.parameters(), *model.buffers()]
     for module in model.modules():
         weight = getattr(module, "weight", None)
-        quantised = getattr(weight, "quant_state", None)
-        holders = (weight, quantised, getattr(quantised, "state2", None), vars(module).get("state"))
+        quantized = getattr(weight, "quant_state", None)
+        holders = (weight, quantized, getattr(quantized, "state2", None), vars(module).get("state"))
         for holder in holders:
             values = getattr(holder, "__dict__", {}).values()
             found += [value for value in values if hasattr(value, "untyped_storage")]

@@ -1,4 +1,4 @@
-"""How far a quantised weight may be from the one it was made of: derived bounds, not guesses."""
+"""How far a quantized weight may be from the one it was made of: derived bounds, not guesses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ TABLE_SLACK = 2**-15
 
 
 def quantized_layers(model: Any) -> Iterator[tuple[str, Any]]:
-    """Names and modules of the layers whose weight is quantised."""
+    """Names and modules of the layers whose weight is quantized."""
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         if getattr(weight, "quant_state", None) is not None or hasattr(weight, "SCB"):
@@ -48,7 +48,7 @@ def nf4_errors(original: Any, weight: Any) -> tuple[Any, Any]:
 
     A block of weights with the largest magnitude a is stored as codes c times a. Rounding to the
     nearest code errs by at most half the largest gap of the code table, times a. With double
-    quantisation a itself is stored as (d x n + mean), with d from a table of 256 values and n
+    quantization a itself is stored as (d x n + mean), with d from a table of 256 values and n
     the largest magnitude of its own block: that errs by at most half that table's largest gap,
     times n; and |c| <= 1. The product is rounded to bf16.
     """

@@ -18,7 +18,7 @@ def digest(tensor: Any) -> str:
 
 
 def fingerprints(model: Any) -> dict[str, str]:
-    """Digests by name of all parameters, buffers and the quantisation's own data."""
+    """Digests by name of all parameters, buffers and the quantization's own data."""
     tensors = dict([*model.named_parameters(), *model.named_buffers()])
     settings = {}
     for name, module in quantized_layers(model):

@@ -122,8 +122,8 @@ def test_only_the_declared_failure_is_excused(project: Path) -> None:
 
 
 def test_missing_files_are_no_known_failure(project: Path) -> None:
-    add(project, entry(nodes='["test_ids_are_the_files[phi3-plain.empty]"]'))
-    node = "tests/conformance/test_tokens.py::test_ids_are_the_files[phi3-plain.empty]"
+    add(project, entry(nodes='["test_ids_match_tokenizer_json[phi3-plain.empty]"]'))
+    node = "tests/conformance/test_tokens.py::test_ids_match_tokenizer_json[phi3-plain.empty]"
     run = run_pytest(node, cwd=project, MODEL_CONFORMANCE_CACHE=os.devnull + "/no_folder")
     assert run.code == 1
     assert "the bundle cannot be built" in run.line("ERROR tests")

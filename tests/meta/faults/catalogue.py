@@ -15,7 +15,7 @@ from tests.harness.files import FIXTURES
 FAULTS = FIXTURES / "faults"
 
 
-SNAPSHOTS, HASHES = "snapshots", "test_files_are_the_pinned_ones"
+SNAPSHOTS, HASHES = "snapshots", "test_files_match_pinned_hashes"
 
 
 MACHINERY = "machinery"

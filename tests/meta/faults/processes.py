@@ -36,7 +36,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-# What loading a quantised model imports.
+# What loading a quantized model imports.
 HEAVY = (
     "bitsandbytes",
     "transformers.integrations.bitsandbytes",

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "test_prompts_snapshot": "the area machinery",
     "test_generation_snapshot": "test_generation_snapshot.py",
     "test_one_token_is_the_price": "model/test_scripted_models.py",
-    "test_nothing_else_stays_on_the_device": "a CUDA device",
+    "test_no_other_tensors_on_the_device": "a CUDA device",
     "test_allocated_memory": "a CUDA device",
     "test_peak_while_loading": "a CUDA device",
     "test_memory_is_given_back": "a CUDA device",
@@ -134,7 +134,7 @@ def test_a_survivor_is_named_and_fails_the_command(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "padding_side_flipped: test_setting_is_the_declared_one stays green" in done.stdout
+    assert "padding_side_flipped: test_setting_matches_registry stays green" in done.stdout
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -30,7 +30,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], Path]:
     def save(model: Model) -> Path:
         if model.key not in folders:
             folders[model.key] = tmp_path_factory.mktemp(model.key)
-            real.unquantised(model, "cpu").save_pretrained(folders[model.key])
+            real.unquantized(model, "cpu").save_pretrained(folders[model.key])
         return folders[model.key]
 
     return save

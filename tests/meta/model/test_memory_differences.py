@@ -62,10 +62,10 @@ def untied(model: Model, load: Load) -> Any:
 
 LAYER = "model.layers.0"
 Q_PROJ, K_PROJ = f"{LAYER}.self_attn.q_proj", f"{LAYER}.self_attn.k_proj"
-Q_OR_O = "one q_proj not quantised or one o_proj not quantised"
-K_OR_V = "one k_proj not quantised or one v_proj not quantised"
+Q_OR_O = "one q_proj not quantized or one o_proj not quantized"
+K_OR_V = "one k_proj not quantized or one v_proj not quantized"
 BOTH = "a row added to embedding and head"
-ALL = "all that is not quantised in fp32"
+ALL = "all that is not quantized in fp32"
 
 PLANTED: list[tuple[str, str, Load, Fault, str]] = [
     ("q_proj", "llama3_1", "nf4", left_out("lm_head", Q_PROJ), f"+25,165,824 B = {Q_OR_O}"),
@@ -74,9 +74,9 @@ PLANTED: list[tuple[str, str, Load, Fault, str]] = [
     ("q_and_k", "llama3_1", "nf4", left_out("lm_head", Q_PROJ, K_PROJ),
      f"+31,457,280 B = 1 x ({Q_OR_O}) + 1 x ({K_OR_V})"),
     ("every_v", "llama3_1", "nf4", left_out("lm_head", "v_proj"),
-     "+201,326,592 B = every k_proj not quantised or every v_proj not quantised"),
-    ("head", "llama3_1", "nf4", left_out(), "-788,004,864 B = head quantised"),
-    ("int8_head", "llama3_1", "int8", left_out(), "-525,336,576 B = head quantised"),
+     "+201,326,592 B = every k_proj not quantized or every v_proj not quantized"),
+    ("head", "llama3_1", "nf4", left_out(), "-788,004,864 B = head quantized"),
+    ("int8_head", "llama3_1", "int8", left_out(), "-525,336,576 B = head quantized"),
     ("pad_row", "llama3_1", "nf4", padded, f"+16,384 B = {BOTH}"),
     ("pad_row_tied", "smollm2", "int8", padded, "+1,152 B = a row added to the embedding"),
     ("fp32", "llama3_1", "nf4", in_fp32("embed", "lm_head"),
@@ -89,11 +89,11 @@ PLANTED: list[tuple[str, str, Load, Fault, str]] = [
     ("int8_for_nf4", "llama3_1", "nf4", loaded_as("int8"), "+3,489,660,928 B = loaded as int8"),
     ("bf16_for_nf4", "phi3", "nf4", loaded_as("bf16"), "+5,435,817,984 B = loaded as bf16"),
     ("qkv_proj", "phi3", "nf4", left_out("lm_head", f"{LAYER}.self_attn.qkv_proj"),
-     "+42,467,328 B = one qkv_proj not quantised"),
+     "+42,467,328 B = one qkv_proj not quantized"),
     ("gate_up_proj", "phi3", "nf4", left_out("lm_head", f"{LAYER}.mlp.gate_up_proj"),
-     "+75,497,472 B = one gate_up_proj not quantised"),
+     "+75,497,472 B = one gate_up_proj not quantized"),
     ("c_fc", "starcoder2", "nf4", left_out("lm_head", f"{LAYER}.mlp.c_fc"),
-     "+56,623,104 B = one c_fc not quantised or one c_proj not quantised"),
+     "+56,623,104 B = one c_fc not quantized or one c_proj not quantized"),
     ("untied", "smollm2", "nf4", untied,
      "+56,623,104 B = head not tied to the embedding or embedding in fp32"),
     ("none", "qwen2", "nf4", loaded_as("nf4"), "no difference"),

@@ -70,7 +70,7 @@ def test_figures_of_a_load_add_up_and_name_it(load: Load, weights: Weights, toke
     assert kinds.pop("Embedding") == computed.embedding
     assert kinds.pop("LlamaRMSNorm") == computed.norms
     assert kinds.pop("Linear") == computed.kept_linears
-    assert sum(kinds.values()) == computed.quantised_linears
+    assert sum(kinds.values()) == computed.quantized_linears
     assert seen.footprint == seen.computed == sum(seen.kinds.values()) + seen.buffers
     assert seen.held == seen.footprint + seen.quant_states and seen.other == 0
     assert bool(seen.quant_states) == (load != "bf16")
@@ -101,7 +101,7 @@ def test_preflight_names_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.startswith("cpu: bitsandbytes ") and "no kernel image is available;" in line
     monkeypatch.setattr(functional, "quantize_4bit", lambda values, **given: (values, None))
     monkeypatch.setattr(functional, "dequantize_4bit", lambda values, state: -values)
-    assert "quantises wrongly there: an error of 2.00" in (devices.preflight("cpu") or "")
+    assert "quantizes wrongly there: an error of 2.00" in (devices.preflight("cpu") or "")
 
 
 def test_preflight_names_torch_and_the_driver() -> None:

@@ -44,8 +44,8 @@ EXPECTED = {
         leaves=("junit.xml",),
         given={"PYTEST_ADDOPTS": "--ignore-glob=*/test_[!g]* -k test_no_text_leaves"},
     ),
-    "gpu.yml quantised: Install": INSTALL,
-    "gpu.yml quantised: Test": Expected(
+    "gpu.yml quantized: Install": INSTALL,
+    "gpu.yml quantized: Test": Expected(
         1,
         "gate: there is no CUDA device, and -m 'gpu' selects tests that need one",
         leaves=REPORT,
@@ -82,7 +82,7 @@ def test_step_runs_as_it_stands(checkout: Path, tmp_path: Path, name: str) -> No
         (checkout / file).unlink()
 
 
-@pytest.mark.parametrize("name", ["tests.yml suite: Test", "gpu.yml quantised: Test"])
+@pytest.mark.parametrize("name", ["tests.yml suite: Test", "gpu.yml quantized: Test"])
 def test_without_a_choice_all_models_are_meant(checkout: Path, tmp_path: Path, name: str) -> None:
     given = {"MODELS": "", "PYTEST_ADDOPTS": "--collect-only -q", "HF_HUB_OFFLINE": "1"}
     run = run_step(STEPS[name], checkout, tmp_path, given)

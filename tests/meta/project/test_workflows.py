@@ -72,8 +72,8 @@ def test_versions_of_actions_are_the_same_everywhere() -> None:
 
 def test_no_pull_request_reaches_the_gpu_or_the_token() -> None:
     assert set(workflow("gpu.yml")["on"]) == {"push", "schedule", "workflow_dispatch"}
-    assert workflow("gpu.yml")["jobs"]["quantised"]["if"] == "github.ref == 'refs/heads/main'"
-    assert workflow("gpu.yml")["jobs"]["quantised"]["environment"] == "hub"
+    assert workflow("gpu.yml")["jobs"]["quantized"]["if"] == "github.ref == 'refs/heads/main'"
+    assert workflow("gpu.yml")["jobs"]["quantized"]["environment"] == "hub"
     holders = [name for name, step in STEPS.items() if "secrets." in str(step.variables)]
     assert holders == [FETCH]
     texts = [(WORKFLOWS / name).read_text(encoding="utf-8") for name in NAMES]

@@ -220,7 +220,7 @@ def test_broken_contract_is_not_recorded(small: Path, model_copy: Callable[[str]
     assert (run.code, state(small)) == (1, before)
     for name in (IDS, PROMPTS):
         assert "NOT saved, the old ones are kept" in run.line(f"{name}: ")
-    run.line("first test_files_are_the_pinned_ones[phi3]")
+    run.line("first test_files_match_pinned_hashes[phi3]")
 
 
 @pytest.mark.parametrize("options", [("--models", "phi3"), (TOKENS,)])

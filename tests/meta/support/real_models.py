@@ -1,9 +1,9 @@
 """Real models for the memory arithmetic: at full size without memory, and small ones with it.
 
 The six architectures are built on the meta device, so that nothing is allocated: transformers'
-own quantiser swaps the layers, and bitsandbytes quantises the meta weights with the shape
+own quantizer swaps the layers, and bitsandbytes quantizes the meta weights with the shape
 functions it registers for its operators. That such a model has the size of a loaded one is
-shown on small models, which are saved, loaded and quantised for real.
+shown on small models, which are saved, loaded and quantized for real.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ def small(key: str) -> Model:
     return replace(model, architecture={**model.architecture, **SMALL})
 
 
-def unquantised(model: Model, device: str) -> Any:
+def unquantized(model: Model, device: str) -> Any:
     """The model in bf16 with random weights, or with none on the device "meta"."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -43,7 +43,7 @@ def unquantised(model: Model, device: str) -> Any:
         return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
 
 
-def quantisation(load: Load, double_quant: bool = True, skip: list[str] | None = None) -> Any:
+def quantization(load: Load, double_quant: bool = True, skip: list[str] | None = None) -> Any:
     """The task's configuration; `skip` replaces transformers' own list of layers left alone."""
     import torch
     from transformers import BitsAndBytesConfig
@@ -60,19 +60,19 @@ def quantisation(load: Load, double_quant: bool = True, skip: list[str] | None =
 
 
 def on_meta(model: Model, load: Load, **options: Any) -> Any:
-    """The model on the meta device, quantised unless in bf16; options of `quantisation`."""
+    """The model on the meta device, quantized unless in bf16; options of `quantization`."""
     import torch
     from bitsandbytes import functional
     from transformers.quantizers.auto import AutoHfQuantizer
 
-    built = unquantised(model, "meta")
+    built = unquantized(model, "meta")
     if load == "bf16":
         return built
-    quantizer = AutoHfQuantizer.from_config(quantisation(load, **options))
+    quantizer = AutoHfQuantizer.from_config(quantization(load, **options))
     quantizer.preprocess_model(model=built, device_map=None)
     # bitsandbytes keeps this table for the process: one on meta would break all later loads.
     with patch.dict(functional.name2qmap, dynamic=functional.create_dynamic_map().to("meta")):
-        for layer in quantised_layers(built):
+        for layer in quantized_layers(built):
             for parameter in layer.parameters():
                 # The swapped layers are fp32; loading puts the checkpoint's bf16 into them.
                 parameter.data = parameter.data.to(torch.bfloat16)
@@ -85,14 +85,14 @@ def loaded(folder: Path, load: Load, **options: Any) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    config = None if load == "bf16" else quantisation(load, **options)
+    config = None if load == "bf16" else quantization(load, **options)
     return AutoModelForCausalLM.from_pretrained(
         folder, quantization_config=config, dtype=torch.bfloat16
     )
 
 
-def quantised_layers(model: Any) -> list[Any]:
-    """The layers whose weight is quantised, or is to be."""
+def quantized_layers(model: Any) -> list[Any]:
+    """The layers whose weight is quantized, or is to be."""
     from bitsandbytes.nn import Int8Params, Params4bit
 
     kinds = (Int8Params, Params4bit)
@@ -107,17 +107,17 @@ def size(tensors: Iterable[Any]) -> int:
 
 def measured_by_kind(model: Any) -> dict[str, Any]:
     """The fields of `Footprint`, added up over a real model's parameters and buffers."""
-    quantised = {id(layer.weight) for layer in quantised_layers(model)}
+    quantized = {id(layer.weight) for layer in quantized_layers(model)}
     embedding = model.get_input_embeddings().weight
-    names = ("quantised_linears", "kept_linears", "embedding", "norms", "biases")
+    names = ("quantized_linears", "kept_linears", "embedding", "norms", "biases")
     kinds: dict[str, list[Any]] = {name: [] for name in names}
     for name, tensor in model.named_parameters():
         if name.endswith(".bias"):
             kinds["biases"].append(tensor)
         elif tensor is embedding:
             kinds["embedding"].append(tensor)
-        elif id(tensor) in quantised:
-            kinds["quantised_linears"].append(tensor)
+        elif id(tensor) in quantized:
+            kinds["quantized_linears"].append(tensor)
         else:
             kinds["norms" if "norm" in name else "kept_linears"].append(tensor)
     buffers = {name: size([tensor]) for name, tensor in model.named_buffers()}
@@ -126,7 +126,7 @@ def measured_by_kind(model: Any) -> dict[str, Any]:
 
 def quant_state_tensors(model: Any) -> Iterator[Any]:
     """All tensors of the model's quant_states."""
-    for layer in quantised_layers(model):
+    for layer in quantized_layers(model):
         state = layer.weight.quant_state
         yield from (state.absmax, state.code)
         if state.nested:

@@ -56,7 +56,7 @@ def steps() -> dict[str, Step]:
 STEPS = steps()
 
 
-FETCH = "gpu.yml quantised: Fetch from the hub, the one step that has the token"
+FETCH = "gpu.yml quantized: Fetch from the hub, the one step that has the token"
 
 
 COMPARE = "drift.yml newest: Compare the pinned version with the newest"

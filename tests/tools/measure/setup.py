@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from tests.harness.data.registry import Device, Model, registry
-from tests.harness.latency.machine import synchronised
+from tests.harness.latency.machine import synchronized
 from tests.harness.memory.footprint import LOADS
 from tests.harness.model import device as devices
 from tests.harness.model.loading import ModelSlot, prepared_tokenizer
@@ -71,6 +71,6 @@ def prompts(tokenizer: Any, count: int, seed: int = 42) -> dict[int, list[int]]:
 
 def seconds(work: Callable[[], object]) -> float:
     """Wall seconds of the work, the device idle before and after."""
-    started = synchronised()
+    started = synchronized()
     work()
-    return synchronised() - started
+    return synchronized() - started

@@ -1,4 +1,4 @@
-"""Faults in the call of `generate` and in the forward pass; `quantising_faults` says on what."""
+"""Faults in the call of `generate` and in the forward pass; `quantizing_faults` says on what."""
 
 import re
 from collections.abc import Callable

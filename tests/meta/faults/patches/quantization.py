@@ -35,7 +35,7 @@ def shrink_model() -> None:
 
 
 def task_changed(**changes: Any) -> None:
-    """Another value than the task asks for reaches the quantiser."""
+    """Another value than the task asks for reaches the quantizer."""
     from transformers import BitsAndBytesConfig
 
     made = BitsAndBytesConfig.__init__
@@ -50,11 +50,11 @@ def blocks_of_128() -> None:
     """Blocks as bitsandbytes has them on other devices."""
     from bitsandbytes.nn import Params4bit
 
-    quantise = Params4bit._quantize
+    quantize = Params4bit._quantize
 
     def faulty(self: Any, device: Any) -> Any:
         self.blocksize = 128
-        return quantise(self, device)
+        return quantize(self, device)
 
     Params4bit._quantize = faulty
 
@@ -80,7 +80,7 @@ def checkpoint_changed(drop: str = "", add: str = "") -> None:
     weights.dummy = faulty
 
 
-def quantising_is_random() -> None:
+def quantizing_is_random() -> None:
     """A kernel that rounds otherwise each time."""
     from bitsandbytes import functional
 

@@ -1,4 +1,4 @@
-"""What quantisation does to the weights and to the answers, and that it does it every time."""
+"""What quantization does to the weights and to the answers, and that it does it every time."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ from tests.harness.plugins.models import ModelCache
 from tests.harness.prices.products import price_prompt, read_products
 
 # Mean divergence from bf16 over all positions of six price prompts, in nats. Measured on SmolLM2,
-# the model that quantisation hurts most: NF4 0.351, FP4 in its place 0.584, int8 0.031. The bound
+# the model that quantization hurts most: NF4 0.351, FP4 in its place 0.584, int8 0.031. The bound
 # is between NF4 and FP4; other processors round in another order, which moves it by less than 0.01.
 DIVERGENCE = {"nf4": 0.45, "int8": 0.06}
 TEXTS = [price_prompt(product.text) for product in read_products()[:6]]
@@ -39,7 +39,7 @@ def test_weights_are_within_the_error_bound(freshly_loaded: LoadedModel) -> None
             worst = int((errors - bounds).argmax())
             fail(
                 loaded_model.label,
-                f"{name}, block {worst}: dequantised weights err by got "
+                f"{name}, block {worst}: dequantized weights err by got "
                 f"{float(errors[worst]):.4g}, expected at most {float(bounds[worst]):.4g} "
                 f"({int((errors > bounds).sum())} of {errors.numel()} blocks)",
                 cause=("these are not the checkpoint's weights, or bitsandbytes rounds otherwise"),
@@ -47,7 +47,7 @@ def test_weights_are_within_the_error_bound(freshly_loaded: LoadedModel) -> None
 
 
 @pytest.mark.loads("nf4")
-def test_quantising_again_gives_the_same_bits(freshly_loaded: LoadedModel) -> None:
+def test_quantizing_again_gives_the_same_bits(freshly_loaded: LoadedModel) -> None:
     """The first and the last transformer layer, twice more, and as they were loaded."""
     from bitsandbytes.functional import quantize_4bit
 
@@ -62,7 +62,7 @@ def test_quantising_again_gives_the_same_bits(freshly_loaded: LoadedModel) -> No
             if changed := [part for part in loaded if loaded[part] != again[part]]:
                 fail(
                     loaded_model.label,
-                    f"{name}: quantised again, got other bits of {changed[0]}, expected those "
+                    f"{name}: quantized again, got other bits of {changed[0]}, expected those "
                     "loaded",
                     cause="bitsandbytes' kernel is not repeatable",
                 )
@@ -100,7 +100,7 @@ def test_saved_and_reloaded_bit_for_bit(
             f"saved and reloaded, got {len(problems)} differences, first "
             f"{(problems or said)[0]}, expected every bit as it was and nothing said",
             *problems[1:10],
-            cause=("transformers or bitsandbytes writes or reads quantised checkpoints otherwise"),
+            cause=("transformers or bitsandbytes writes or reads quantized checkpoints otherwise"),
         )
 
 
@@ -126,5 +126,5 @@ def test_answers_stay_near_bf16(loaded_model: LoadedModel, model_cache: ModelCac
         fail(
             loaded_model.label,
             f"next tokens diverge from bf16 by got {got:.3f} nats, expected at most {bound}",
-            cause="another quantisation type, or a layer computes wrongly",
+            cause="another quantization type, or a layer computes wrongly",
         )
