@@ -179,9 +179,9 @@ BAD_TOPICS: dict[str, tuple[Any, str]] = {
     "short_comment": (good(comment="why not"), "[one] comment: "),
     "declared_kind": (good(declared=[{**DECLARED, "kind": "all"}]), "[one] declared.0.kind: "),
     "declared_field": (good(declared=[{**DECLARED, "id": "x"}]), "[one] declared.0.id: unknown"),
-    "id_twice": (good() | {"cases": good()["cases"] * 2}, "[one] id: stands twice"),
-    "case_is_no_object": (good() | {"cases": ["a"]}, "cases: 'a' is no object"),
-    "cases_are_no_list": (good() | {"cases": 5}, "cases"),
+    "id_twice": (good() | {"cases": good()["cases"] * 2}, "[one] id: appears twice"),
+    "case_is_no_object": (good() | {"cases": ["a"]}, "cases: expected an object, got 'a'"),
+    "cases_are_no_list": (good() | {"cases": 5}, "cases: expected a list, got 5"),
     "no_cases": (good() | {"cases": []}, "topic must be 'words' and cases not empty"),
     "another_topic": (good() | {"topic": "word"}, "topic must be 'words'"),
     "no_about": ({"topic": "words", "cases": []}, "keys must be topic, about, cases"),
@@ -342,7 +342,9 @@ def test_bad_recipe_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_folder_without_topics_is_refused(tmp_path: Path) -> None:
-    check_refusal(lambda: read_topics(tmp_path / "texts", TextCase), "texts/", "no topic file")
+    check_refusal(
+        lambda: read_topics(tmp_path / "texts", TextCase), "texts/", "there is no topic file"
+    )
 
 
 STOPS = {

@@ -22,10 +22,10 @@ GOOD = {
 }
 # Test name -> (body, versions it is declared to fail under, outcome).
 PLANTED = {
-    "fails": ("fail('as declared')", ">=1", "XFAIL"),
+    "fails": ("fail('planted', 'as declared')", ">=1", "XFAIL"),
     "fails_unjudged": ("pytest.fail('no judgement of ours')", ">=1", "FAILED"),
-    "fails_in_older_versions": ("fail('new')", "<1", "FAILED"),
-    "fails_in_newer_versions": ("fail('new')", ">=9999", "FAILED"),
+    "fails_in_older_versions": ("fail('planted', 'new')", "<1", "FAILED"),
+    "fails_in_newer_versions": ("fail('planted', 'new')", ">=9999", "FAILED"),
     "passes": ("pass", ">=1", "FAILED"),
     "passes_in_other_versions": ("pass", "<1", "PASSED"),
     "breaks": ("raise RuntimeError('no judgement of ours')", ">=1", "FAILED"),
@@ -37,7 +37,7 @@ PLANTED = {
 FIXTURES = """
 import pytest
 
-from tests.harness.diagnosis import fail
+from tests.harness.errors import fail
 
 @pytest.fixture
 def fixture_fails():
@@ -131,9 +131,9 @@ def test_missing_files_are_no_known_failure(project: Path) -> None:
 
 def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> None:
     (project / PLANT).write_text(
-        "import pytest\nfrom tests.harness.checks.tokenizer import fail\n"
+        "import pytest\nfrom tests.harness.errors import fail\n"
         "@pytest.mark.parametrize('case', ['a.b', 'a-b', 'ab'])\n"
-        "def test_plant(case): fail('planted')\n"
+        "def test_plant(case): fail('planted', 'as declared')\n"
     )
     add(project, entry(nodes='["test_*[a.b]"]'))
     run = run_pytest("-v", PLANT, cwd=project)

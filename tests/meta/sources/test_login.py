@@ -83,8 +83,8 @@ def pytest_sessionstart():
 
 COMMANDS = {
     "tests.tools.budget": (f"{HUB}.jsonl",),
-    "tests.harness.sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
-    "tests.harness.drift": (HUB, HUB, "--models", HUB),
+    "tests.tools.sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
+    "tests.tools.drift": (HUB, HUB, "--models", HUB),
 }
 
 
@@ -104,14 +104,14 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart():
-    from tests.harness import snapshot_session
+    from tests.harness.snapshots import session
 
-    snapshot_session.versions = lambda: {{"transformers": "{login}"}}
+    session.versions = lambda: {{"transformers": "{login}"}}
 """
     before = state(small)
     change(small)
     changed = state(small)
     run = update(small, **planted(small, plugin), HF_TOKEN=login)
     assert run.code == 1
-    assert "NOT saved, the old file is kept: it would hold a secret" in run.out
+    run.line("NOT saved, the old file is kept: it would hold a secret")
     assert state(small) == changed != before

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.data.registry import registry
+from tests.harness.files import PROJECT
 
 from .hub_server import Seen
 
-ROOT = Path(__file__).resolve().parents[3]
 CANARY = "hf_canary0123456789"
 PHI3 = registry()["phi3"]
 
@@ -21,9 +21,9 @@ PHI3 = registry()["phi3"]
 TRY = """
 import json, sys, time, traceback
 from dataclasses import replace
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
 from tests.harness.sources.hub import fetch
-from tests.harness.models import registry
 
 hub_ids, size_limit = json.loads(sys.argv[1])
 if size_limit:
@@ -65,7 +65,7 @@ def attempt(
     given = {"HF_TOKEN": CANARY} if settings is None else settings
     done = subprocess.run(
         [sys.executable, "-c", TRY, json.dumps([hub_ids, size_limit])],
-        cwd=ROOT,
+        cwd=PROJECT,
         env={**inherited, **own, "HF_HUB_ETAG_TIMEOUT": "1", **given},
         capture_output=True,
         text=True,
