@@ -1,6 +1,6 @@
 """Rows of a price data set: prompt and true price.
 
-Local files are read without `datasets`: its JSON reader drops a block for one broken line, and makes
+Local files are read without `datasets`: its JSON reader drops a block for one broken line, makes
 texts of numbers beside texts; its CSV reader takes `A pan,1,299` for the text 1 and the price 299.
 """
 
@@ -151,9 +151,9 @@ def _is_file(data: DataSet) -> bool:
 
 def _read_cells(data: DataSet) -> Iterator[Cells | str]:
     """Each row's cells in order, or in one clause why they cannot be read."""
-    number = -1
+    cells: Cells | str | None = None
     try:
-        for number, cells in enumerate(_open(data)):
+        for cells in _open(data):
             yield cells
     except DataError:
         raise
@@ -164,7 +164,7 @@ def _read_cells(data: DataSet) -> Iterator[Cells | str]:
         if not _is_file(data):
             fix = "check its name, --revision and --split, the network, and `hf auth login`"
         raise DataError(f"{data.name_or_path}: cannot be read ({cause}); {fix}") from None
-    if number < 0:
+    if cells is None:
         raise DataError(f"{data.name_or_path}: there is no row in it; give a file with rows")
 
 
