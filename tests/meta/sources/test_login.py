@@ -11,16 +11,11 @@ from tests.meta.plugins.test_redaction import MODES, logins, planted
 from tests.meta.support.hub_runs import file_requests
 from tests.meta.support.hub_server import Seen, serve
 from tests.meta.support.leaking_tests import HUB, SAVED
-from tests.meta.support.small_project import change, shrink, state, update
+from tests.meta.support.small_project import change, small, state, update
 
+__all__ = ["small"]
 PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
-
-
-@pytest.fixture
-def small(project: Path) -> Path:
-    """A small copy to do harm to."""
-    return shrink(project)
 
 
 @pytest.mark.parametrize(("login", "mode"), [(HUB, "distributed"), (SAVED, "alone")])
@@ -34,7 +29,7 @@ def test_the_hub_is_asked_with_the_login(
     with serve({PHI3: bundle["phi3"]}, {}, seen) as endpoint:
         run = run_pytest(*PRICES, "--source", "hub", *MODES[mode], HF_ENDPOINT=endpoint, **given)
     assert run.code == 0, run.out
-    assert {it.authorization for it in file_requests(seen)} == {f"Bearer {login}"}
+    assert {request.authorization for request in file_requests(seen)} == {f"Bearer {login}"}
 
 
 def test_a_hub_that_repeats_the_login_is_not_quoted(
@@ -63,15 +58,17 @@ def pytest_sessionstart():
         notes.write(f"{len(seen)} {len(own)}\\n")
 """
     notes = tmp_path / "notes"
-    tests = (
-        "tests/benchmarks/test_tokenizer_latency.py",
-        "--models",
-        "phi3",
-        "-k",
-        "encode_prompt",
-    )
+    tests = ("tests/benchmarks/test_tokenizer_latency.py", "--models", "phi3")
     run = run_pytest(
-        *(*tests, "--latency-processes", "2", "--latency-save", str(tmp_path / "saved.json")),
+        *(
+            *tests,
+            "-k",
+            "encode_prompt",
+            "--latency-processes",
+            "2",
+            "--latency-save",
+            str(tmp_path / "saved.json"),
+        ),
         NOTES=str(notes),
         **logins(tmp_path / "home"),
         **planted(tmp_path, looks),

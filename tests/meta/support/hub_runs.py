@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.harness.data.registry import registry
 from tests.harness.files import PROJECT
@@ -99,3 +100,8 @@ def check_files(outcome: Outcome, folder: Path) -> None:
 def file_requests(seen: list[Seen]) -> list[Seen]:
     """The requests, less one for a list of its own that huggingface_hub 2 makes once a day."""
     return [request for request in seen if request.path != "/api/agent-harnesses"]
+
+
+def only_folder(folder: Path) -> dict[str, Any]:
+    """Settings under which pip looks nowhere but in this folder."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}

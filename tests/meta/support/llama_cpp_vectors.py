@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from tokenizers import Tokenizer
 
+from tests.harness.diff import first_difference, line_at, side_by_side
 from tests.harness.sources.packages import download
 from tests.harness.text import quote
 
@@ -62,6 +63,18 @@ def open_file(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """Ids with the tokens as the vocabulary writes them."""
+def mismatch(
+    title: str, tokenizer: Tokenizer, ids: Sequence[int], expected: Sequence[int], other: str
+) -> str:
+    """Where ids differ from the expected ones of `other`, side by side; empty if they do not."""
+    position = first_difference(ids, expected)
+    if position is None:
+        return ""
+    left, right = _pieces(tokenizer, ids), _pieces(tokenizer, expected)
+    sides = f"got {line_at(left, position)}, {other} {line_at(right, position)}"
+    headline = f"{title}: position {position} {sides}"
+    return "\n".join([headline, *side_by_side(left, right, position)])
+
+
+def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [f"{i} {quote(tokenizer.id_to_token(i) or '(no such id)')}" for i in ids]
