@@ -22,7 +22,7 @@ import pytest
 
 from tests.harness.text import quote
 from tests.meta.support.independent_tokenizers import REFERENCES
-from tests.meta.support.llama_cpp_vectors import llama_cpp_folder, mismatch, open_file
+from tests.meta.support.llama_cpp_vectors import mismatch, open_file
 from tests.meta.support.random_texts import COUNT, random_texts
 
 STEP = 1000  # strings encoded at a time
@@ -36,14 +36,12 @@ def texts(bundle: dict[str, Path]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def reference(
-    bundle: dict[str, Path], texts: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], list[list[int]]]:
+def reference(bundle: dict[str, Path], texts: list[str]) -> Callable[[str], list[list[int]]]:
     """The other implementation's ids of all strings by model, computed once."""
 
     @cache
     def ids(key: str) -> list[list[int]]:
-        encode = REFERENCES[key](bundle[key], lambda: llama_cpp_folder(tmp_path_factory))
+        encode = REFERENCES[key](bundle[key])
         return [encode(text) for text in texts]
 
     return ids

@@ -48,9 +48,9 @@ def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[s
 
 
 @pytest.fixture(scope="session")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Vector]]:
+def vectors() -> dict[str, list[Vector]]:
     """The vectors by model."""
-    folder = llama_cpp_folder(tmp_path_factory)
+    folder = llama_cpp_folder()
     return {key: read_vectors(folder, name) for key, name in FILES.items()}
 
 
