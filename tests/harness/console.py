@@ -1,7 +1,8 @@
-"""What our commands print, and how they end: their exit codes, and secrets hidden in all output."""
+"""How commands print and end: progress without secrets, and exit codes."""
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from .errors import AssetError, DataError
@@ -18,9 +19,9 @@ def say(message: str) -> None:
 
 
 def exit_status(run: Callable[[], int | None]) -> int:
-    """Run a command: 0 all is well, 1 there are findings, 2 wrong use or it could not run.
+    """Exit code of a command: 0 no findings, 1 findings, 2 wrong use or it could not run.
 
-    What stops it is printed as one line on stderr.
+    AssetError and DataError are printed as one line on stderr.
     """
     try:
         return run() or 0
@@ -32,24 +33,24 @@ def exit_status(run: Callable[[], int | None]) -> int:
         return INTERRUPTED
 
 
+@dataclass(eq=False)
 class FilteredStream:
-    """A text stream that filters what is written to it; in all else the stream behind it."""
+    """A text stream that filters what is written to it; otherwise the stream behind it."""
 
-    def __init__(self, stream: TextIO, filter_text: Callable[[str], str]) -> None:
-        """Write to `stream` what `filter_text` returns."""
-        self.stream, self.filter_text = stream, filter_text
+    stream: TextIO
+    filter_text: Callable[[str], str]
 
     def write(self, text: str) -> int:
         """Write the filtered text and return how many characters it has."""
         return self.stream.write(self.filter_text(text))
 
     def __getattr__(self, name: str) -> Any:
-        """Any other attribute of the stream."""
+        """Any other attribute is the stream's."""
         return getattr(self.stream, name)
 
 
 def redact_streams() -> None:
-    """Hide secrets in all that this process prints from now on, tracebacks included."""
+    """Redact all that this process prints from now on, tracebacks included."""
     out: Any = FilteredStream(sys.stdout, redact)
     error: Any = FilteredStream(sys.stderr, redact)
     sys.stdout, sys.stderr = out, error

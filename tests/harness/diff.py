@@ -5,7 +5,7 @@ from typing import Any, Literal, TypedDict
 
 from .text import quote
 
-BEFORE, SHOWN = 6, 60  # rows in front of the first difference, and all that are kept
+_BEFORE, _SHOWN = 6, 60  # rows in front of the first difference, and all that are kept
 
 
 class Evidence(TypedDict):
@@ -25,8 +25,8 @@ def compared(
     kind: Literal["tokens", "lines"], got: Sequence[str], expected: Sequence[str], position: int
 ) -> Evidence:
     """The rows around the first difference, at `position`."""
-    first = max(0, position - BEFORE)
-    kept = slice(first, first + SHOWN)
+    first = max(0, position - _BEFORE)
+    kept = slice(first, first + _SHOWN)
     left, right = list(got[kept]), list(expected[kept])
     return Evidence(kind=kind, first=first, position=position, got=left, expected=right)
 
@@ -58,12 +58,12 @@ def side_by_side(got: Sequence[str], expected: Sequence[str], position: int) -> 
 
 def compared_texts(got: str, expected: str) -> Evidence:
     """Two different texts, line by line."""
-    left, right = ([quote(it) for it in text.splitlines(keepends=True)] for text in (got, expected))
+    left, right = (list(map(quote, text.splitlines(keepends=True))) for text in (got, expected))
     return compared("lines", left, right, first_difference(left, right) or 0)
 
 
 def first_leaf(got: Any, expected: Any, path: str = "") -> tuple[str, Any, Any]:
-    """Where two JSON-like values part: path, and what stands there on both sides."""
+    """The path of the first difference of two JSON-like values, and both values there."""
     if isinstance(got, dict) and isinstance(expected, dict) and got.keys() == expected.keys():
         name = next(key for key in expected if got[key] != expected[key])
         return first_leaf(got[name], expected[name], f"{path}.{name}")

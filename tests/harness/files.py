@@ -2,15 +2,12 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
 TESTS, FIXTURES = PROJECT / "tests", PROJECT / "fixtures"
 
 
@@ -40,11 +37,22 @@ def storage_sentence(error: OSError) -> str:
     )
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path` and put it in its place; OSError passes through."""
+def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:
+    """Replace a file whole or not at all, whatever happens to the process or the disk.
+
+    `content` is the text, or a function that fills the file it is given. OSError passes through.
+    Of two processes at a time that write one file, one may fail.
+    """
+    path.parent.mkdir(exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*"):  # of a killed process
+        if leftover.suffix[1:].isdecimal():
+            leftover.unlink(missing_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(scratch)
+        if isinstance(content, str):
+            scratch.write_bytes(content.encode())
+        else:
+            content(scratch)
         with scratch.open("rb+") as stream:
             os.fsync(stream.fileno())
         scratch.replace(path)
@@ -52,19 +60,4 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file whole or not at all, whatever happens to the process or the disk."""
-    path.parent.mkdir(exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*"):  # of a killed process
-        leftover.unlink()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+write_text_atomically = write_atomically

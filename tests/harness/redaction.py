@@ -1,4 +1,4 @@
-"""Access tokens: which they are, who gets them, and how they are hidden in all that is written.
+"""Access tokens: which they are, who gets them, and how they are redacted in all output.
 
 Secret are the values of environment variables with telling names, the logins that huggingface_hub
 saved, and what looks like a token of the hub or GitHub. They are read once, at the first use.
@@ -114,7 +114,8 @@ def _forms() -> tuple[str, ...]:
     variables = {**os.environ, **withdrawn}
     secrets = {value for name, value in variables.items() if is_secret(name, value)}
     secrets |= {token for token in _saved_logins() if len(token) >= _SHORTEST}
-    return tuple(sorted({form for it in secrets for form in _escaped(it)}, key=len, reverse=True))
+    forms = {form for secret in secrets for form in _escaped(secret)}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _escaped(secret: str) -> set[str]:
@@ -127,7 +128,7 @@ def _escaped(secret: str) -> set[str]:
 
 
 def _saved_logins() -> Iterator[str]:
-    """Tokens in the files of huggingface_hub: the login in force, and all others."""
+    """Tokens in the files of huggingface_hub: the active login, and all others."""
     # Its own constant would be frozen by the import, and the tests must not see the files.
     path = os.environ.get("MODEL_CONFORMANCE_HF_TOKEN_PATH", os.environ.get("HF_TOKEN_PATH"))
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")

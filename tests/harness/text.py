@@ -8,7 +8,7 @@ import pytest
 
 # Shown as they are; everything else is escaped. Fixed ranges, because what counts as printable
 # changes with Python's Unicode tables, and combining or reordering scripts mislead the eye.
-VISIBLE = (
+_VISIBLE = (
     range(0x20, 0x7F),
     range(0xA1, 0xAD),
     range(0xAE, 0x250),
@@ -19,28 +19,22 @@ VISIBLE = (
     range(0x4E00, 0xA000),
     range(0xAC00, 0xD7A4),
 )
-
-
 # What moves the cursor, hides or reorders text, or cannot be written; but for line ends and tabs.
 MISLEADING = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
     "\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e0fff]"
 )
-
-
 # GitHub's runner obeys `::` at the beginning of a line, and `##[` anywhere.
-COMMAND = re.compile(r"^(\s*):(?=:)|##\[", re.MULTILINE)
-
-
-SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_COMMAND = re.compile(r"^(\s*):(?=:)|##\[", re.MULTILINE)
+_SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape_character(character: str) -> str:
     r"""One character, visible and exact; a lone byte (surrogate-escaped) as `\xNN`."""
     code = ord(character)
-    if character in SHORT:
-        return SHORT[character]
-    if any(code in span for span in VISIBLE):
+    if character in _SHORT:
+        return _SHORT[character]
+    if any(code in span for span in _VISIBLE):
         return character
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -52,7 +46,7 @@ def readable(text: str) -> str:
 
     Backslashes and quotes stay: most texts that come here are escaped already.
     """
-    return "".join(it if it in "\\'" else escape_character(it) for it in text)
+    return "".join(char if char in "\\'" else escape_character(char) for char in text)
 
 
 def quote(text: str) -> str:
@@ -67,12 +61,16 @@ def harmless(text: str) -> str:
 
     All else stays as it is: most texts that come here are escaped already.
     """
-    return without_commands(MISLEADING.sub(lambda found: escape_character(found[0]), text))
+    return without_commands(MISLEADING.sub(lambda match: escape_character(match[0]), text))
 
 
 def without_commands(text: str) -> str:
-    """Text that GitHub's runner only shows."""
-    return COMMAND.sub(lambda it: "##\\u005b" if it[1] is None else f"{it[1]}\\u003a", text)
+    """Text that GitHub's runner shows and does not obey."""
+
+    def escape(match: re.Match[str]) -> str:
+        return "##\\u005b" if match[1] is None else f"{match[1]}\\u003a"
+
+    return _COMMAND.sub(escape, text)
 
 
 def allowed_values(name: str, names: Iterable[str]) -> str:
@@ -88,12 +86,13 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's first line."""
+    """The first line of an exception's message, else its class; 200 characters at most."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def error_line(error: BaseException) -> str:
-    """The first line of an error, and of what kind it is; what must end the run, does."""
+    """`ValueError: the message's first line`; raises what must end the run."""
     if isinstance(error, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
         raise error
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+    message = first_line(error) if str(error).strip() else ""
+    return f"{type(error).__name__}: {message}"

@@ -4,16 +4,16 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
+_PACKAGES = ("transformers", "tokenizers", "torch", "bitsandbytes")
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Installed versions of the libraries a model passes through; absent ones are left out."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    """Version by name: Python, and those of the libraries that are installed."""
+    installed = {"python": platform.python_version()}
+    for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -1,4 +1,4 @@
 """The project's data as typed objects: each module reads one kind of file of `fixtures/`.
 
-Imports only errors, text, diff, files and versions.
+May import errors, text, diff, files and versions.
 """

@@ -14,27 +14,25 @@ from ..text import allowed_values
 from .registry import ModelKey
 from .schema import STRICT, Comment, Slug, objects, parse, read_json
 
-MESSAGE_KEYS = ("role", "content", "name", "reasoning_content", "tool_calls", "tool_call_id")
+_MESSAGE_KEYS = ("role", "content", "name", "reasoning_content", "tool_calls", "tool_call_id")
 
 
-def known_message(message: dict[str, Any]) -> dict[str, Any]:
-    """A message in whose keys nothing is misspelt: a template takes what it misses for empty."""
+def _check_message(message: dict[str, Any]) -> dict[str, Any]:
+    """ValueError for a misspelt or missing key: a template would take it for empty."""
     for key in message:
-        if key not in MESSAGE_KEYS:
-            raise ValueError(f"unknown key {key}: {allowed_values(key, MESSAGE_KEYS)}")
+        if key not in _MESSAGE_KEYS:
+            raise ValueError(f"unknown key {key}: {allowed_values(key, _MESSAGE_KEYS)}")
     if "role" not in message or not {"content", "tool_calls"} & set(message):
-        raise ValueError("needs role, and content or tool_calls; what is meant to be empty is null")
+        raise ValueError("needs role, and content or tool_calls; null stands for empty content")
     return message
 
 
-Message = Annotated[dict[str, Any], AfterValidator(known_message)]
+Message = Annotated[dict[str, Any], AfterValidator(_check_message)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Declared:
-    """A declared exception: what decoding the ids, or cutting by offsets, gives instead of the
-    text for some models, and why.
-    """
+    """What decoding the ids, or cutting by offsets, gives some models instead of the text."""
 
     models: tuple[ModelKey, ...]
     kind: Literal["decode", "offsets"]
@@ -116,19 +114,17 @@ class Published:
 
 def read_topic(path: Path, kind: type[Any]) -> list[Any]:
     """The cases of one topic file; ids must be unique and the topic the file's name."""
-    content = read_json(path)
+    content, place = read_json(path), f"{path.parent.name}/{path.name}"
     if not isinstance(content, dict) or set(content) != {"topic", "about", "cases"}:
-        raise DataError(f"{path.parent.name}/{path.name}: keys must be topic, about, cases")
+        raise DataError(f"{place}: keys must be topic, about, cases")
     if content["topic"] != path.stem or not content["cases"]:
-        raise DataError(
-            f"{path.parent.name}/{path.name}: topic must be {path.stem!r} and cases not empty"
-        )
+        raise DataError(f"{place}: topic must be {path.stem!r} and cases not empty")
     cases: dict[str, Any] = {}
     for row in objects(content["cases"], path):
-        place = str(row.get("id", "(case without id)"))
-        case = parse(kind, {**row, "topic": path.stem}, path, place)
+        name = str(row.get("id", "(case without id)"))
+        case = parse(kind, {**row, "topic": path.stem}, path, name)
         if cases.setdefault(case.id, case) is not case:
-            raise DataError(f"{path.parent.name}/{path.name}: [{place}] id: stands twice")
+            raise DataError(f"{place}: [{name}] id: appears twice")
     return list(cases.values())
 
 
@@ -138,7 +134,7 @@ def read_topics(folder: Path, kind: type[Any]) -> dict[str, Any]:
     if not paths:
         raise DataError(f"{folder.name}/: there is no topic file")
     if others := sorted(path.name for path in folder.iterdir() if path not in paths):
-        raise DataError(f"{folder.name}/{others[0]}: no topic file, which is named TOPIC.json")
+        raise DataError(f"{folder.name}/{others[0]}: not a topic file: those are named TOPIC.json")
     return {case.name: case for path in paths for case in read_topic(path, kind)}
 
 

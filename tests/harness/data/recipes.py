@@ -15,9 +15,7 @@ from .schema import STRICT, parse, read_json
 
 RECIPES = FIXTURES / "recipes"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
-
-
-MARKERS = (
+_MARKERS = (
     "@vocabulary",
     "@merges",
     "@added_tokens",
@@ -27,17 +25,17 @@ MARKERS = (
 )
 
 
-def known_markers(content: Any) -> Any:
-    """JSON in which every text that begins with @ is a marker which something fills."""
+def _check_markers(content: Any) -> Any:
+    """ValueError for a text that begins with @ and is not a marker the bundle fills."""
     if isinstance(content, dict | list):
         for value in content.values() if isinstance(content, dict) else content:
-            known_markers(value)
-    elif isinstance(content, str) and content.startswith("@") and content not in MARKERS:
-        raise ValueError(f"unknown marker {content}: {allowed_values(content, MARKERS)}")
+            _check_markers(value)
+    elif isinstance(content, str) and content.startswith("@") and content not in _MARKERS:
+        raise ValueError(f"unknown marker {content}: {allowed_values(content, _MARKERS)}")
     return content
 
 
-Content = Annotated[dict[str, Any] | str, AfterValidator(known_markers)]
+Content = Annotated[dict[str, Any] | str, AfterValidator(_check_markers)]
 
 
 @dataclass(frozen=True, config=STRICT)

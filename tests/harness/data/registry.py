@@ -1,4 +1,4 @@
-"""The registry: what `fixtures/models.toml` says of each model."""
+"""The registry: the facts of each model, from `fixtures/models.toml`."""
 
 from dataclasses import field
 from functools import cache
@@ -14,24 +14,11 @@ from ..text import allowed_values
 from .schema import STRICT, parse, read_tables
 
 REGISTRY = FIXTURES / "models.toml"
-
-
 Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]
-
-
 Device = Literal["cpu", "cuda"]
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-
-
-Scalar = str | int | float | bool | None
-
-
-NEEDED = {"tokenizer.json", "tokenizer_config.json", "config.json"}
+_NEEDED = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -39,7 +26,7 @@ class PinnedFile:
     """A file of the model's folder.
 
     `published` says that the hash is the hub's own, so that it holds for every source; otherwise
-    it is the hash of what the bundle builds and says nothing of the hub's file.
+    it is the hash of what the bundle builds, and the hub's file may differ.
     """
 
     sha256: Sha256
@@ -80,10 +67,10 @@ class Model:
     revision: Revision | None = None  # None: the model does not come from the hub
     default_system: str | None = None  # the system message a template adds by itself
     turn: str | None = None  # how a template frames a message: its {role} and {content}
-    opening: str = ""  # what stands before the turns, with the system's message as {system}
+    opening: str = ""  # text before the turns, with the system's message as {system}
     trims_content: bool = False  # whether the template trims every message
     generation_prompt: str | None = None  # what add_generation_prompt appends
-    conversation_end: str = ""  # what stands in its place without add_generation_prompt
+    conversation_end: str = ""  # what is in its place without add_generation_prompt
     single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"
     # Least probability, with trained weights, that a price token follows the price prompt.
     price_mass: float | None = None
@@ -108,13 +95,13 @@ class Model:
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
-    """All models by key, in the file's order; DataError if the file is not as it should be."""
+    """All models by key, in the file's order; DataError names model and key."""
     tables = read_tables(path)
     if not tables:
         raise DataError(f"{path.parent.name}/{path.name}: there is no model")
     models = {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
     for key, model in models.items():
-        if missing := ", ".join(sorted(NEEDED - set(model.files))):
+        if missing := ", ".join(sorted(_NEEDED - set(model.files))):
             raise DataError(f"{path.parent.name}/{path.name}: [{key}] files: {missing} is missing")
     return models
 
@@ -125,11 +112,10 @@ def registry() -> dict[str, Model]:
     return read_registry()
 
 
-def known_model(key: str) -> str:
-    """A key of the registry."""
+def _check_model_key(key: str) -> str:
     if key not in registry():
         raise ValueError(f"unknown model {key}: {allowed_values(key, registry())}")
     return key
 
 
-ModelKey = Annotated[str, AfterValidator(known_model)]
+ModelKey = Annotated[str, AfterValidator(_check_model_key)]

@@ -11,9 +11,10 @@ from ..errors import DataError
 from ..text import did_you_mean
 
 T = TypeVar("T")
-
-
 STRICT = ConfigDict(extra="forbid", strict=True)
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Comment = Annotated[str, Field(min_length=10)]
+_UNKNOWN = "unexpected_keyword_argument"
 
 
 def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
@@ -23,7 +24,7 @@ def parse(kind: type[T], table: dict[str, Any], file: Path, name: str) -> T:
         return TypeAdapter(kind).validate_json(json.dumps(table))
     except ValidationError as error:
         place = f"{file.parent.name}/{file.name}: [{name}]"
-        raise DataError(f"{place} {first_error(error, kind)}") from None
+        raise DataError(f"{place} {_first_error(error, kind)}") from None
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Any]]:
@@ -38,22 +39,19 @@ def read_tables(path: Path) -> dict[str, dict[str, Any]]:
     return tables
 
 
-UNKNOWN = "unexpected_keyword_argument"
-
-
-def field_names(kind: type[Any]) -> set[str]:
-    """The fields of a dataclass, and of those in it."""
+def _field_names(kind: type[Any]) -> set[str]:
+    """The fields of a dataclass and of the dataclasses in it."""
     schema = TypeAdapter(kind).json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
     return {name for part in parts for name in part.get("properties", {})}
 
 
-def first_error(error: ValidationError, kind: type[Any]) -> str:
+def _first_error(error: ValidationError, kind: type[Any]) -> str:
     """`key: what is wrong`; an unknown key before a missing one, which it was meant to be."""
-    first = min(error.errors(), key=lambda it: it["type"] != UNKNOWN)
+    first = min(error.errors(), key=lambda details: details["type"] != _UNKNOWN)
     message = f"{first['msg']}; got {first['input']!r:.80}"
-    if first["type"] == UNKNOWN:
-        near = did_you_mean(str(first["loc"][-1]), field_names(kind))
+    if first["type"] == _UNKNOWN:
+        near = did_you_mean(str(first["loc"][-1]), _field_names(kind))
         fields = f"see the fields in {kind.__module__.replace('.', '/')}.py"
         message = f"unknown key; {near or fields}".strip()
     elif first["type"] == "missing":
@@ -64,18 +62,12 @@ def first_error(error: ValidationError, kind: type[Any]) -> str:
     return f"{place}: {message}" if place else message
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-
-
-Comment = Annotated[str, Field(min_length=10)]
-
-
-def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that stands twice, JSON readers keep the last and say nothing."""
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that appears twice, JSON readers silently keep the last."""
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise ValueError(f"the key {key!r} stands twice in one object")
+            raise ValueError(f"the key {key!r} appears twice in one object")
         content[key] = value
     return content
 
@@ -83,16 +75,17 @@ def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     """A data file's content; DataError names the file and the place."""
     try:
-        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=keys_once)
+        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_unique_keys)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
 
 
 def objects(rows: Any, path: Path) -> list[dict[str, Any]]:
     """The rows, if they are a list of JSON objects; else DataError."""
+    place = f"{path.parent.name}/{path.name}: cases"
     if not isinstance(rows, list):
-        raise DataError(f"{path.parent.name}/{path.name}: cases: {rows!r:.40} is no list")
+        raise DataError(f"{place}: expected a list, got {rows!r:.40}")
     for row in rows:
         if not isinstance(row, dict):
-            raise DataError(f"{path.parent.name}/{path.name}: cases: {row!r:.40} is no object")
+            raise DataError(f"{place}: expected an object, got {row!r:.40}")
     return rows

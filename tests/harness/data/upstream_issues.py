@@ -102,7 +102,7 @@ class Pattern:
 
 
 def read_upstream_issues(path: Path = UPSTREAM_ISSUES) -> list[UpstreamIssue]:
-    """All entries in the file's order; DataError if the file is not as it should be."""
+    """All entries in the file's order; DataError names the file, entry and key that are wrong."""
     tables = read_tables(path)
     return [parse(UpstreamIssue, {**table, "id": key}, path, key) for key, table in tables.items()]
 

@@ -1,4 +1,4 @@
 """Pages without scripts, and token strips for them.
 
-Imports only redaction, errors, text, diff, files and versions.
+May import redaction, errors, text, diff, files and versions.
 """

@@ -32,7 +32,7 @@ def rotary_frequencies(config: Config) -> int:
     return int(head_size(config) * config.get("partial_rotary_factor", 1.0)) // 2
 
 
-def attention(config: Config, qkv_bias: bool, out_bias: bool) -> tuple[Linear, ...]:
+def _attention(config: Config, qkv_bias: bool, out_bias: bool) -> tuple[Linear, ...]:
     """Separate projections; keys and values may have fewer heads than queries."""
     hidden, width = config["hidden_size"], head_size(config)
     query, value = config["num_attention_heads"] * width, config["num_key_value_heads"] * width
@@ -44,8 +44,7 @@ def attention(config: Config, qkv_bias: bool, out_bias: bool) -> tuple[Linear, .
     )
 
 
-def gated_mlp(config: Config, bias: bool) -> tuple[Linear, ...]:
-    """The MLP of Llama and Qwen2."""
+def _gated_mlp(config: Config, bias: bool) -> tuple[Linear, ...]:
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     return (
         Linear("gate_proj", inner, hidden, bias),
@@ -54,10 +53,10 @@ def gated_mlp(config: Config, bias: bool) -> tuple[Linear, ...]:
     )
 
 
-def fused(config: Config) -> tuple[Linear, ...]:
+def _fused(config: Config) -> tuple[Linear, ...]:
     """Phi-3's layer: q, k and v are one weight, gate and up another; no biases."""
-    query, key, value, out = attention(config, qkv_bias=False, out_bias=False)
-    gate, up, down = gated_mlp(config, bias=False)
+    query, key, value, out = _attention(config, qkv_bias=False, out_bias=False)
+    gate, up, down = _gated_mlp(config, bias=False)
     hidden = config["hidden_size"]
     return (
         Linear("qkv_proj", query.rows + key.rows + value.rows, hidden),
@@ -75,15 +74,16 @@ def layer_linears(config: Config) -> tuple[Linear, ...]:
     match config["model_type"]:
         case "llama":
             bias = config["attention_bias"]
-            return attention(config, bias, bias) + gated_mlp(config, config["mlp_bias"])
+            return _attention(config, bias, bias) + _gated_mlp(config, config["mlp_bias"])
         case "qwen2":
-            return attention(config, qkv_bias=True, out_bias=False) + gated_mlp(config, bias=False)
+            attention = _attention(config, qkv_bias=True, out_bias=False)
+            return attention + _gated_mlp(config, bias=False)
         case "phi3":
-            return fused(config)
+            return _fused(config)
         case "starcoder2":
             bias = config["use_bias"]
             hidden, inner = config["hidden_size"], config["intermediate_size"]
             mlp = Linear("c_fc", inner, hidden, bias), Linear("c_proj", hidden, inner, bias)
-            return attention(config, bias, bias) + mlp
+            return _attention(config, bias, bias) + mlp
     known = "llama, phi3, qwen2, starcoder2"
-    raise ValueError(f"model_type {config['model_type']!r} is not known here (known: {known})")
+    raise ValueError(f"model_type {config['model_type']!r} is not known (allowed: {known})")

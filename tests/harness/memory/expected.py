@@ -1,4 +1,4 @@
-"""What each layer should be made of by the registry, and where a model differs."""
+"""The layers that the registry implies, and where a loaded model differs from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -11,44 +11,56 @@ from .footprint import BF16, FP32, NESTED_STATE, NF4_CODE, Load, weight_bytes
 from .inventory import Layer
 
 BLOCK, NESTED_BLOCK = 64, 256  # weights of one absmax; absmax values of one nested absmax
-
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
+# The order in which a layer's differences are reported: causes before their consequences.
+_FIELDS = (
+    "kind",
+    "quant_type",
+    "nested_block_size",
+    "block_size",
+    "compute_dtype",
+    "shape",
+    "dtype",
+    "device",
+    "absmax_dtype",
+    "weight_bytes",
+    "absmax_bytes",
+    "state_bytes",
+)
+assert set(_FIELDS) == {field.name for field in fields(Layer)}
 
 
 def expected_inventory(model: Model, load: Load, device: Device) -> dict[str, Layer]:
     """The inventory that the registry's architecture and the task's configuration give."""
     config = model.architecture
     hidden, rows = config["hidden_size"], config["vocab_size"]
-    norm = unquantized(norm_class(config), (hidden,), device)
-    found = {"model.embed_tokens": unquantized("Embedding", (rows, hidden), device)}
+    norm = _unquantized(_norm_class(config), (hidden,), device)
+    layers = {"model.embed_tokens": _unquantized("Embedding", (rows, hidden), device)}
     for index in range(config["num_hidden_layers"]):
-        place = f"model.layers.{index}"
+        layer = f"model.layers.{index}"
         for linear in layer_linears(config):
-            part = "self_attn" if linear.name in ATTENTION else "mlp"
-            found[f"{place}.{part}.{linear.name}"] = expected_linear(
+            part = "self_attn" if linear.name in _ATTENTION else "mlp"
+            layers[f"{layer}.{part}.{linear.name}"] = _expected_linear(
                 linear.rows, linear.columns, load, device
             )
-        found[f"{place}.input_layernorm"] = norm
-        found[f"{place}.post_attention_layernorm"] = norm
-    return found | {"model.norm": norm, "lm_head": unquantized("Linear", (rows, hidden), device)}
+        layers[f"{layer}.input_layernorm"] = norm
+        layers[f"{layer}.post_attention_layernorm"] = norm
+    return layers | {"model.norm": norm, "lm_head": _unquantized("Linear", (rows, hidden), device)}
 
 
-def unquantized(kind: str, shape: tuple[int, ...], device: Device) -> Layer:
-    """A module that stays in bf16."""
+def _unquantized(kind: str, shape: tuple[int, ...], device: Device) -> Layer:
     return Layer(kind, shape, dtype="bfloat16", weight_bytes=BF16 * prod(shape), device=device)
 
 
-def norm_class(config: dict[str, Any]) -> str:
-    """The class of the norms; Starcoder2's are torch's own."""
+def _norm_class(config: dict[str, Any]) -> str:
+    # Starcoder2's are torch's own.
     names = {"llama": "LlamaRMSNorm", "qwen2": "Qwen2RMSNorm", "phi3": "Phi3RMSNorm"}
     return names.get(config["model_type"], "LayerNorm")
 
 
-def expected_linear(rows: int, columns: int, load: Load, device: Device) -> Layer:
-    """A linear layer of the body."""
+def _expected_linear(rows: int, columns: int, load: Load, device: Device) -> Layer:
     if load == "bf16":
-        return unquantized("Linear", (rows, columns), device)
+        return _unquantized("Linear", (rows, columns), device)
     weights = rows * columns
     common: dict[str, Any] = {"shape": (rows, columns), "device": device}
     common["weight_bytes"] = weight_bytes(weights, load)
@@ -99,20 +111,20 @@ class Difference:
 
     @property
     def cause(self) -> str:
-        """What it most likely comes from, in words."""
+        """The likely cause in words."""
         match self.field, self.got, self.expected:
             case "kind", "Linear", _:
                 return "the layer was left out of the quantization"
             case "kind", _, "Linear":
                 return "the layer was quantized though it must not be"
             case "kind", _, _:
-                return "the model was loaded in another way than asked for"
+                return "the model was loaded in another way than requested"
             case "nested_block_size", None, _:
                 return "double quantization is off"
             case "quant_type" | "compute_dtype", got, _:
                 return f"bnb_4bit_{self.field} is {got}, or is not set"
             case "block_size", got, _:
-                return f"bitsandbytes was asked for blocks of {got}, or its default changed"
+                return f"bitsandbytes was given blocks of {got}, or its default changed"
             case "shape", _, _:
                 return "the checkpoint or the architecture is another, or rows were added"
             case "dtype", got, _:
@@ -122,33 +134,13 @@ class Difference:
 
 
 def differences(got: dict[str, Layer], expected: dict[str, Layer]) -> Iterator[Difference]:
-    """Every field that differs, in the model's order; the telling field of a layer first."""
+    """Every field that differs, in the model's order; of each layer causes first."""
     for name in [*expected, *(name for name in got if name not in expected)]:
         if name not in got or name not in expected:
-            kinds = [it[name].kind if name in it else None for it in (got, expected)]
+            kinds = [side[name].kind if name in side else None for side in (got, expected)]
             yield Difference(name, "presence", *kinds)
             continue
-        for field in TELLING:
-            now, then = getattr(got[name], field), getattr(expected[name], field)
-            if now != then:
-                yield Difference(name, field, now, then)
-
-
-# The order in which a layer's differences are told: causes before their consequences.
-TELLING = (
-    "kind",
-    "quant_type",
-    "nested_block_size",
-    "block_size",
-    "compute_dtype",
-    "shape",
-    "dtype",
-    "device",
-    "absmax_dtype",
-    "weight_bytes",
-    "absmax_bytes",
-    "state_bytes",
-)
-
-
-assert set(TELLING) == {field.name for field in fields(Layer)}
+        for field in _FIELDS:
+            value, right = getattr(got[name], field), getattr(expected[name], field)
+            if value != right:
+                yield Difference(name, field, value, right)

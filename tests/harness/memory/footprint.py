@@ -1,4 +1,4 @@
-"""The memory of a model in bytes, from its config.json alone, and what explains a difference."""
+"""A model's memory in bytes, computed from its config.json, and what explains a difference."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,27 +11,19 @@ from .architecture import layer_linears, rotary_frequencies
 
 Load = Literal["nf4", "int8", "bf16"]
 
-
 LOADS: tuple[Load, ...] = ("nf4", "int8", "bf16")
-
-
-BF16 = 2
-
-
-FP32 = 4
-
-
+BF16, FP32 = 2, 4  # bytes of a value
 NF4_CODE = 16 * FP32  # the 16 values of the data type
-
-
 NESTED_STATE = 256 * FP32 + FP32  # the code table of the quantized absmax, and their mean
+GB = 1e9
+_HEADROOM = 2_000_000_000  # what a load needs beside the model: tensors on their way, kernels
 
 
 @dataclass(frozen=True)
 class Footprint:
     """Bytes by kind, as `get_memory_footprint` counts them: parameters and buffers, once each.
 
-    It is blind to what is neither: the quant_state of NF4, the row scales of int8.
+    What is neither is not counted: the quant_state of NF4, the row scales of int8.
     """
 
     quantized_linears: int
@@ -54,7 +46,7 @@ class Footprint:
 
 
 def weight_bytes(weights: int, load: Load) -> int:
-    """Bytes of so many weights of one layer; NF4 packs two into a byte."""
+    """Bytes of one layer's weights, of which there are `weights`; NF4 packs two into a byte."""
     return {"nf4": (weights + 1) // 2, "int8": weights, "bf16": BF16 * weights}[load]
 
 
@@ -101,24 +93,24 @@ def quant_state_bytes(
 
 
 def causes(model: Model, load: Load) -> dict[str, int]:
-    """Known faults of a loaded model and the bytes by which each changes the footprint."""
+    """Bytes by which each known fault of a loaded model changes the footprint."""
     config, right = model.architecture, footprint(model, load)
     embedding, row = right.embedding, BF16 * config["hidden_size"]
     frequencies = next(iter(right.buffers.values()))
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for linear in layer_linears(config):
         gain = weight_bytes(linear.weights, "bf16") - weight_bytes(linear.weights, load)
-        found[f"one {linear.name} not quantized"] = gain
-        found[f"every {linear.name} not quantized"] = gain * config["num_hidden_layers"]
+        sizes[f"one {linear.name} not quantized"] = gain
+        sizes[f"every {linear.name} not quantized"] = gain * config["num_hidden_layers"]
     if config["tie_word_embeddings"]:
-        found["head not tied to the embedding"] = embedding
+        sizes["head not tied to the embedding"] = embedding
     else:
-        found["head quantized"] = weight_bytes(embedding // BF16, load) - embedding
-        found["head in fp32"] = embedding
-        found["embedding and head in fp32"] = 2 * embedding
-        found["a row added to the head"] = row
-        found["a row added to embedding and head"] = 2 * row
-    return found | {
+        sizes["head quantized"] = weight_bytes(embedding // BF16, load) - embedding
+        sizes["head in fp32"] = embedding
+        sizes["embedding and head in fp32"] = 2 * embedding
+        sizes["a row added to the head"] = row
+        sizes["a row added to embedding and head"] = 2 * row
+    return sizes | {
         "a row added to the embedding": row,
         "embedding in fp32": embedding,
         "norms in fp32": right.norms,
@@ -156,15 +148,8 @@ def explain(difference: int, model: Model, load: Load) -> str:
     return f"{difference:+,} B: unexplained"
 
 
-GB = 1e9
-
-
-# What a load needs beside the model itself: a tensor on its way, kernels, torch's rounding.
-HEADROOM = 2_000_000_000
-
-
 def bytes_needed(facts: Model, load: Load) -> int:
-    """What must be free before a load: the model, and the headroom (less for small models)."""
+    """Bytes that must be free before a load: the model, and headroom (less for small models)."""
     states = quant_state_bytes(facts) if load == "nf4" else 0
-    whole = footprint(facts, "bf16").total
-    return footprint(facts, load).total + states + min(HEADROOM, whole)
+    bf16 = footprint(facts, "bf16").total
+    return footprint(facts, load).total + states + min(_HEADROOM, bf16)

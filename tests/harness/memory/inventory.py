@@ -1,4 +1,4 @@
-"""What each layer of a model in memory is made of."""
+"""The layers of a loaded model: type, shape, bytes and quantization of each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Layer:
-    """A module's weight. Fields that a kind of layer has not are None (0 for bytes)."""
+    """A module's weight. Fields that a kind of layer lacks are None (0 for bytes)."""
 
     kind: str  # the module's class
     shape: tuple[int, ...]  # of the weight before packing: (rows, columns), or (width,)
@@ -25,28 +25,27 @@ class Layer:
 def inventory(model: Any) -> dict[str, Layer]:
     """Every module that holds a weight of its own, by name; nothing is computed on the model."""
     return {
-        name: describe(module)
+        name: _layer_of(module)
         for name, module in model.named_modules()
         if module._parameters.get("weight") is not None
     }
 
 
-def describe(module: Any) -> Layer:
-    """One module's entry of the inventory."""
+def _layer_of(module: Any) -> Layer:
     weight = module.weight
     state = getattr(weight, "quant_state", None)
     scales = getattr(weight, "SCB", None)
     common = {
         "kind": type(module).__name__,
         "shape": tuple(weight.shape if state is None else state.shape),
-        "dtype": plain(weight.dtype),
+        "dtype": _dtype_name(weight.dtype),
         "weight_bytes": size(weight),
         "device": weight.device.type,
     }
     if scales is not None:
         return Layer(
             **common,
-            absmax_dtype=plain(scales.dtype),
+            absmax_dtype=_dtype_name(scales.dtype),
             absmax_bytes=size(scales),
             state_bytes=size(scales),
         )
@@ -57,8 +56,8 @@ def describe(module: Any) -> Layer:
         quant_type=state.quant_type,
         block_size=state.blocksize,
         nested_block_size=state.state2.blocksize if state.nested else None,
-        compute_dtype=plain(module.compute_dtype),
-        absmax_dtype=plain(state.absmax.dtype),
+        compute_dtype=_dtype_name(module.compute_dtype),
+        absmax_dtype=_dtype_name(state.absmax.dtype),
         absmax_bytes=size(state.absmax),
         state_bytes=sum(map(size, state_tensors(state).values())),
     )
@@ -66,18 +65,17 @@ def describe(module: Any) -> Layer:
 
 def state_tensors(state: Any) -> dict[str, Any]:
     """The tensors of a 4-bit quant_state by name."""
-    found = {"absmax": state.absmax, "code": state.code}
+    tensors = {"absmax": state.absmax, "code": state.code}
     if state.nested:
-        found |= {"offset": state.offset}
-        found |= {"nested absmax": state.state2.absmax, "nested code": state.state2.code}
-    return found
+        tensors |= {"offset": state.offset}
+        tensors |= {"nested absmax": state.state2.absmax, "nested code": state.state2.code}
+    return tensors
 
 
 def size(tensor: Any) -> int:
     """Bytes of a tensor's elements."""
-    return int(tensor.numel() * tensor.element_size())
+    return int(tensor.numel() * tensor.elementsize())
 
 
-def plain(dtype: Any) -> str:
-    """`bfloat16` of `torch.bfloat16`."""
+def _dtype_name(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")

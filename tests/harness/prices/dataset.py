@@ -1,8 +1,7 @@
-"""Rows of a price data set: the prompt a model is given, and the true price.
+"""Rows of a price data set: prompt and true price.
 
-Local files are read without `datasets`, which would lose what is exact here: its JSON reader drops
-a whole block for one broken line and turns numbers into text where a row of the block has text;
-its CSV reader takes `A pan,1,299` below `text,price` for the text 1 and the price 299.
+Local files are read without `datasets`: its JSON reader drops a block for one broken line, makes
+texts of numbers beside texts; its CSV reader takes `A pan,1,299` for the text 1 and the price 299.
 """
 
 import argparse
@@ -24,8 +23,6 @@ from .products import MARKER, price_prompt
 
 BATCH = 1000  # rows that are in memory at a time
 
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
-_REVISION = re.compile(r"[0-9a-f]{40}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What training texts have after the marker, and a text cell that is a price: no sign, no currency,
 # no thousands separators; `1,299.00` may be 1299 or 1.299 where a comma is the decimal point.
@@ -84,28 +81,25 @@ def read_rows(data: DataSet) -> Iterator[Row | BadRow]:
 
 
 def rows_in(data: DataSet) -> int | None:
-    """About how many rows there are, for a progress bar; None where only reading would show it.
-
-    Exact except for CSV cells of several lines.
-    """
+    """Lines of the file as rows, for a progress bar; None where only reading would show it."""
     path = Path(data.name_or_path)
-    if path.suffix.lower() not in _READERS or not path.is_file():
-        return None
+    suffix = path.suffix.lower()
     with suppress(OSError, ValueError):  # read_rows reports what is wrong
-        if path.suffix.lower() == ".parquet":
+        if suffix == ".parquet":
             from pyarrow import parquet
 
             return int(parquet.read_metadata(path).num_rows)
-        with path.open("rb") as file:
-            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-        return lines - (path.suffix.lower() == ".csv")
+        if suffix in _READERS:
+            with path.open("rb") as file:
+                blocks = iter(lambda: file.read(1 << 20), b"")
+                return sum(block.count(b"\n") for block in blocks) - (suffix == ".csv")
     return None
 
 
 def make_row(number: int, cells: Cells, data: DataSet) -> Row | BadRow:
     """Check a text and a price as they are in the data set."""
     text, price = cells
-    if text is None or text == "":
+    if text in (None, ""):
         return BadRow(number, "no text")
     if not isinstance(text, str):
         return BadRow(number, f"text {_short(text)} is not a string")
@@ -136,10 +130,9 @@ def _dollars(price: object) -> float | str | None:
         price = float(price)
     if isinstance(price, bool) or not isinstance(price, int | float | Decimal):
         return f"price {_short(price)} is not a number"
-    try:
+    dollars = math.inf
+    with suppress(OverflowError):
         dollars = float(price)
-    except OverflowError:
-        dollars = math.inf
     if not math.isfinite(dollars):
         return f"price {_short(price)} is not finite"
     return dollars if dollars >= 0 else f"price {_short(price)} is negative"
@@ -152,15 +145,15 @@ def _short(value: object) -> str:
 def _is_file(data: DataSet) -> bool:
     """Whether a file is meant, not a data set of the hub."""
     name, path = data.name_or_path, Path(data.name_or_path)
-    return path.suffix.lower() in _READERS or path.exists() or not _HUB_NAME.fullmatch(name)
+    is_hub_name = re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII)
+    return path.suffix.lower() in _READERS or path.exists() or not is_hub_name
 
 
 def _read_cells(data: DataSet) -> Iterator[Cells | str]:
     """Each row's cells in order, or in one clause why they cannot be read."""
-    empty = True
+    cells: Cells | str | None = None
     try:
         for cells in _open(data):
-            empty = False
             yield cells
     except DataError:
         raise
@@ -171,15 +164,15 @@ def _read_cells(data: DataSet) -> Iterator[Cells | str]:
         if not _is_file(data):
             fix = "check its name, --revision and --split, the network, and `hf auth login`"
         raise DataError(f"{data.name_or_path}: cannot be read ({cause}); {fix}") from None
-    if empty:
+    if cells is None:
         raise DataError(f"{data.name_or_path}: there is no row in it; give a file with rows")
 
 
 def _open(data: DataSet) -> Iterator[Cells | str]:
-    """The reader of the file or data set; DataError if it is clear that it cannot work."""
+    """The cells of the file or data set; DataError if it cannot be opened."""
     name, path = data.name_or_path, Path(data.name_or_path)
     if not _is_file(data):
-        if not _REVISION.fullmatch(data.revision or ""):
+        if not re.fullmatch("[0-9a-f]{40}", data.revision or ""):
             raise DataError(
                 f"{name}: a data set of the hub is read at a pinned revision only; give "
                 "--revision with the 40 hex digits of a commit (see its page on the hub)"
@@ -202,12 +195,11 @@ def _check_columns(names: list[str], data: DataSet) -> None:
         if names.count(column) > 1:
             raise DataError(f"{data.name_or_path}: two columns are named {column!r}; rename one")
         if column not in names:
-            is_text = column == data.text_column
-            raise DataError(
-                f"{data.name_or_path}: there is no column {column!r}; give "
-                f"{'--text-column' if is_text else '--price-column'} one of {', '.join(names)}"
-                + ("" if is_text else ", or '' if none of them is a price")
-            )
+            option, rest = "--text-column", ""
+            if column != data.text_column:
+                option, rest = "--price-column", ", or '' if none of them is a price"
+            missing = f"{data.name_or_path}: there is no column {column!r}"
+            raise DataError(f"{missing}; give {option} one of {', '.join(names)}{rest}")
 
 
 def _read_json_lines(path: Path, data: DataSet) -> Iterator[Cells | str]:
@@ -298,8 +290,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--text-column", default="text", metavar="NAME", help="(default: text)")
     price = "'' if only the texts' `Price is $` is followed by prices (default: price)"
     option("--price-column", default="price", metavar="NAME", help=price)
-    wrap = "texts are descriptions: put them into the price prompt (default: off)"
-    option("--wrap", action="store_true", help=wrap)
+    option("--wrap", action="store_true", help="put the texts, descriptions, into price prompts")
 
 
 def data_of(options: argparse.Namespace) -> DataSet:

@@ -1,4 +1,4 @@
 """Where a model's files and weights come from: the bundle, the hub, a folder, random values.
 
-Imports only data, memory and what lies below them; no tokenizers, models, pytest plugins or tools.
+May import `memory`, `data` and what is below them.
 """

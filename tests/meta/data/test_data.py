@@ -27,11 +27,7 @@ from tests.harness.files import FIXTURES
 from tests.meta.conftest import PROJECT, run_pytest
 
 CASES: dict[str, TextCase | ChatCase] = {**texts(), **conversations()}
-
-
 SNAPSHOTS = PROJECT / "tests" / "conformance" / "__snapshots__"
-
-
 REQUIREMENT = re.compile(r"([a-z0-9-]+)==(\d+(?:\.\d+)+) --hash=sha256:[0-9a-f]{64}")
 
 
@@ -50,14 +46,14 @@ def test_ids_are_unique_over_all_topics() -> None:
     assert twice([case.id for case in CASES.values()]) == []
 
 
-def test_no_text_stands_twice() -> None:
+def test_no_text_appears_twice() -> None:
     assert twice([text.full_text for text in texts().values()]) == []
 
 
 def test_every_comment_is_a_sentence_of_its_own() -> None:
     comments = [case.comment for case in CASES.values()]
     assert twice(comments) == []
-    assert [it for it in comments if not it.endswith(".") or not it[0].isupper()] == []
+    assert [text for text in comments if not text.endswith(".") or not text[0].isupper()] == []
 
 
 def test_cases_are_many() -> None:
@@ -67,32 +63,26 @@ def test_cases_are_many() -> None:
 
 def test_models_named_by_the_data_are_in_the_registry() -> None:
     named = {output.model for output in published()}
-    named |= {key for text in texts().values() for it in text.declared for key in it.models}
+    named |= {key for text in texts().values() for row in text.declared for key in row.models}
     named |= {key for chat in conversations().values() for key in chat.raises}
     assert named - set(registry()) == set()
 
 
 def test_declared_texts_are_needed() -> None:
     """A declared text that is the text itself excuses nothing and reads as if it did."""
-    idle = [
-        text.name for text in texts().values() for it in text.declared if it.text == text.full_text
-    ]
-    assert idle == []
+    for text in texts().values():
+        assert text.full_text not in [declared.text for declared in text.declared], text.name
 
 
 def test_a_model_has_one_declared_text_a_kind() -> None:
     """Of two only the first would count."""
-    assert (
-        twice(
-            [
-                f"{text.name} {declared.kind} {key}"
-                for text in texts().values()
-                for declared in text.declared
-                for key in declared.models
-            ]
-        )
-        == []
-    )
+    rows = [
+        f"{text.name} {declared.kind} {key}"
+        for text in texts().values()
+        for declared in text.declared
+        for key in declared.models
+    ]
+    assert twice(rows) == []
 
 
 def test_published_outputs_are_of_known_cases() -> None:
@@ -120,7 +110,7 @@ def test_every_model_has_its_recipe_and_no_other_exists() -> None:
         assert set(read_recipe(key).files) == set(model.files), key
 
 
-def test_every_model_has_its_recordings_and_no_other_exists() -> None:
+def test_every_model_has_its_snapshots_and_no_other_exists() -> None:
     chats = [key for key, model in registry().items() if model.can("chat")]
     expected = {f"{key}.ids.txt" for key in registry()} | {f"{key}.prompts.txt" for key in chats}
     assert {path.name for path in SNAPSHOTS.iterdir()} == expected
@@ -128,10 +118,9 @@ def test_every_model_has_its_recordings_and_no_other_exists() -> None:
 
 def test_known_failures_name_existing_tests_and_packages() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in PROJECT.glob("tests/*/test_*.py")]
-    functions = {
-        it.name for tree in trees for it in ast.walk(tree) if isinstance(it, ast.FunctionDef)
-    }
-    named = {node.partition("[")[0] for it in read_upstream_issues() for node in it.nodes}
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    named = {node.partition("[")[0] for issue in read_upstream_issues() for node in issue.nodes}
     assert named - functions == set()
     installed = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
     for known in read_upstream_issues():
@@ -144,54 +133,34 @@ def test_bundle_requirements_are_exact_and_hashed() -> None:
 
 def test_bundle_requirements_are_those_of_the_recipes() -> None:
     recipes = [read_recipe(key) for key in registry()]
-    origins = [it for recipe in recipes for it in (recipe.vocabulary, recipe.template) if it]
+    origins = [file for recipe in recipes for file in (recipe.vocabulary, recipe.template) if file]
     packages = [line.partition("==")[0].replace("-", "_") for line in requirements()]
     assert twice(packages) == []
     assert set(packages) == {origin.package for origin in origins}
 
 
-def good(**changes: Any) -> dict[str, Any]:
-    """A sound topic of one case, with some of the case's keys changed."""
-    case = {"id": "one", "text": "a", "comment": "A case to be spoiled."}
-    return {"topic": "words", "about": "One case.", "cases": [{**case, **changes}]}
-
-
 DECLARED = {"models": ["phi3"], "kind": "decode", "text": "b", "why": "To be spoiled."}
-
-
-# What the file holds (bytes, or what becomes JSON) -> how the message goes on behind its name.
-BAD_TOPICS: dict[str, tuple[Any, str]] = {
-    "wrong_type": (good(text=1), "[one] text: "),
-    "wrong_type_of_an_option": (good(repeat="2"), "[one] repeat: "),
-    "unknown_field": (
-        good(commment="Misspelt."),
-        "commment: unknown key; did you mean comment?",
-    ),
+TEXT = {"id": "one", "text": "a", "comment": "A case to be spoiled."}
+CHAT = {"id": "one", "comment": "To be spoiled.", "messages": [], "add_generation_prompt": True}
+TOPIC = {"topic": "words", "about": "One case.", "cases": [TEXT]}
+# Changed keys of a case -> how the message goes on behind the file's name and the case's id.
+BAD_TEXTS: dict[str, tuple[dict[str, Any], str]] = {
+    "wrong_type": ({"text": 1}, "text: "),
+    "wrong_type_of_an_option": ({"repeat": "2"}, "repeat: "),
+    "unknown_field": ({"commment": "Misspelt."}, "commment: unknown key; did you mean comment?"),
     "needed_field_misspelt": (
-        {**good(), "cases": [{"id": "one", "text": "a", "coment": "To be spoiled."}]},
-        "[one] coment: unknown key; did you mean comment?",
+        {"comment": ..., "coment": "To be spoiled."},
+        "coment: unknown key; did you mean comment?",
     ),
     "declared_for_an_unknown_model": (
-        good(declared=[{**DECLARED, "models": ["phi"]}]),
-        "[one] declared.0.models.0: unknown model phi: did you mean phi3? ",
+        {"declared": [{**DECLARED, "models": ["phi"]}]},
+        "declared.0.models.0: unknown model phi: did you mean phi3? ",
     ),
-    "no_slug": (good(id="One Two"), "[One Two] id: "),
-    "short_comment": (good(comment="why not"), "[one] comment: "),
-    "declared_kind": (good(declared=[{**DECLARED, "kind": "all"}]), "[one] declared.0.kind: "),
-    "declared_field": (good(declared=[{**DECLARED, "id": "x"}]), "[one] declared.0.id: unknown"),
-    "id_twice": (good() | {"cases": good()["cases"] * 2}, "[one] id: stands twice"),
-    "case_is_no_object": (good() | {"cases": ["a"]}, "cases: 'a' is no object"),
-    "cases_are_no_list": (good() | {"cases": 5}, "cases"),
-    "no_cases": (good() | {"cases": []}, "topic must be 'words' and cases not empty"),
-    "another_topic": (good() | {"topic": "word"}, "topic must be 'words'"),
-    "no_about": ({"topic": "words", "cases": []}, "keys must be topic, about, cases"),
-    "no_object": (good()["cases"], "keys must be topic, about, cases"),
-    "no_json": (b'{"topic": "words",}', "Expecting property name"),
-    "key_twice": (b'{"topic": "words", "topic": "words", "about": "", "cases": []}', "'topic'"),
-    "no_utf_8": (b'{"topic": "\xff"}', "'utf-8' codec"),
+    "no_slug": ({"id": "One Two"}, "id: "),
+    "short_comment": ({"comment": "why not"}, "comment: "),
+    "declared_kind": ({"declared": [{**DECLARED, "kind": "all"}]}, "declared.0.kind: "),
+    "declared_field": ({"declared": [{**DECLARED, "id": "x"}]}, "declared.0.id: unknown"),
 }
-
-
 BAD_CHATS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown_need": ({"needs": ["bos"]}, "needs.0: "),
     "message_is_no_object": ({"messages": ["Hi"]}, "messages.0: "),
@@ -208,14 +177,21 @@ BAD_CHATS: dict[str, tuple[dict[str, Any], str]] = {
     "message_without_role": ({"messages": [{"content": "Hi"}]}, "messages.0: needs role"),
     "message_without_content": ({"messages": [{"role": "user"}]}, "messages.0: needs role, and "),
 }
-
-
+# The file's bytes, or changed keys of its topic -> how the message goes on behind its name.
+BAD_TOPICS: dict[str, tuple[Any, str]] = {
+    "id_twice": ({"cases": [TEXT, TEXT]}, "[one] id: appears twice"),
+    "case_is_no_object": ({"cases": ["a"]}, "cases: expected an object, got 'a'"),
+    "cases_are_no_list": ({"cases": 5}, "cases: expected a list, got 5"),
+    "no_cases": ({"cases": []}, "topic must be 'words' and cases not empty"),
+    "another_topic": ({"topic": "word"}, "topic must be 'words'"),
+    "no_about": (b'{"topic": "words", "cases": []}', "keys must be topic, about, cases"),
+    "no_object": (json.dumps([TEXT]).encode(), "keys must be topic, about, cases"),
+    "no_json": (b'{"topic": "words",}', "Expecting property name"),
+    "key_twice": (b'{"topic": "words", "topic": "words", "about": "", "cases": []}', "'topic'"),
+    "no_utf_8": (b'{"topic": "\xff"}', "'utf-8' codec"),
+}
 PHI3 = "[phi3]\nhub_id = "
-
-
-PHI3_CAPABILITIES = 'capabilities = ["chat", "system"]\nturn = "<|{role}'
-
-
+CAPABILITIES = 'capabilities = ["chat", "system"]\nturn = "<|{role}'
 # What is put in place of what in the registry -> how the message goes on behind its name.
 BAD_REGISTRIES = {
     "short_hash": (('sha256 = "072ab', 'sha256 = "72ab'), "[phi3] files.tokenizer.json.sha256: "),
@@ -226,12 +202,9 @@ BAD_REGISTRIES = {
     ),
     "wrong_type": (("bytes = 1937869", 'bytes = "1937869"'), "[phi3] files.tokenizer.json.bytes: "),
     "unknown_key": ((PHI3, "[phi3]\nname = 'x'\nhub_id = "), "[phi3] name: unknown key"),
-    "missing_key": (
-        (PHI3_CAPABILITIES, f"# {PHI3_CAPABILITIES}"),
-        "[phi3] capabilities: Field required",
-    ),
+    "missing_key": ((CAPABILITIES, f"# {CAPABILITIES}"), "[phi3] capabilities: Field required"),
     "needed_key_misspelt": (
-        (PHI3_CAPABILITIES, PHI3_CAPABILITIES.replace("capabilities", "capabilites")),
+        (CAPABILITIES, CAPABILITIES.replace("capabilities", "capabilites")),
         "[phi3] capabilites: unknown key; did you mean capabilities?",
     ),
     "chat_without_turn": (
@@ -247,16 +220,11 @@ BAD_REGISTRIES = {
         "[phi3] files: tokenizer.json is missing",
     ),
     "unknown_capability": (('["chat", "system"]', '["chats"]'), "[phi3] capabilities.0: "),
-    "revision_of_nothing": (
-        ('hub_id = "microsoft/', '# "'),
-        "[phi3] a revision needs its hub_id",
-    ),
+    "revision_of_nothing": (('hub_id = "microsoft/', '# "'), "[phi3] a revision needs its hub_id"),
     "table_twice": ((PHI3, f"[smollm2]\n{PHI3}"), "Cannot declare"),
     "no_toml": ((PHI3, "[phi3\nhub_id = "), "Expected ']'"),
     "no_table": (("[llama3_1]\n", "phi4 = 1\n[llama3_1]\n"), "[phi4] "),
 }
-
-
 BAD_RECIPES = {
     "unknown_key": (
         ('"vocabulary": {', '"vocab": 1, "vocabulary": {'),
@@ -288,14 +256,13 @@ BAD_RECIPES = {
 }
 
 
-def check_refusal(read: Callable[[], object], place: str, said: str) -> None:
+def check_refusal(read: Callable[[], object], place: str, message: str) -> None:
     """Reading fails with one line that starts with the place."""
     with pytest.raises(DataError) as caught:
         read()
-    message = str(caught.value)
-    assert message.startswith(f"{place}: ")
-    assert said in message
-    assert "\n" not in message
+    assert str(caught.value).startswith(f"{place}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def spoil(source: Path, folder: Path, change: tuple[str, str]) -> Path:
@@ -308,41 +275,51 @@ def spoil(source: Path, folder: Path, change: tuple[str, str]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", BAD_TOPICS)
-def test_bad_topic_is_refused(tmp_path: Path, name: str) -> None:
-    content, said = BAD_TOPICS[name]
-    path = tmp_path / "texts" / "words.json"
-    path.parent.mkdir()
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    check_refusal(lambda: read_topic(path, TextCase), "texts/words.json", said)
+def check_topic(folder: Path, content: Any, kind: type[Any], message: str) -> None:
+    """Reading `words.json` with these bytes, or these changes of a sound topic, is refused."""
+    path = folder / "words.json"
+    is_file = isinstance(content, bytes)
+    path.write_bytes(content if is_file else json.dumps({**TOPIC, **content}).encode())
+    check_refusal(lambda: read_topic(path, kind), f"{folder.name}/words.json", message)
 
 
-@pytest.mark.parametrize("name", BAD_CHATS)
-def test_bad_conversation_is_refused(tmp_path: Path, name: str) -> None:
-    changes, said = BAD_CHATS[name]
-    case = {"id": "one", "comment": "To be spoiled.", "messages": [], "add_generation_prompt": True}
-    path = tmp_path / "conversations" / "words.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({**good(), "cases": [{**case, **changes}]}))
-    check_refusal(lambda: read_topic(path, ChatCase), "conversations/words.json", f"[one] {said}")
+def check_case(folder: Path, case: dict[str, Any], kind: type[Any], message: str) -> None:
+    """The same for the keys of one case; those that are `...` are left out."""
+    kept = {key: value for key, value in case.items() if value is not ...}
+    check_topic(folder, {"cases": [kept]}, kind, f"[{case['id']}] {message}")
 
 
-@pytest.mark.parametrize("name", BAD_REGISTRIES)
-def test_bad_registry_is_refused(tmp_path: Path, name: str) -> None:
-    change, said = BAD_REGISTRIES[name]
+@pytest.mark.parametrize(("content", "message"), BAD_TOPICS.values(), ids=BAD_TOPICS)
+def test_bad_topic_is_refused(tmp_path: Path, content: Any, message: str) -> None:
+    check_topic(tmp_path, content, TextCase, message)
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_bad_text_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    check_case(tmp_path, TEXT | changes, TextCase, message)
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_CHATS.values(), ids=BAD_CHATS)
+def test_bad_conversation_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    check_case(tmp_path, CHAT | changes, ChatCase, message)
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_REGISTRIES.values(), ids=BAD_REGISTRIES)
+def test_bad_registry_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = spoil(FIXTURES / "models.toml", tmp_path, change)
-    check_refusal(lambda: read_registry(path), "fixtures/models.toml", said)
+    check_refusal(lambda: read_registry(path), "fixtures/models.toml", message)
 
 
-@pytest.mark.parametrize("name", BAD_RECIPES)
-def test_bad_recipe_is_refused(tmp_path: Path, name: str) -> None:
-    change, said = BAD_RECIPES[name]
+@pytest.mark.parametrize(("change", "message"), BAD_RECIPES.values(), ids=BAD_RECIPES)
+def test_bad_recipe_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = spoil(RECIPES / "phi3.json", tmp_path, change)
-    check_refusal(lambda: read_recipe("phi3", path.parent), "recipes/phi3.json", said)
+    check_refusal(lambda: read_recipe("phi3", path.parent), "recipes/phi3.json", message)
 
 
 def test_folder_without_topics_is_refused(tmp_path: Path) -> None:
-    check_refusal(lambda: read_topics(tmp_path / "texts", TextCase), "texts/", "no topic file")
+    check_refusal(
+        lambda: read_topics(tmp_path / "texts", TextCase), "texts/", "there is no topic file"
+    )
 
 
 STOPS = {

@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> Ru
     tests = "test_vocabulary or test_merges or test_setting or test_file_pipeline"
     return run_pytest(
         *("tests/conformance/test_files.py", "tests/conformance/test_chat.py", "--models", "phi3"),
-        *("-q", "-k", f"{tests} or (test_direct_ids and unfinished)"),
+        *("-q", "-k", f"{tests} or (test_tokenized_chat and unfinished)"),
         cwd=project,
     )
 

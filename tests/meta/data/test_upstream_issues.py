@@ -22,10 +22,10 @@ GOOD = {
 }
 # Test name -> (body, versions it is declared to fail under, outcome).
 PLANTED = {
-    "fails": ("fail('as declared')", ">=1", "XFAIL"),
+    "fails": ("fail('planted', 'as declared')", ">=1", "XFAIL"),
     "fails_unjudged": ("pytest.fail('no judgement of ours')", ">=1", "FAILED"),
-    "fails_in_older_versions": ("fail('new')", "<1", "FAILED"),
-    "fails_in_newer_versions": ("fail('new')", ">=9999", "FAILED"),
+    "fails_in_older_versions": ("fail('planted', 'new')", "<1", "FAILED"),
+    "fails_in_newer_versions": ("fail('planted', 'new')", ">=9999", "FAILED"),
     "passes": ("pass", ">=1", "FAILED"),
     "passes_in_other_versions": ("pass", "<1", "PASSED"),
     "breaks": ("raise RuntimeError('no judgement of ours')", ">=1", "FAILED"),
@@ -37,7 +37,7 @@ PLANTED = {
 FIXTURES = """
 import pytest
 
-from tests.harness.diagnosis import fail
+from tests.harness.errors import fail
 
 @pytest.fixture
 def fixture_fails():
@@ -131,9 +131,9 @@ def test_missing_files_are_no_known_failure(project: Path) -> None:
 
 def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> None:
     (project / PLANT).write_text(
-        "import pytest\nfrom tests.harness.checks.tokenizer import fail\n"
+        "import pytest\nfrom tests.harness.errors import fail\n"
         "@pytest.mark.parametrize('case', ['a.b', 'a-b', 'ab'])\n"
-        "def test_plant(case): fail('planted')\n"
+        "def test_plant(case): fail('planted', 'as declared')\n"
     )
     add(project, entry(nodes='["test_*[a.b]"]'))
     run = run_pytest("-v", PLANT, cwd=project)
@@ -142,17 +142,17 @@ def test_star_stands_for_anything_and_brackets_for_themselves(project: Path) -> 
 
 
 def test_node_without_a_test_is_an_error_of_a_complete_run(project: Path) -> None:
-    said = f"{DATA}: [planted] nodes: 'test_*[phi3-gone]' matches no test; remove it or correct"
-    add(project, entry(nodes='["test_*[phi3-gone]"]'))
+    message = f"{DATA}: [planted] nodes: 'test_*[phi3-gone]' matches no test; remove it or correct"
+    gone = entry(nodes='["test_*[phi3-gone]"]')
+    add(project, gone)
     assert run_pytest("--collect-only", "--models", "phi3", cwd=project).code == 0
+    add(shrink(project), gone)
     run = run_pytest("tests/conformance", "--collect-only", "-q", cwd=project)
     assert run.code == 4
-    assert run.line(DATA).startswith(f"ERROR: {said}")
-    shrink(project)
-    add(project, entry(nodes='["test_*[phi3-gone]"]'))
+    assert run.line(DATA).startswith(f"ERROR: {message}")
     run = run_pytest("-n", "2", cwd=project)
     assert run.code == 1
-    assert run.line(DATA).startswith(said)
+    assert run.line(DATA).startswith(message)
 
 
 def test_entry_of_a_folder_that_does_not_run_is_not_dead(project: Path) -> None:
@@ -176,12 +176,12 @@ def test_wrong_entry_stops_pytest_with_one_line(project: Path, options: tuple[st
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_entry_is_named(tmp_path: Path, name: str) -> None:
-    changes, key, said = WRONG[name]
+    changes, key, message = WRONG[name]
     path = write(tmp_path, entry(**changes).encode())
     with pytest.raises(DataError) as caught:
         read_upstream_issues(path)
     assert str(caught.value).startswith(f"{DATA}: [planted] {key}: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -195,10 +195,10 @@ def test_entry_needs_nodes_or_changes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NO_TABLES)
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
-    text, said = NO_TABLES[name]
+    text, message = NO_TABLES[name]
     with pytest.raises(DataError) as caught:
         read_upstream_issues(write(tmp_path, text))
-    assert re.fullmatch(rf"{re.escape(DATA)}: [^\n]*{re.escape(said)}[^\n]*", str(caught.value))
+    assert re.fullmatch(rf"{re.escape(DATA)}: [^\n]*{re.escape(message)}[^\n]*", str(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -19,32 +19,31 @@ from tests.harness.files import sha256
 from tests.harness.sources.bundle import folder_of, is_intact, move_into_place
 from tests.harness.sources.packages import REQUIREMENTS
 from tests.meta.conftest import PROJECT
+from tests.meta.support.hub_runs import only_folder
 
 COMMAND = [sys.executable, "-m", "tests.tools.fetch"]
+HARM: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "same_size_tampered": lambda path: path.write_bytes(
+        path.read_bytes().replace(b"silu", b"gelu")
+    ),
+    "file_lost": lambda path: path.unlink(),
+    "file_added": lambda path: (path.parent / "chat_template.jinja").write_text("{{ 1 }}"),
+}
 PUBLISHED = [
     (key, name) for key, m in registry().items() for name, f in m.files.items() if f.published
 ]
 
 
-def start(
-    *keys: str, cache: Path, cwd: Path = PROJECT, **variables: object
-) -> subprocess.Popen[str]:
-    """Run the fetch command on a cache of its own."""
-    environment = dict(os.environ, MODEL_CONFORMANCE_CACHE=str(cache))
-    environment |= {name: str(value) for name, value in variables.items()}
-    return subprocess.Popen(
-        [*COMMAND, *keys],
-        cwd=cwd,
-        env=environment,
-        text=True,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def start(cache: Path, **variables: str) -> subprocess.Popen[str]:
+    """Fetch phi3 into a cache of its own."""
+    environment = {**os.environ, "MODEL_CONFORMANCE_CACHE": str(cache), **variables}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [*COMMAND, "phi3"]
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True, **pipes)
 
 
 def test_all_published_hashes_are_met(bundle: dict[str, Path]) -> None:
-    """14 files of four repositories: what the hub has is what we built."""
     assert len(PUBLISHED) == 14
     for key, name in PUBLISHED:
         assert sha256(bundle[key] / name) == registry()[key].files[name].sha256, (key, name)
@@ -57,16 +56,7 @@ def test_fetch_prints_a_line_a_model_and_nothing_else(bundle: dict[str, Path]) -
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda path: path.write_bytes(path.read_bytes()[:-100]),
-        lambda path: path.write_bytes(path.read_bytes().replace(b"silu", b"gelu")),
-        lambda path: path.unlink(),
-        lambda path: (path.parent / "chat_template.jinja").write_text("{{ 1 }}"),
-    ],
-    ids=["truncated", "same_size_tampered", "file_lost", "file_added"],
-)
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
 def test_harm_in_the_cache_is_noticed(
     harm: Callable[[Path], object],
     tmp_path: Path,
@@ -85,7 +75,7 @@ def test_killed_build_and_damaged_folder_are_replaced_once_for_two(
     tmp_path: Path, bundle: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One story in one cache, because every build downloads."""
-    killed = start("phi3", cache=tmp_path)
+    killed = start(tmp_path)
     while not list(tmp_path.glob("bundle/.build-*/*")):
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -96,7 +86,7 @@ def test_killed_build_and_damaged_folder_are_replaced_once_for_two(
     vocabulary = folder / "tokenizer.json"
     vocabulary.write_bytes(vocabulary.read_bytes()[:1000])
 
-    two = [start("phi3", cache=tmp_path) for _ in range(2)]
+    two = [start(tmp_path) for _ in range(2)]
     answers = [process.communicate() for process in two]
     assert [process.returncode for process in two] == [0, 0]
     assert answers[0][0] == answers[1][0] == f"phi3\t{folder}\n"
@@ -114,13 +104,8 @@ def failure(process: subprocess.Popen[str]) -> str:
     return stderr.splitlines()[-1]
 
 
-def from_folder(folder: Path) -> dict[str, Any]:
-    """Settings under which pip looks nowhere but in this folder."""
-    return {"PIP_NO_INDEX": 1, "PIP_FIND_LINKS": folder, "PIP_CONFIG_FILE": os.devnull}
-
-
 def test_no_index_is_one_line(tmp_path: Path) -> None:
-    line = failure(start("phi3", cache=tmp_path / "cache", **from_folder(tmp_path)))
+    line = failure(start(tmp_path / "cache", **only_folder(tmp_path)))
     assert "cannot be downloaded" in line
     assert "--source hub" in line
 
@@ -129,7 +114,7 @@ def test_other_package_than_pinned_is_one_line(tmp_path: Path) -> None:
     pin = re.search(r"^llama-cpp-python==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
     assert pin
     (tmp_path / f"llama_cpp_python-{pin[1]}.tar.gz").write_bytes(b"another archive")
-    line = failure(start("phi3", cache=tmp_path / "cache", **from_folder(tmp_path)))
+    line = failure(start(tmp_path / "cache", **only_folder(tmp_path)))
     assert "not the one pinned in fixtures/bundle-requirements.txt" in line
 
 
@@ -146,12 +131,12 @@ def test_other_bytes_than_pinned_do_not_move_into_place(
 
 
 def test_full_disk_is_one_line(small_disk: Path) -> None:
-    line = failure(start("phi3", cache=small_disk / "cache"))
+    line = failure(start(small_disk / "cache"))
     assert "No space left" in line
     assert "MODEL_CONFORMANCE_CACHE" in line
 
 
 def test_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    line = failure(start("phi3", cache=tmp_path / "file"))
+    line = failure(start(tmp_path / "file"))
     assert "the bundle cannot be built" in line

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.diff import first_difference, line_at, side_by_side
 from tests.harness.text import quote
 from tests.meta.support.independent_tokenizers import REFERENCES
-from tests.meta.support.llama_cpp_vectors import llama_cpp_folder, open_file, pieces
+from tests.meta.support.llama_cpp_vectors import mismatch, open_file
 from tests.meta.support.random_texts import COUNT, random_texts
 
 STEP = 1000  # strings encoded at a time
@@ -37,42 +36,29 @@ def texts(bundle: dict[str, Path]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def reference(
-    bundle: dict[str, Path], texts: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], list[list[int]]]:
+def reference(bundle: dict[str, Path], texts: list[str]) -> Callable[[str], list[list[int]]]:
     """The other implementation's ids of all strings by model, computed once."""
 
     @cache
     def ids(key: str) -> list[list[int]]:
-        encode = REFERENCES[key](bundle[key], lambda: llama_cpp_folder(tmp_path_factory))
+        encode = REFERENCES[key](bundle[key])
         return [encode(text) for text in texts]
 
     return ids
 
 
-@dataclass(frozen=True)
-class Mismatch:
-    """The first string on which two implementations differ."""
-
-    text: str
-    message: str
-
-
-def compare(key: str, folder: Path, texts: list[str], expected: list[list[int]]) -> Mismatch | None:
-    """Encode in batches and stop at the first difference."""
+def compare(
+    key: str, folder: Path, texts: list[str], expected: list[list[int]]
+) -> tuple[str, str] | None:
+    """Encode in batches up to the first difference: the text, and a message."""
     tokenizer = open_file(folder)
     for start in range(0, len(texts), STEP):
         batch = texts[start : start + STEP]
-        for number, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False)):
-            got, reference = encoding.ids, expected[start + number]
-            if (position := first_difference(got, reference)) is not None:
-                left, right = pieces(tokenizer, got), pieces(tokenizer, reference)
-                headline = (
-                    f"{key} {quote(batch[number])}: position {position} got "
-                    f"{line_at(left, position)}, the other implementation {line_at(right, position)}"
-                )
-                lines = (headline, *side_by_side(left, right, position))
-                return Mismatch(batch[number], "\n".join(lines))
+        encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
+        for text, encoding, ids in zip(batch, encodings, expected[start:], strict=False):
+            if encoding.ids != ids:
+                title, other = f"{key} {quote(text)}", "the other implementation"
+                return text, mismatch(title, tokenizer, encoding.ids, ids, other)
     return None
 
 
@@ -83,10 +69,9 @@ def test_same_ids(
     texts: list[str],
     reference: Callable[[str], list[list[int]]],
 ) -> None:
-    """All strings give the same ids on both sides."""
     assert len(set(texts)) == COUNT
-    if mismatch := compare(key, bundle[key], texts, reference(key)):
-        pytest.fail(mismatch.message, pytrace=False)
+    if difference := compare(key, bundle[key], texts, reference(key)):
+        pytest.fail(difference[1], pytrace=False)
 
 
 @dataclass(frozen=True)
@@ -111,10 +96,7 @@ def has_number(text: str) -> bool:
 
 
 NFC = '"normalizer": {\n    "type": "NFC"\n  }'
-DIGITS = """{
-        "type": "Digits",
-        "individual_digits": true
-      },"""
+DIGITS = '{\n        "type": "Digits",\n        "individual_digits": true\n      },'
 FAULTS = (
     Fault("llama3_1", "single digits", "{1,3}", "", partial(re.search, r"\d\d")),
     Fault("llama3_1", "case of contractions", "(?i:", "(?:", partial(re.search, "'[a-z]?[A-Zſ]")),
@@ -138,14 +120,14 @@ def test_fault_is_seen(
     texts: list[str],
     reference: Callable[[str], list[list[int]]],
 ) -> None:
-    """The same strings tell a file with one planted fault."""
     content = (bundle[fault.key] / "tokenizer.json").read_bytes().decode()
     assert content.count(fault.old) == 1
     damaged = content.replace(fault.old, fault.new)
     (tmp_path / "tokenizer.json").write_bytes(damaged.encode())
-    mismatch = compare(fault.key, tmp_path, texts, reference(fault.key))
-    assert mismatch is not None
-    assert fault.shows(mismatch.text), mismatch.message
-    headline = mismatch.message.splitlines()[0]
-    assert headline.startswith(f"{fault.key} {quote(mismatch.text)}: position ")
+    difference = compare(fault.key, tmp_path, texts, reference(fault.key))
+    assert difference is not None
+    text, message = difference
+    assert fault.shows(text), message
+    headline = message.splitlines()[0]
+    assert headline.startswith(f"{fault.key} {quote(text)}: position ")
     assert re.search(r" got \d+ '.+', the other implementation \d+ '.+'$", headline), headline

@@ -11,16 +11,11 @@ from tests.meta.plugins.test_redaction import MODES, logins, planted
 from tests.meta.support.hub_runs import file_requests
 from tests.meta.support.hub_server import Seen, serve
 from tests.meta.support.leaking_tests import HUB, SAVED
-from tests.meta.support.small_project import change, shrink, state, update
+from tests.meta.support.small_project import change, small, state, update
 
+__all__ = ["small"]
 PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
-
-
-@pytest.fixture
-def small(project: Path) -> Path:
-    """A small copy to do harm to."""
-    return shrink(project)
 
 
 @pytest.mark.parametrize(("login", "mode"), [(HUB, "distributed"), (SAVED, "alone")])
@@ -34,7 +29,7 @@ def test_the_hub_is_asked_with_the_login(
     with serve({PHI3: bundle["phi3"]}, {}, seen) as endpoint:
         run = run_pytest(*PRICES, "--source", "hub", *MODES[mode], HF_ENDPOINT=endpoint, **given)
     assert run.code == 0, run.out
-    assert {it.authorization for it in file_requests(seen)} == {f"Bearer {login}"}
+    assert {request.authorization for request in file_requests(seen)} == {f"Bearer {login}"}
 
 
 def test_a_hub_that_repeats_the_login_is_not_quoted(
@@ -63,15 +58,17 @@ def pytest_sessionstart():
         notes.write(f"{len(seen)} {len(own)}\\n")
 """
     notes = tmp_path / "notes"
-    tests = (
-        "tests/benchmarks/test_tokenizer_latency.py",
-        "--models",
-        "phi3",
-        "-k",
-        "encode_prompt",
-    )
+    tests = ("tests/benchmarks/test_tokenizer_latency.py", "--models", "phi3")
     run = run_pytest(
-        *(*tests, "--latency-processes", "2", "--latency-save", str(tmp_path / "saved.json")),
+        *(
+            *tests,
+            "-k",
+            "encode_prompt",
+            "--latency-processes",
+            "2",
+            "--latency-save",
+            str(tmp_path / "saved.json"),
+        ),
         NOTES=str(notes),
         **logins(tmp_path / "home"),
         **planted(tmp_path, looks),
@@ -83,8 +80,8 @@ def pytest_sessionstart():
 
 COMMANDS = {
     "tests.tools.budget": (f"{HUB}.jsonl",),
-    "tests.harness.sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
-    "tests.harness.drift": (HUB, HUB, "--models", HUB),
+    "tests.tools.sweep": (f"{HUB}.jsonl", "--out", "unused", "--model-dir", HUB),
+    "tests.tools.drift": (HUB, HUB, "--models", HUB),
 }
 
 
@@ -104,14 +101,14 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart():
-    from tests.harness import snapshot_session
+    from tests.harness.snapshots import session
 
-    snapshot_session.versions = lambda: {{"transformers": "{login}"}}
+    session.versions = lambda: {{"transformers": "{login}"}}
 """
     before = state(small)
     change(small)
     changed = state(small)
     run = update(small, **planted(small, plugin), HF_TOKEN=login)
     assert run.code == 1
-    assert "NOT saved, the old file is kept: it would hold a secret" in run.out
+    run.line("NOT saved, the old file is kept: it would hold a secret")
     assert state(small) == changed != before

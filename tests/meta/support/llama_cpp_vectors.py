@@ -1,16 +1,17 @@
 """llama.cpp's vocabularies and test vectors, out of the sdist that the bundle is built from."""
 
-import os
+import re
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 from tokenizers import Tokenizer
 
-from tests.harness.sources.packages import download
+from tests.harness.diff import first_difference, line_at, side_by_side
+from tests.harness.files import cache_folder, sha256_text
+from tests.harness.sources.packages import REQUIREMENTS, download
 from tests.harness.text import quote
 
 PACKAGE = "llama_cpp_python"
@@ -26,17 +27,15 @@ END = (".inp", ".out")
 SPM = "ggml-vocab-llama-spm.gguf"  # Llama-2's SentencePiece model, for the differential test
 
 
-def llama_cpp_folder(factory: pytest.TempPathFactory) -> Path:
-    """A folder with the vector files and Llama-2's vocabulary; downloaded once a session.
-
-    The workers of pytest-xdist share the folder above their own, and wait for the first of them.
-    """
-    root = factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    folder = root / "llama.cpp"
-    with FileLock(root / "llama.cpp.lock"):
+def llama_cpp_folder() -> Path:
+    """A folder of the cache with the vector files and Llama-2's vocabulary, filled once a pin."""
+    home = cache_folder() / "llama.cpp"
+    home.mkdir(parents=True, exist_ok=True)
+    pins = re.findall("^llama-cpp-python==.*", REQUIREMENTS.read_text("utf-8"), re.MULTILINE)
+    folder = home / sha256_text(*pins)[:12]
+    with FileLock(home / ".lock"):
         if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=root) as scratch:
+            with tempfile.TemporaryDirectory(dir=home) as scratch:
                 archive = download({PACKAGE}, Path(scratch), print)[PACKAGE]
                 names = {SPM, *(f"{name}{end}" for name in FILES.values() for end in END)}
                 _unpack(archive, names, Path(scratch) / "out").rename(folder)
@@ -62,6 +61,18 @@ def open_file(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """Ids with the tokens as the vocabulary writes them."""
+def mismatch(
+    title: str, tokenizer: Tokenizer, ids: Sequence[int], expected: Sequence[int], other: str
+) -> str:
+    """Where ids differ from the expected ones of `other`, side by side; empty if they do not."""
+    position = first_difference(ids, expected)
+    if position is None:
+        return ""
+    left, right = _pieces(tokenizer, ids), _pieces(tokenizer, expected)
+    sides = f"got {line_at(left, position)}, {other} {line_at(right, position)}"
+    headline = f"{title}: position {position} {sides}"
+    return "\n".join([headline, *side_by_side(left, right, position)])
+
+
+def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [f"{i} {quote(tokenizer.id_to_token(i) or '(no such id)')}" for i in ids]
