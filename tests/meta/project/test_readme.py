@@ -43,6 +43,7 @@ def commands(text: str) -> list[str]:
 def sections(text: str) -> dict[str, str]:
     """The text below each heading, down to the next one."""
     parts = re.split(r"^#+ (.+)\n", without_blocks(text), flags=re.MULTILINE)
+    assert len(parts[1::2]) == len(set(parts[1::2])), "a heading appears twice"
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -68,8 +69,10 @@ def masked(output: str) -> list[str]:
     return [re.sub(r"(=|_|-){3,}", r"\1\1\1", line).rstrip() for line in text.splitlines()]
 
 
-@pytest.mark.parametrize(("block", "code"), [(0, 0), (1, 1)], ids=["green", "red"])
-def test_output_is_that_of_a_run(block: int, code: int, model_copy: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize(("block", "status"), [(0, 0), (1, 1)], ids=["green", "red"])
+def test_output_is_that_of_a_run(
+    block: int, status: int, model_copy: Callable[[str], Path]
+) -> None:
     """What is shown is printed by the command above it, in this order; `...` leaves lines out."""
     shown = [text for kind, text in FENCE.findall(README) if kind == "console"]
     command, _, lines = shown[block].partition("\n")
@@ -82,12 +85,12 @@ def test_output_is_that_of_a_run(block: int, code: int, model_copy: Callable[[st
         folder = str(copy)
     words = shlex.split(command.removeprefix("$ pytest ").replace("my-llama", folder or "my-llama"))
     run = run_pytest(*words, COLUMNS="80")
-    assert run.code == code, run.out[-2000:]
+    assert run.code == status, run.out[-2000:]
     printed = "\n".join(masked(run.out.replace(folder, "my-llama") if folder else run.out))
     end = 0
     for part in re.split(r"^\.\.\.$", "\n".join(masked(lines)), flags=re.MULTILINE):
         start = printed.find(part.strip("\n"), end)
-        assert start >= 0, f"README shows\n{part}\nwhich is not in this run:\n{run.out[-4000:]}"
+        assert start >= 0, f"README shows\n{part}\nwhich is not in:\n{run.out[-4000:]}"
         end = start + len(part.strip("\n"))
 
 
