@@ -1,0 +1,15 @@
+"""What the tests are made of. From the top; a package imports only from below (`.importlinter`).
+
+finish              the end of a run, in order
+reports             report.json and its page, JUnit, GitHub
+latency, snapshots  measured times and their verdict; recorded outputs and when they are written
+checks, plugins     judges that fail with one message; pytest's options, results, gate
+batches             many prompts at once
+model, tokenizer    models in memory; tokenizers and chat templates
+sources             files and weights: the bundle, the hub, a folder
+memory, prices      bytes by arithmetic; the price task
+data                fixtures as typed objects
+html, console       pages; how commands print and exit
+redaction, errors   hidden access tokens; the errors that users see
+diff, text, files, versions
+"""
