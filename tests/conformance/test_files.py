@@ -34,20 +34,22 @@ def recipe_of(tokenizer: LoadedTokenizer) -> str:
     return f"fixtures/recipes/{tokenizer.key}.json"
 
 
-def _cause_of_tokens(tokenizer: LoadedTokenizer) -> str:
-    """Which of file and registry is wrong."""
-    digest = sha256(tokenizer.folder / "tokenizer.json")
-    if digest == tokenizer.spec.files["tokenizer.json"].sha256:
-        return f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
-    return "tokenizer.json is not the pinned file"
+def _fail_digest(tokenizer: LoadedTokenizer, what: str, digest: str, declared: str) -> None:
+    """Fail with both digests, and with which of file and registry is wrong."""
+    cause = "tokenizer.json is not the pinned file"
+    pinned = tokenizer.spec.files["tokenizer.json"].sha256
+    if sha256(tokenizer.folder / "tokenizer.json") == pinned:
+        cause = f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
+    digests = f"sha256 {digest[:12]}, declared {declared[:12]}"
+    fail(tokenizer.key, f"{what}; {digests}", cause=cause)
 
 
 def test_vocabulary_matches_registry(tokenizer: LoadedTokenizer) -> None:
-    facts, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
-    if digest == facts.vocabulary_sha256:
+    declared, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
+    if digest == declared.vocabulary_sha256:
         return
     tokens = {index: token for token, index in tokenizer.json_file.vocabulary.items()}
-    what = f"{len(tokens)} tokens, declared {facts.vocabulary_size}"
+    what = f"{len(tokens)} tokens, declared {declared.vocabulary_size}"
     if pinned := pinned_file(tokenizer, "tokenizer.json"):
         content = json.loads(pinned)
         known = {index: token for token, index in content["model"]["vocab"].items()}
@@ -58,8 +60,7 @@ def test_vocabulary_matches_registry(tokenizer: LoadedTokenizer) -> None:
                 f"id {first} got {quote(str(tokens.get(first)))}, pinned "
                 f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
             )
-    digests = f"sha256 {digest[:12]}, declared {facts.vocabulary_sha256[:12]}"
-    fail(tokenizer.key, f"vocabulary: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
+    _fail_digest(tokenizer, f"vocabulary: {what}", digest, declared.vocabulary_sha256)
 
 
 def test_loaded_vocabulary_matches_tokenizer_json(tokenizer: LoadedTokenizer) -> None:
@@ -75,19 +76,18 @@ def test_loaded_vocabulary_matches_tokenizer_json(tokenizer: LoadedTokenizer) ->
 
 
 def test_merges_match_registry(tokenizer: LoadedTokenizer) -> None:
-    merges, facts = tokenizer.json_file.merges, tokenizer.spec.tokenizer
+    merges, declared = tokenizer.json_file.merges, tokenizer.spec.tokenizer
     digest = sha256_text("\n".join([*merges, ""]))
-    if digest == facts.merges_sha256:
+    if digest == declared.merges_sha256:
         return
-    what = f"{len(merges)}, declared {facts.merges}"
+    what = f"{len(merges)}, declared {declared.merges}"
     if pinned := pinned_file(tokenizer, "tokenizer.json"):
         known = json.loads(pinned)["model"]["merges"]
         rank = first_difference(merges, known)
         if rank is not None:
             got = quote(merges[rank]) if rank < len(merges) else "(end)"
             what += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
-    digests = f"sha256 {digest[:12]}, declared {facts.merges_sha256[:12]}"
-    fail(tokenizer.key, f"merges: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
+    _fail_digest(tokenizer, f"merges: {what}", digest, declared.merges_sha256)
 
 
 @pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])

@@ -42,9 +42,9 @@ def test_price_survives_padding_and_truncation(tokenizer: LoadedTokenizer) -> No
     pad = {"padding": "max_length", "truncation": True, "max_length": TRAINING_LIMIT}
     with tokenizer.changed(pad_token=tokenizer.transformers.eos_token):
         ids = tokenizer.transformers(text, **pad)["input_ids"]
-    facts = tokenizer.spec.tokenizer
-    assert facts.bos is not None and facts.eos is not None
-    expected = [facts.bos, *plain, *[facts.eos] * (TRAINING_LIMIT - TEXT_LIMIT - 1)]
+    declared = tokenizer.spec.tokenizer
+    assert declared.bos is not None and declared.eos is not None
+    expected = [declared.bos, *plain, *[declared.eos] * (TRAINING_LIMIT - TEXT_LIMIT - 1)]
     check_ids(tokenizer, "price text", "padded to the training length", ids, expected)
     price = tokenizer.transformers.decode([ids[TEXT_LIMIT]])
     check_value(tokenizer, "the last token of the text is the price", price, "374")

@@ -79,7 +79,7 @@ def check_count(loaded: LoadedModel) -> None:
 
 
 CHECKS = (check_token, check_mass, check_one, check_four, check_reading, check_count)
-# What each answers, and what must be said of it; a judge that is not named finds nothing wrong.
+# The answer of each script, and the verdicts on it; a check without a verdict passes.
 REPLIES = {
     "answers 374": "374.00<|end_of_text|>",
     "answers in words": " three hundred dollars<|end_of_text|>",
@@ -87,24 +87,23 @@ REPLIES = {
     "ends at once": "<|end_of_text|>",
 }
 NO_MASS = "probability of a price token got 0.000, expected at least 0.5; "
+
+
+def no_price(first: str) -> dict[Check, str]:
+    """The verdicts on an answer whose first token is no price."""
+    return {
+        check_token: f"most likely after 'Price is $' got {first}, expected digits; ",
+        check_mass: NO_MASS,
+        check_one: f"one new token got {first}, expected a price; ",
+    }
+
+
+TOO_FEW = "got 1 new tokens, expected 4; likely cause: max_new_tokens=4 and "
 VERDICTS: dict[str, dict[Check, str]] = {
     "answers 374": {},
-    "answers in words": {
-        check_token: "most likely after 'Price is $' got 2380 ' three', expected digits; ",
-        check_mass: NO_MASS,
-        check_one: "one new token got 2380 ' three', expected a price; ",
-    },
-    "says $ again": {
-        check_token: "most likely after 'Price is $' got 400 ' $', expected digits; ",
-        check_mass: NO_MASS,
-        check_one: "one new token got 400 ' $', expected a price; ",
-    },
-    "ends at once": {
-        check_token: "most likely after 'Price is $' got 128001 '<|end_of_text|>', expected digits",
-        check_mass: NO_MASS,
-        check_one: "one new token got 128001 '<|end_of_text|>', expected a price; ",
-        check_count: "got 1 new tokens, expected 4; likely cause: max_new_tokens=4 and ",
-    },
+    "answers in words": no_price("2380 ' three'"),
+    "says $ again": no_price("400 ' $'"),
+    "ends at once": no_price("128001 '<|end_of_text|>'") | {check_count: TOO_FEW},
 }
 
 

@@ -132,7 +132,7 @@ def test_all_messages_are_captured(capsys: pytest.CaptureFixture[str]) -> None:
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("transformers.modeling_utils").warning("of %s", "transformers")
         logging.getLogger("somebody.else").error("an error")
-        logging.getLogger("somebody.else").info("not heard")
+        logging.getLogger("somebody.else").info("below WARNING")
         hf.get_logger("transformers.x").warning_once("once")
         print("a print")
         with pytest.raises(AssertionError, match="a library asked for input: run it\\?"):
