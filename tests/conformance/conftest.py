@@ -1,4 +1,4 @@
-"""Parametrizes over models and cases; no test runs on files that cannot be had or read."""
+"""Parametrizes over models and cases; fails once for a model that cannot be used."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test runs on `model`, or on `model` and its second argument."""
+    """Each test runs on `tokenizer`, or on `tokenizer` and the cases its other argument names."""
     parametrize_tokenizers(metafunc)
 
 
@@ -21,5 +21,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop tests that no chosen model is concerned by."""
+    """Drop tests that apply to no selected model."""
     drop_empty(items)

@@ -1,7 +1,4 @@
-"""Batches, padding and truncation: whatever is added or cut, the promised ids stay."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Batches, padding and truncation: whatever is added or cut, the ids that stay are the same."""
 
 import pytest
 
@@ -12,27 +9,13 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 SENTENCE = "plain.task_sentence"
 
 
-@contextmanager
-def settings(tokenizer: LoadedTokenizer, **changes: object) -> Iterator[None]:
-    """Set attributes of the shared tokenizer and put them back."""
-    before = {name: getattr(tokenizer.transformers, name) for name in changes}
-    try:
-        for name, value in changes.items():
-            setattr(tokenizer.transformers, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(tokenizer.transformers, name, value)
-
-
 def test_batch_equals_single_calls(tokenizer: LoadedTokenizer) -> None:
     batch = list(texts().values())
     together = tokenizer.transformers([text.full_text for text in batch])["input_ids"]
     assert len(together) == len(batch)
+    what = "ids in a batch are not those alone"
     for text, ids in zip(batch, together, strict=True):
-        check_ids(
-            tokenizer, text.name, "ids in a batch are not those alone", ids, tokenizer.ids(text)
-        )
+        check_ids(tokenizer, text.name, what, ids, tokenizer.ids(text))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -40,39 +23,33 @@ def test_padding_keeps_the_ids(tokenizer: LoadedTokenizer, side: str) -> None:
     """Pad = eos where the model has no pad token, as the task sets it."""
     text, ids = texts()[SENTENCE].full_text, tokenizer.ids(texts()[SENTENCE])
     pad_token = tokenizer.transformers.pad_token or tokenizer.transformers.eos_token
-    with settings(tokenizer, pad_token=pad_token, padding_side=side):
+    with tokenizer.changed(pad_token=pad_token, padding_side=side):
         padded = tokenizer.transformers(text, padding="max_length", max_length=len(ids) + 3)
         pads = [tokenizer.transformers.pad_token_id] * 3
     expected = pads + ids if side == "left" else ids + pads
     check_ids(tokenizer, SENTENCE, f"padded on the {side}", padded["input_ids"], expected)
     mask = [0] * 3 + [1] * len(ids) if side == "left" else [1] * len(ids) + [0] * 3
-    check_value(
-        tokenizer,
-        f"attention mask padded on the {side}",
-        list(padded.get("attention_mask", [])),
-        mask,
-    )
+    got = list(padded.get("attention_mask", []))
+    check_value(tokenizer, f"attention mask padded on the {side}", got, mask)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padded_batch_equals_single_calls(tokenizer: LoadedTokenizer, side: str) -> None:
-    """Of a short and a long text, each keeps its ids, and the mask hides what was added."""
+    """A short and a long text keep their ids, and the mask hides the pads."""
     cases = [texts()[name] for name in ("plain.single_letter", SENTENCE)]
     pad_token = tokenizer.transformers.pad_token or tokenizer.transformers.eos_token
-    with settings(tokenizer, pad_token=pad_token, padding_side=side):
+    with tokenizer.changed(pad_token=pad_token, padding_side=side):
         batch = tokenizer.transformers([case.full_text for case in cases], padding=True)
         pad = tokenizer.transformers.pad_token_id
     for text, ids, mask in zip(cases, batch["input_ids"], batch["attention_mask"], strict=True):
         own = tokenizer.ids(text)
         pads = [pad] * (len(tokenizer.ids(cases[1])) - len(own))
+        expected = pads + own if side == "left" else own + pads
         zeros, ones = [0] * len(pads), [1] * len(own)
-        expected, hidden = (
-            (pads + own, zeros + ones) if side == "left" else (own + pads, ones + zeros)
-        )
+        hidden = zeros + ones if side == "left" else ones + zeros
         check_ids(tokenizer, text.name, f"in a batch padded on the {side}", ids, expected)
-        check_value(
-            tokenizer, f"attention mask of a batch padded on the {side}", list(mask), hidden
-        )
+        what = f"attention mask of a batch padded on the {side}"
+        check_value(tokenizer, what, list(mask), hidden)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -81,7 +58,7 @@ def test_truncation_keeps_the_ids(tokenizer: LoadedTokenizer, side: str) -> None
     text, ids = texts()[SENTENCE].full_text, tokenizer.ids(texts()[SENTENCE])
     bos = ids[:1] if tokenizer.spec.can("bos") else []
     plain, room = ids[len(bos) :], 6 - len(bos)
-    with settings(tokenizer, truncation_side=side):
+    with tokenizer.changed(truncation_side=side):
         cut = tokenizer.transformers(text, truncation=True, max_length=6)["input_ids"]
     expected = bos + (plain[-room:] if side == "left" else plain[:room])
     check_ids(tokenizer, SENTENCE, f"truncated on the {side}", cut, expected)

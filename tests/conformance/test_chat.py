@@ -1,4 +1,4 @@
-"""Conversations to prompts: what the template writes, and that ids and text agree."""
+"""Conversations to prompts: the text the template writes, and that its ids match the text."""
 
 import pytest
 import time_machine
@@ -22,29 +22,28 @@ def test_tokenized_chat_equals_encoded_text(tokenizer: LoadedTokenizer, chat: Ch
 
 @pytest.mark.needs("chat")
 def test_tokenized_prompt_is_a_batch_encoding(tokenizer: LoadedTokenizer) -> None:
-    """With one list of ids, asked for by name: the default moved in transformers 5."""
+    """With one list of ids; return_dict=True because the default changed in transformers 5."""
     got = tokenizer.transformers.apply_chat_template(list(HELLO), tokenize=True, return_dict=True)
     ids = got["input_ids"] if hasattr(got, "keys") else None
-    if ids is None or not all(isinstance(it, int) for it in ids):
+    if ids is None or not all(isinstance(token_id, int) for token_id in ids):
         fail(
             tokenizer.key,
             "apply_chat_template(tokenize=True, return_dict=True) gave "
-            f"{type(got).__name__} of {ids!r:.40}, expected one list of ids under "
-            "input_ids",
+            f"{type(got).__name__} of {ids!r:.40}, expected one list of ids under input_ids",
             cause="transformers changed what it returns",
         )
 
 
 @pytest.mark.needs("bos")
 def test_prompt_has_one_bos(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
-    """In front, written by the template; further ones only where somebody typed them."""
+    """In front, written by the template; more only where the conversation's text has them."""
     bos, ids = tokenizer.spec.tokenizer.bos, render_ids(tokenizer, chat)
     assert bos is not None
     typed = str(chat.messages).count(str(tokenizer.transformers.bos_token))
     if ids[:1] != [bos] or ids.count(bos) != 1 + typed:
         fail(
             f"{tokenizer.key} {chat.name}",
-            f"BOS {bos} stands {ids.count(bos)} times, expected once in front and {typed} "
+            f"BOS {bos} appears {ids.count(bos)} times, expected once in front and {typed} "
             "times typed",
             cause="template or post-processor changed",
         )
@@ -62,24 +61,21 @@ def test_generation_prompt_adds_only_its_suffix(tokenizer: LoadedTokenizer, chat
         check_text(tokenizer, chat.name, "continued prompt", opened, closed[: len(opened)])
         return
     without = render_case(tokenizer, chat, add_generation_prompt=False)
-    expected = without.removesuffix(tokenizer.spec.conversation_end) + str(
-        tokenizer.spec.generation_prompt
-    )
+    spec = tokenizer.spec
+    expected = f"{without.removesuffix(spec.conversation_end)}{spec.generation_prompt}"
     got = render_case(tokenizer, chat, add_generation_prompt=True)
     check_text(tokenizer, chat.name, "generation prompt", got, expected)
 
 
 def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
-    """What the model saw when it answered is how the longer conversation begins."""
+    """The longer conversation begins with the prompt that the model answered."""
     whole = render_case(tokenizer, chat)
-    given = chat.template_arguments() | {
-        "add_generation_prompt": True,
-        "continue_final_message": False,
-    }
+    given = chat.template_arguments()
+    given |= {"add_generation_prompt": True, "continue_final_message": False}
     for turn, message in enumerate(chat.messages):
         if turn and message["role"] == "assistant":
             earlier = render(tokenizer, chat.messages[:turn], **given)
-            what = f"prompt before turn {turn} is no prefix"
+            what = f"prompt before turn {turn} is not a prefix"
             check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
 
 
@@ -89,21 +85,15 @@ def test_default_system_message_matches_registry(tokenizer: LoadedTokenizer) -> 
     declared = tokenizer.spec.default_system
     bare = render(tokenizer, HELLO)
     if declared is not None:
-        system = ({"role": "system", "content": declared}, *HELLO)
-        check_text(
-            tokenizer,
-            "default system message",
-            "prompt without one",
-            bare,
-            render(tokenizer, system),
-        )
+        expected = render(tokenizer, ({"role": "system", "content": declared}, *HELLO))
+        check_text(tokenizer, "default system message", "prompt without one", bare, expected)
     elif (position := bare.find("You are")) >= 0:
         fail(tokenizer.key, f"prompt without a system message has {quote(bare[position:][:40])}")
 
 
 @pytest.mark.needs("tools")
 def test_date_does_not_follow_the_clock(tokenizer: LoadedTokenizer) -> None:
-    """The published template's date, in another year as today."""
+    """The published template's date, whatever the year."""
     with time_machine.travel("2031-03-09 12:00:00", tick=False):
         text = render(tokenizer, HELLO)
     date = text.partition("Today Date: ")[2].partition("\n")[0]
@@ -113,13 +103,8 @@ def test_date_does_not_follow_the_clock(tokenizer: LoadedTokenizer) -> None:
 @pytest.mark.needs("tools")
 def test_date_follows_date_string(tokenizer: LoadedTokenizer) -> None:
     expected = render(tokenizer, HELLO).replace("26 Jul 2024", "01 Jan 2030")
-    check_text(
-        tokenizer,
-        "date",
-        "date_string",
-        render(tokenizer, HELLO, date_string="01 Jan 2030"),
-        expected,
-    )
+    got = render(tokenizer, HELLO, date_string="01 Jan 2030")
+    check_text(tokenizer, "date", "date_string", got, expected)
 
 
 def test_refused_conversation_raises(tokenizer: LoadedTokenizer, refused: ChatCase) -> None:
@@ -127,7 +112,7 @@ def test_refused_conversation_raises(tokenizer: LoadedTokenizer, refused: ChatCa
         text = render(tokenizer, refused.messages, **refused.template_arguments())
     except Exception:  # which one differs between versions; that there is no prompt does not
         return
-    fail(f"{tokenizer.key} {refused.name}", f"must be refused, but rendered {quote(text[-60:])}")
+    fail(f"{tokenizer.key} {refused.name}", f"must be rejected, but rendered {quote(text[-60:])}")
 
 
 @pytest.mark.lacks("chat")

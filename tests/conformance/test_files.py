@@ -1,4 +1,4 @@
-"""The model's files, and what loading them makes of them."""
+"""The model's files, and the tokenizer that loading makes of them."""
 
 import json
 from typing import Any
@@ -21,33 +21,35 @@ REGISTRY = "fixtures/models.toml"
 def test_files_match_pinned_hashes(tokenizer: LoadedTokenizer) -> None:
     for name in tokenizer.changed_files:
         path, pinned = tokenizer.folder / name, tokenizer.spec.files[name].sha256
-        found = sha256(path) if path.is_file() else "(no such file)"
+        digest = sha256(path)[:12] if path.is_file() else "(no such file)"
         fail(
             tokenizer.key,
-            f"{name} is not the pinned file: sha256 {found[:12]}, pinned {pinned[:12]}; "
+            f"{name} is not the pinned file: sha256 {digest}, pinned {pinned[:12]}; "
             "the other tests say what the change does",
         )
 
 
 def recipe_of(tokenizer: LoadedTokenizer) -> str:
-    """The recipe's place in the project."""
+    """The path of the model's recipe in the project."""
     return f"fixtures/recipes/{tokenizer.key}.json"
 
 
-def _cause_of_tokens(tokenizer: LoadedTokenizer) -> str:
-    """Which of file and registry to look at."""
-    digest = sha256(tokenizer.folder / "tokenizer.json")
-    if digest == tokenizer.spec.files["tokenizer.json"].sha256:
-        return f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
-    return "tokenizer.json is not the pinned file"
+def _fail_digest(tokenizer: LoadedTokenizer, what: str, digest: str, declared: str) -> None:
+    """Fail with both digests, and with which of file and registry is wrong."""
+    cause = "tokenizer.json is not the pinned file"
+    pinned = tokenizer.spec.files["tokenizer.json"].sha256
+    if sha256(tokenizer.folder / "tokenizer.json") == pinned:
+        cause = f"tokenizer.json is the pinned file: {REGISTRY} says otherwise"
+    digests = f"sha256 {digest[:12]}, declared {declared[:12]}"
+    fail(tokenizer.key, f"{what}; {digests}", cause=cause)
 
 
 def test_vocabulary_matches_registry(tokenizer: LoadedTokenizer) -> None:
-    facts, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
-    if digest == facts.vocabulary_sha256:
+    declared, digest = tokenizer.spec.tokenizer, tokenizer.json_file.vocabulary_sha256
+    if digest == declared.vocabulary_sha256:
         return
     tokens = {index: token for token, index in tokenizer.json_file.vocabulary.items()}
-    what = f"{len(tokens)} tokens, declared {facts.vocabulary_size}"
+    what = f"{len(tokens)} tokens, declared {declared.vocabulary_size}"
     if pinned := pinned_file(tokenizer, "tokenizer.json"):
         content = json.loads(pinned)
         known = {index: token for token, index in content["model"]["vocab"].items()}
@@ -58,8 +60,7 @@ def test_vocabulary_matches_registry(tokenizer: LoadedTokenizer) -> None:
                 f"id {first} got {quote(str(tokens.get(first)))}, pinned "
                 f"{quote(str(known.get(first)))}; {len(moved)} ids moved"
             )
-    digests = f"sha256 {digest[:12]}, declared {facts.vocabulary_sha256[:12]}"
-    fail(tokenizer.key, f"vocabulary: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
+    _fail_digest(tokenizer, f"vocabulary: {what}", digest, declared.vocabulary_sha256)
 
 
 def test_loaded_vocabulary_matches_tokenizer_json(tokenizer: LoadedTokenizer) -> None:
@@ -75,28 +76,28 @@ def test_loaded_vocabulary_matches_tokenizer_json(tokenizer: LoadedTokenizer) ->
 
 
 def test_merges_match_registry(tokenizer: LoadedTokenizer) -> None:
-    merges, facts = tokenizer.json_file.merges, tokenizer.spec.tokenizer
+    merges, declared = tokenizer.json_file.merges, tokenizer.spec.tokenizer
     digest = sha256_text("\n".join([*merges, ""]))
-    if digest == facts.merges_sha256:
+    if digest == declared.merges_sha256:
         return
-    what = f"{len(merges)}, declared {facts.merges}"
+    what = f"{len(merges)}, declared {declared.merges}"
     if pinned := pinned_file(tokenizer, "tokenizer.json"):
         known = json.loads(pinned)["model"]["merges"]
         rank = first_difference(merges, known)
         if rank is not None:
             got = quote(merges[rank]) if rank < len(merges) else "(end)"
             what += f"; rank {rank} got {got}, pinned {quote([*known, '(end)'][rank])}"
-    digests = f"sha256 {digest[:12]}, declared {facts.merges_sha256[:12]}"
-    fail(tokenizer.key, f"merges: {what}; {digests}", cause=_cause_of_tokens(tokenizer))
+    _fail_digest(tokenizer, f"merges: {what}", digest, declared.merges_sha256)
 
 
 @pytest.mark.parametrize("part", [*PIPELINE, "truncation", "padding"])
 def test_file_pipeline_matches_recipe(tokenizer: LoadedTokenizer, part: str) -> None:
     content = read_recipe(tokenizer.key).files["tokenizer.json"].content
     assert isinstance(content, dict)
-    got, declared = (it | file_pipeline(it) for it in (tokenizer.json_file.content, content))
-    what, place = f"{part} in tokenizer.json", recipe_of(tokenizer)
-    check_value(tokenizer, what, got.get(part), declared.get(part), declared=place)
+    loaded = tokenizer.json_file.content
+    got, expected = ((parts | file_pipeline(parts)).get(part) for parts in (loaded, content))
+    what = f"{part} in tokenizer.json"
+    check_value(tokenizer, what, got, expected, declared=recipe_of(tokenizer))
 
 
 @pytest.mark.parametrize("part", PIPELINE)
@@ -107,18 +108,23 @@ def test_loaded_pipeline_matches_tokenizer_json(tokenizer: LoadedTokenizer, part
     check_value(tokenizer, f"loaded {part} is not the file's", got, expected, cause)
 
 
+def _check_by_key(
+    tokenizer: LoadedTokenizer, what: str, got: dict[Any, Any], recipe: dict[Any, Any]
+) -> None:
+    for key in sorted(recipe | got):
+        declared = recipe_of(tokenizer)
+        check_value(tokenizer, what.format(key), got.get(key), recipe.get(key), declared=declared)
+
+
 def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
-    """Id to content and flags, as the recipe says."""
+    """Id to content and flags, from the recipe."""
     return {token.id: token.as_json() for token in read_recipe(key).tokens()}
 
 
 def test_file_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:
     declared = declared_added_tokens(tokenizer.key)
     got = {token["id"]: token for token in tokenizer.json_file.content["added_tokens"]}
-    for index in sorted(declared | got):
-        what = f"added token {index} in tokenizer.json"
-        place = recipe_of(tokenizer)
-        check_value(tokenizer, what, got.get(index), declared.get(index), declared=place)
+    _check_by_key(tokenizer, "added token {} in tokenizer.json", got, declared)
 
 
 def test_loaded_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:
@@ -127,9 +133,7 @@ def test_loaded_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:
         index: {"id": index, "content": token.content} | {f: getattr(token, f) for f in FLAGS}
         for index, token in tokenizer.transformers.added_tokens_decoder.items()
     }
-    for index in sorted(declared | got):
-        what, place = f"loaded added token {index}", recipe_of(tokenizer)
-        check_value(tokenizer, what, got.get(index), declared.get(index), declared=place)
+    _check_by_key(tokenizer, "loaded added token {}", got, declared)
 
 
 @pytest.mark.parametrize("name", ["bos", "eos", "pad", "unk"])
@@ -150,11 +154,8 @@ def test_special_id_matches_registry(tokenizer: LoadedTokenizer, name: str) -> N
     ],
 )
 def test_setting_matches_registry(tokenizer: LoadedTokenizer, name: str, fact: str) -> None:
-    got = (
-        len(tokenizer.transformers)
-        if fact == "vocabulary_size"
-        else getattr(tokenizer.transformers, name)
-    )
+    loaded = tokenizer.transformers
+    got = len(loaded) if fact == "vocabulary_size" else getattr(loaded, name)
     check_value(tokenizer, name, got, getattr(tokenizer.spec.tokenizer, fact), declared=REGISTRY)
 
 
@@ -169,13 +170,12 @@ def content_of(tokenizer: LoadedTokenizer, name: str) -> dict[str, Any]:
 
 def test_tokenizer_class_matches_registry(tokenizer: LoadedTokenizer) -> None:
     got = content_of(tokenizer, "tokenizer_config.json").get("tokenizer_class")
-    check_value(
-        tokenizer, "tokenizer_class", got, tokenizer.spec.tokenizer.json_class, declared=REGISTRY
-    )
+    expected = tokenizer.spec.tokenizer.json_class
+    check_value(tokenizer, "tokenizer_class", got, expected, declared=REGISTRY)
 
 
 def test_config_matches_registry(tokenizer: LoadedTokenizer) -> None:
-    """Of a file whose hash was not published, the hub's may hold further keys."""
+    """A hub's config.json whose hash was not published may hold further keys."""
     got, declared = content_of(tokenizer, "config.json"), tokenizer.spec.architecture
     names = got | declared if tokenizer.spec.files["config.json"].published else declared
     for name in names:
@@ -184,14 +184,15 @@ def test_config_matches_registry(tokenizer: LoadedTokenizer) -> None:
 
 
 def test_small_file_matches_recipe(tokenizer: LoadedTokenizer, small_file: str) -> None:
-    """Every key but the template and the added tokens, which have tests of their own."""
-    name, content = small_file, read_recipe(tokenizer.key).files[small_file].content
+    """Every key but the template and the added tokens, which other tests compare."""
+    content = read_recipe(tokenizer.key).files[small_file].content
     assert isinstance(content, dict)
     elsewhere = {key for key, value in content.items() if str(value).startswith("@")}
-    got = content_of(tokenizer, name)
-    for key in [key for key in content | got if key not in elsewhere]:
-        what, place = f"{name}: {key}", recipe_of(tokenizer)
-        check_value(tokenizer, what, got.get(key), content.get(key), declared=place)
+    got, recipe = (
+        {key: value for key, value in values.items() if key not in elsewhere}
+        for values in (content_of(tokenizer, small_file), content)
+    )
+    _check_by_key(tokenizer, f"{small_file}: {{}}", got, recipe)
 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])
@@ -199,7 +200,7 @@ def test_no_file_overrides_the_template(tokenizer: LoadedTokenizer, name: str) -
     if (tokenizer.folder / name).exists():
         fail(
             tokenizer.key,
-            f"{name} stands in the folder and overrides tokenizer_config.json's template",
+            f"{name} is in the folder and overrides tokenizer_config.json's template",
             cause="the folder was saved by another version of transformers",
         )
 

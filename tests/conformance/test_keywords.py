@@ -1,4 +1,4 @@
-"""Keyword arguments users rely on: one that is swallowed without effect is a failure."""
+"""Keyword arguments that users rely on: one that is accepted without effect is a failure."""
 
 from tests.harness.errors import fail
 from tests.harness.tokenizer.keywords import KEYWORDS

@@ -1,4 +1,4 @@
-"""The task's own promise: the price is one token, and it is never cut off."""
+"""The price is one token, alone and behind the prompt, and padding never cuts it off."""
 
 import pytest
 
@@ -40,17 +40,11 @@ def test_price_survives_padding_and_truncation(tokenizer: LoadedTokenizer) -> No
     plain = plain_ids(tokenizer, [text])[0]
     check_value(tokenizer, "tokens of a text of the whole budget", len(plain), TEXT_LIMIT)
     pad = {"padding": "max_length", "truncation": True, "max_length": TRAINING_LIMIT}
-    tokenizer.transformers.pad_token, before = (
-        tokenizer.transformers.eos_token,
-        tokenizer.transformers.pad_token,
-    )
-    try:
+    with tokenizer.changed(pad_token=tokenizer.transformers.eos_token):
         ids = tokenizer.transformers(text, **pad)["input_ids"]
-    finally:
-        tokenizer.transformers.pad_token = before
-    facts = tokenizer.spec.tokenizer
-    assert facts.bos is not None and facts.eos is not None
-    expected = [facts.bos, *plain, *[facts.eos] * (TRAINING_LIMIT - TEXT_LIMIT - 1)]
+    declared = tokenizer.spec.tokenizer
+    assert declared.bos is not None and declared.eos is not None
+    expected = [declared.bos, *plain, *[declared.eos] * (TRAINING_LIMIT - TEXT_LIMIT - 1)]
     check_ids(tokenizer, "price text", "padded to the training length", ids, expected)
     price = tokenizer.transformers.decode([ids[TEXT_LIMIT]])
     check_value(tokenizer, "the last token of the text is the price", price, "374")

@@ -1,4 +1,4 @@
-"""Outputs that others published, letter by letter; and that models cannot stand in for others."""
+"""Outputs that others published, character by character; no tokenizer reads another's ids."""
 
 from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import Published, conversations, texts
@@ -19,7 +19,7 @@ def test_published_output_holds(tokenizer: LoadedTokenizer, output: Published) -
 def test_other_models_cannot_read_the_ids(
     tokenizer: LoadedTokenizer, other: LoadedTokenizer
 ) -> None:
-    """A wrong tokenizer for a model gives garbage: it must not give the text back."""
+    """Another model's tokenizer must not decode the ids to the text."""
     text = texts()["plain.task_sentence"]
     ids = tokenizer.transformers.encode(text.full_text, add_special_tokens=False)
     got = other.transformers.decode(ids)

@@ -16,17 +16,9 @@ def test_ids_snapshot(
     tokenizer: LoadedTokenizer, text: TextCase, snapshot: SnapshotAssertion
 ) -> None:
     # A known failure lets an update save the others: its own broken ids must never be saved.
-    expected = tokenizer.tokenizers.encode(text.full_text).ids
-    check_ids(
-        tokenizer,
-        text.name,
-        "AutoTokenizer's ids are not the file's",
-        tokenizer.ids(text),
-        expected,
-    )
-    check_snapshot(
-        snapshot, tokenizer, "ids", text.name, token_rows(tokenizer, tokenizer.ids(text))
-    )
+    ids, expected = tokenizer.ids(text), tokenizer.tokenizers.encode(text.full_text).ids
+    check_ids(tokenizer, text.name, "AutoTokenizer's ids are not the file's", ids, expected)
+    check_snapshot(snapshot, tokenizer, "ids", text.name, token_rows(tokenizer, ids))
 
 
 @pytest.mark.snapshot_of("prompts")

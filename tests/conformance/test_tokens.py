@@ -1,4 +1,4 @@
-"""Text to ids: what a user's AutoTokenizer gives is what the model's own file says."""
+"""Text to ids and back: AutoTokenizer does what the model's tokenizer.json defines."""
 
 from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import TextCase
@@ -7,23 +7,17 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 
 def test_ids_match_tokenizer_json(tokenizer: LoadedTokenizer, text: TextCase) -> None:
-    expected = tokenizer.tokenizers.encode(text.full_text).ids
-    check_ids(
-        tokenizer,
-        text.name,
-        "AutoTokenizer's ids are not the file's",
-        tokenizer.ids(text),
-        expected,
-    )
+    ids, expected = tokenizer.ids(text), tokenizer.tokenizers.encode(text.full_text).ids
+    check_ids(tokenizer, text.name, "AutoTokenizer's ids are not the file's", ids, expected)
 
 
 def test_bos_matches_registry(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     plain, bos = tokenizer.plain_ids(text), tokenizer.spec.tokenizer.bos
-    wanted, what = plain, "no BOS in front"
+    expected, what = plain, "no BOS in front"
     if tokenizer.spec.can("bos"):
         assert bos is not None
-        wanted, what = [bos, *plain], "one BOS in front"
-    check_ids(tokenizer, text.name, f"{what} and nothing else added", tokenizer.ids(text), wanted)
+        expected, what = [bos, *plain], "one BOS in front"
+    check_ids(tokenizer, text.name, f"{what} and nothing else added", tokenizer.ids(text), expected)
 
 
 def test_offsets_rebuild_the_text(tokenizer: LoadedTokenizer, text: TextCase) -> None:
@@ -36,11 +30,9 @@ def test_offsets_rebuild_the_text(tokenizer: LoadedTokenizer, text: TextCase) ->
 
 
 def test_decoding_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase) -> None:
-    ids = tokenizer.plain_ids(text)
+    got = tokenizer.transformers.decode(tokenizer.plain_ids(text))
     expected = text.expected(tokenizer.key, "decode")
-    check_text(
-        tokenizer, text.name, "decode(encode(text))", tokenizer.transformers.decode(ids), expected
-    )
+    check_text(tokenizer, text.name, "decode(encode(text))", got, expected)
 
 
 def test_streaming_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase) -> None:
@@ -48,10 +40,8 @@ def test_streaming_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCas
         from tokenizers.decoders import DecodeStream
     except ImportError:
         fail(f"{tokenizer.key} {text.name}", "this version of tokenizers has no DecodeStream")
-    ids = tokenizer.plain_ids(text)
     stream = DecodeStream(skip_special_tokens=False)
-    steps = [
-        stream.step(tokenizer.transformers.backend_tokenizer, token_id) or "" for token_id in ids
-    ]
+    backend, ids = tokenizer.transformers.backend_tokenizer, tokenizer.plain_ids(text)
+    steps = [stream.step(backend, token_id) or "" for token_id in ids]
     expected = text.expected(tokenizer.key, "decode")
     check_text(tokenizer, text.name, "text streamed id by id", "".join(steps), expected)

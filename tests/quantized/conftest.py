@@ -1,4 +1,4 @@
-"""Parametrizes over the (model, device) pairs of the registry and the loads; one at a time."""
+"""Parametrizes over the registry's models and devices and the loads, ordered by load."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from tests.harness.plugins.parametrize import drop_empty, parametrize_loads, sor
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that takes `loaded_model` runs on what the registry declares; marks narrow it."""
+    """Each test with `loaded_model` runs on what the registry declares and its marks allow."""
     parametrize_loads(metafunc)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop tests that no chosen model is concerned by; bring those of a load together."""
+    """Drop tests that apply to no selected model; bring those of a load together."""
     drop_empty(items)
     sort_by_load(items)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.checks import answers
 from tests.harness.checks import generation_settings as settings
+from tests.harness.checks.memory import check_no_messages
 from tests.harness.errors import fail
 from tests.harness.model.fresh_process import generate_in_fresh_process
 from tests.harness.model.generation import predict
@@ -47,14 +48,13 @@ def test_budget_is_the_only_limit(loaded_model: LoadedModel, generate: Generate)
 
 
 def test_sampling_matches_generation_config(loaded_model: LoadedModel, generate: Generate) -> None:
-    settings.check_sampling(
-        loaded_model, generate(PROMPT), settings.declared_sampling(loaded_model.key)
-    )
+    declared = settings.declared_sampling(loaded_model.key)
+    settings.check_sampling(loaded_model, generate(PROMPT), declared)
 
 
-@pytest.mark.loads("nf4", "bf16")  # int8 says on every step that it casts its inputs
+@pytest.mark.loads("nf4", "bf16")  # int8 warns on every step that it casts its inputs
 def test_no_warnings(loaded_model: LoadedModel, generate: Generate) -> None:
-    settings.check_silence(loaded_model, generate(PROMPT))
+    check_no_messages(loaded_model, "the call", generate(PROMPT).messages)
 
 
 def test_four_tokens_without_eos(loaded_model: LoadedModel, generate: Generate) -> None:
@@ -75,10 +75,8 @@ def test_greedy_ignores_sampling_fields(loaded_model: LoadedModel, generate: Gen
     odd = generate(PROMPT, do_sample=False, temperature=0.1, top_p=0.5, top_k=3)
     for answer in (plain, odd):
         settings.check_sampling(loaded_model, answer, settings.GREEDY)
-    cause = "sampling fields are used without do_sample"
-    answers.check_tokens(
-        loaded_model, "greedy answer with sampling fields", odd.new, plain.new, cause
-    )
+    what, cause = "greedy answer with sampling fields", "they are used without do_sample"
+    answers.check_tokens(loaded_model, what, odd.new, plain.new, cause)
 
 
 def test_sampling_repeats_under_its_seed(loaded_model: LoadedModel, generate: Generate) -> None:
@@ -98,7 +96,7 @@ def test_sampling_differs_under_other_seeds(loaded_model: LoadedModel, generate:
         fail(
             loaded_model.label,
             f"sampled answer, seeds 42 to {SEEDS[-1]}: all got "
-            f"{', '.join(answers.shown(loaded_model, first.new))}, expected others too, with "
+            f"{', '.join(answers.id_rows(loaded_model, first.new))}, expected others too, with "
             f"{number} first tokens to choose from",
             cause="the seed is set inside generate",
         )
@@ -107,12 +105,11 @@ def test_sampling_differs_under_other_seeds(loaded_model: LoadedModel, generate:
 def test_masked_prefix_has_no_effect(loaded_model: LoadedModel, generate: Generate) -> None:
     front = tuple(loaded_model.tokenizer.encode(PREFIX))
     call = {"do_sample": False, "max_new_tokens": 1}
+    plain, read = generate(PROMPT, **call), generate(PREFIX + PROMPT, **call)
     hidden = generate(PROMPT, front=front, **call)
     settings.check_mask(loaded_model, hidden, len(front))
     answers.check_front(loaded_model, hidden)
-    answers.check_hidden(
-        loaded_model, generate(PROMPT, **call), hidden, generate(PREFIX + PROMPT, **call)
-    )
+    answers.check_hidden(loaded_model, plain, hidden, read)
 
 
 def test_greedy_answers_repeat(loaded_model: LoadedModel, generate: Generate) -> None:

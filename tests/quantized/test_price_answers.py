@@ -8,7 +8,9 @@ from tests.harness.plugins.models import Generate
 from tests.harness.prices.products import Product, price_prompt, read_products
 
 # Every twelfth product: an answer takes a second on a CPU.
-each_product = pytest.mark.parametrize("product", read_products()[::12], ids=lambda it: it.id)
+each_product = pytest.mark.parametrize(
+    "product", read_products()[::12], ids=lambda product: product.id
+)
 pytestmark = pytest.mark.loads("nf4")
 
 ONE = {"do_sample": False, "max_new_tokens": 1}
@@ -39,11 +41,9 @@ def test_price_token_probability_matches_registry(
 def test_one_token_is_the_price(
     loaded_model: LoadedModel, product: Product, generate: Generate
 ) -> None:
-    one = generate(price_prompt(product.text), **ONE)
+    one, four = (generate(price_prompt(product.text), **call) for call in (ONE, FOUR))
     prices.check_one_token_price(loaded_model, product.id, one)
-    prices.check_same_price(
-        loaded_model, product.id, one, generate(price_prompt(product.text), **FOUR)
-    )
+    prices.check_same_price(loaded_model, product.id, one, four)
 
 
 @each_product

@@ -27,22 +27,19 @@ TEXTS = [price_prompt(product.text) for product in read_products()[:6]]
 
 @pytest.mark.loads("nf4", "int8")
 def test_weights_are_within_the_error_bound(freshly_loaded: LoadedModel) -> None:
-    loaded_model, errors_of = (
-        freshly_loaded,
-        nf4_errors if freshly_loaded.load == "nf4" else int8_errors,
-    )
-    layers = dict(quantized_layers(loaded_model.model))
-    tensors = originals(loaded_model.weights.folder, list(layers), loaded_model.device)
+    errors_of = nf4_errors if freshly_loaded.load == "nf4" else int8_errors
+    layers = dict(quantized_layers(freshly_loaded.model))
+    tensors = originals(freshly_loaded.weights.folder, list(layers), freshly_loaded.device)
     for (name, module), original in zip(layers.items(), tensors, strict=True):
         errors, bounds = errors_of(original, module.weight)
         if (errors > bounds).any():
             worst = int((errors - bounds).argmax())
             fail(
-                loaded_model.label,
+                freshly_loaded.label,
                 f"{name}, block {worst}: dequantized weights err by got "
                 f"{float(errors[worst]):.4g}, expected at most {float(bounds[worst]):.4g} "
                 f"({int((errors > bounds).sum())} of {errors.numel()} blocks)",
-                cause=("these are not the checkpoint's weights, or bitsandbytes rounds otherwise"),
+                cause="these are not the checkpoint's weights, or bitsandbytes rounds otherwise",
             )
 
 
@@ -51,28 +48,31 @@ def test_quantizing_again_gives_the_same_bits(freshly_loaded: LoadedModel) -> No
     """The first and the last transformer layer, twice more, and as they were loaded."""
     from bitsandbytes.functional import quantize_4bit
 
-    loaded_model, last = freshly_loaded, freshly_loaded.spec.architecture["num_hidden_layers"] - 1
-    places = (f"model.layers.{layer}." for layer in (0, last))
-    layers = {n: m for n, m in quantized_layers(loaded_model.model) if n.startswith(tuple(places))}
-    tensors = originals(loaded_model.weights.folder, list(layers), loaded_model.device)
+    last = freshly_loaded.spec.architecture["num_hidden_layers"] - 1
+    ends = ("model.layers.0.", f"model.layers.{last}.")
+    layers = {n: m for n, m in quantized_layers(freshly_loaded.model) if n.startswith(ends)}
+    tensors = originals(freshly_loaded.weights.folder, list(layers), freshly_loaded.device)
     for (name, module), original in zip(layers.items(), tensors, strict=True):
-        loaded = bits(module.weight.data, module.weight.quant_state)
+        loaded = stored_bits(module.weight.data, module.weight.quant_state)
         for _ in range(2):
-            again = bits(*quantize_4bit(original, quant_type="nf4", compress_statistics=True))
+            quantized = quantize_4bit(original, quant_type="nf4", compress_statistics=True)
+            again = stored_bits(*quantized)
             if changed := [part for part in loaded if loaded[part] != again[part]]:
                 fail(
-                    loaded_model.label,
+                    freshly_loaded.label,
                     f"{name}: quantized again, got other bits of {changed[0]}, expected those "
                     "loaded",
                     cause="bitsandbytes' kernel is not repeatable",
                 )
 
 
-def bits(packed: Any, state: Any) -> dict[str, str]:
+def stored_bits(packed: Any, state: Any) -> dict[str, str]:
     """Digests of what a 4-bit weight is stored as."""
-    parts = {"the weights": packed, "absmax": state.absmax, "offset": state.offset}
-    return {part: digest(it) for part, it in parts.items()} | {
-        "nested absmax": digest(state.state2.absmax)
+    return {
+        "the weights": digest(packed),
+        "absmax": digest(state.absmax),
+        "offset": digest(state.offset),
+        "nested absmax": digest(state.state2.absmax),
     }
 
 
@@ -80,34 +80,32 @@ def bits(packed: Any, state: Any) -> dict[str, str]:
 def test_saved_and_reloaded_bit_for_bit(
     freshly_loaded: LoadedModel, model_cache: ModelCache
 ) -> None:
-    loaded_model, before = freshly_loaded, fingerprints(freshly_loaded.model)
+    label, before = freshly_loaded.label, fingerprints(freshly_loaded.model)
     with tempfile.TemporaryDirectory(dir=cache_folder() / "weights") as folder:
-        need = 2 * footprint(loaded_model.spec, loaded_model.load).total
+        need = 2 * footprint(freshly_loaded.spec, freshly_loaded.load).total
         if shutil.disk_usage(folder).free < need:
-            fail(loaded_model.label, f"{need:,} B must be free in {folder} to save the model there")
-        loaded_model.model.save_pretrained(folder)
+            fail(label, f"{need:,} B must be free in {folder} to save the model there")
+        freshly_loaded.model.save_pretrained(folder)
         model_cache.slot.unload()
-        with capture_messages() as said:
-            model, info = from_pretrained(Path(folder), loaded_model.device, None)
+        with capture_messages() as messages:
+            model, info = from_pretrained(Path(folder), freshly_loaded.device, None)
         after = fingerprints(model)
         devices.release(model)
     problems = [f"{kind}: {key}" for kind, keys in info.items() for key in keys]
     problems += [name for name in before if after.get(name) != before[name]]
     problems += [f"{name} is new" for name in after if name not in before]
-    if problems or said:
+    if problems or messages:
         fail(
-            loaded_model.label,
+            label,
             f"saved and reloaded, got {len(problems)} differences, first "
-            f"{(problems or said)[0]}, expected every bit as it was and nothing said",
+            f"{(problems or messages)[0]}, expected every bit as it was and no output",
             *problems[1:10],
-            cause=("transformers or bitsandbytes writes or reads quantized checkpoints otherwise"),
+            cause="transformers or bitsandbytes writes or reads quantized checkpoints otherwise",
         )
 
 
 def test_same_text_gives_the_same_bits(loaded_model: LoadedModel, model_cache: ModelCache) -> None:
-    first, *_ = model_cache.remembered(
-        (loaded_model.key, loaded_model.device, loaded_model.load), TEXTS
-    )
+    first, *_ = model_cache.remembered(loaded_model.placement, TEXTS)
     (again,) = next_token_logs(loaded_model.model, loaded_model.tokenizer, TEXTS[:1])
     if digest(first) != digest(again):
         fail(
@@ -120,8 +118,9 @@ def test_same_text_gives_the_same_bits(loaded_model: LoadedModel, model_cache: M
 @pytest.mark.trained
 @pytest.mark.loads("nf4", "int8")
 def test_answers_stay_near_bf16(loaded_model: LoadedModel, model_cache: ModelCache) -> None:
-    own = model_cache.remembered((loaded_model.key, loaded_model.device, loaded_model.load), TEXTS)
-    reference = model_cache.remembered((loaded_model.key, loaded_model.device, "bf16"), TEXTS)
+    own = model_cache.remembered(loaded_model.placement, TEXTS)
+    key, device, _ = loaded_model.placement
+    reference = model_cache.remembered((key, device, "bf16"), TEXTS)
     if (got := divergence(reference, own)) > (bound := DIVERGENCE[loaded_model.load]):
         fail(
             loaded_model.label,

@@ -25,8 +25,6 @@ def test_generation_snapshot(
     settings.check_rows(loaded_model, answer)
     settings.check_budget(loaded_model, answer)
     settings.check_sampling(loaded_model, answer, settings.declared_sampling(loaded_model.key))
-    loaded, case = (
-        tokenizers_of(pytestconfig)[loaded_model.key],
-        loaded_model.name.partition("-")[2],
-    )
-    check_snapshot(snapshot, loaded, "generation", case, settings.settings_rows(answer))
+    tokenizer = tokenizers_of(pytestconfig)[loaded_model.key]
+    case = f"{loaded_model.device}-{loaded_model.load}"
+    check_snapshot(snapshot, tokenizer, "generation", case, settings.settings_rows(answer))

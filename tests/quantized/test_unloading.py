@@ -1,4 +1,4 @@
-"""Everything is given back. The file's name puts it last, since the model is gone after it."""
+"""Unloading frees everything. The file's name puts it last: it leaves no model in memory."""
 
 import gc
 
@@ -24,7 +24,7 @@ def test_model_is_gone_once_unloaded(loaded_model: LoadedModel, model_cache: Mod
 
 @pytest.mark.devices("cuda")
 def test_memory_is_given_back(loaded_model: LoadedModel, model_cache: ModelCache) -> None:
-    """Even while somebody holds the model's tensors, as a failed test's traceback does."""
+    """Even while the model's tensors are held, as a failed test's traceback holds them."""
     kept = devices.tensors_of(model_cache.slot.model)
     model_cache.slot.unload()
     left = devices.allocated(loaded_model.device) - loaded_model.measured.before

@@ -1,4 +1,4 @@
-"""Failure messages: what differs first, what stayed the same, hence the likely cause."""
+"""Checks of ids, texts and settings of a tokenizer: what differs first, and the likely cause."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,44 +13,36 @@ from ..tokenizer.tokenizer_json import file_pipeline, pipeline
 from ..versions import versions
 
 
-def replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
-    """Parts of the loaded pipeline that are not what the file says."""
-    loaded_model, file = (
-        pipeline(tokenizer.transformers.backend_tokenizer),
-        file_pipeline(tokenizer.json_file.content),
-    )
-    return [part for part, value in file.items() if loaded_model[part] != value]
-
-
 def likely_cause(
     tokenizer: LoadedTokenizer, recorded: dict[str, str] | None = None, declared: str = ""
 ) -> str:
     """One clause: files before transformers before tokenizers, the nearest to the data first.
 
-    `declared` names the data file that the comparison is with, if it is with one.
+    `recorded` are the versions of a snapshot; `declared` names the data file that the comparison
+    is with, if it is with one.
     """
     now = versions()
     if changed := tokenizer.changed_files:
         return f"{', '.join(changed)} is not the pinned file"
-    if replaced := replaced_parts(tokenizer):
-        name = type(tokenizer.transformers).__name__
-        return (
-            f"transformers {now['transformers']} ({name}) replaces the file's {', '.join(replaced)}"
-        )
+    loaded = pipeline(tokenizer.transformers.backend_tokenizer)
+    file = file_pipeline(tokenizer.json_file.content)
+    if replaced := [part for part, value in file.items() if loaded[part] != value]:
+        name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
+        return f"transformers {name} replaces the file's {', '.join(replaced)}"
     moved = [
         f"{package} {old} -> {now.get(package, 'absent')}"
         for package, old in (recorded or {}).items()
         if now.get(package) != old
     ]
-    if not moved and declared:
+    if moved:
+        return ", ".join(moved)
+    if declared:
         return f"the files are the pinned ones and {declared} says otherwise, or the library does"
-    return (
-        ", ".join(moved) or "files, pipeline and versions are as recorded: the case or code changed"
-    )
+    return "files, pipeline and versions are as recorded: the case or code changed"
 
 
 def unchanged(tokenizer: LoadedTokenizer) -> str:
-    """What stayed the same, as far as it can be seen."""
+    """The files that are the pinned ones, and the versions that run."""
     changed = tokenizer.changed_files
     same = [name for name in tokenizer.spec.files if name not in changed]
     now = ", ".join(f"{name} {number}" for name, number in versions().items())
@@ -102,7 +94,10 @@ def check_value(
     cause: str = "",
     declared: str = "",
 ) -> None:
-    """Fail unless a setting is the expected one, which the file `declared` may declare."""
+    """Fail unless a setting is the expected one, of the same type.
+
+    `declared` names the data file that declares it, if one does.
+    """
     if got != expected or type(got) is not type(expected):
         path, left, right = first_leaf(got, expected) if got != expected else ("", got, expected)
         fail(

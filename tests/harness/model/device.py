@@ -1,4 +1,4 @@
-"""A device that models are loaded on: whether it works, its memory, and when it is given up."""
+"""A device that models are loaded on: whether it works, its memory, and when it is unusable."""
 
 import gc
 import sys
@@ -9,20 +9,15 @@ from typing import Any
 
 from ..text import first_line
 
-UNUSABLE_DEVICES: dict[
-    str, str
-] = {}  # device to the reason, once it cannot be trusted for this session
-
-
-# What torch says when a device's memory or state is lost; 2.11 has no class of its own for all.
-FATAL = ("out of memory", "CUDA error", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
+UNUSABLE_DEVICES: dict[str, str] = {}  # for the rest of this session: device to reason
 NO_CUDA = "no CUDA device"  # the reason of every skip for want of one
+
+# How torch reports that a device's memory or state is lost; 2.11 has no class of its own for all.
+_FATAL = ("out of memory", "CUDA error", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def has_cuda() -> bool:
-    """Whether torch sees a CUDA device; a driver that is too old is told by a warning only."""
+    """Whether torch sees a CUDA device; its warning of a driver that is too old is dropped."""
     try:
         import torch
     except ImportError:
@@ -33,10 +28,11 @@ def has_cuda() -> bool:
 
 
 def preflight(device: str) -> str | None:
-    """Quantize and dequantize a 64 x 64 tensor; one line says what is at fault, None if nothing."""
+    """Multiply, quantize and dequantize 64 x 64 values; one line with the fault, None if none."""
     import torch
 
     driver = "" if device == "cpu" else f" (torch's CUDA is {torch.version.cuda})"
+    bitsandbytes = f"{device}: bitsandbytes {version('bitsandbytes')}"
     try:
         values = torch.linspace(-1, 1, 64 * 64, dtype=torch.bfloat16, device=device)
         square = values.reshape(64, 64)
@@ -44,8 +40,7 @@ def preflight(device: str) -> str | None:
     except Exception as error:
         return (
             f"{device}: torch {torch.__version__} cannot multiply there{driver}: "
-            f"{first_line(error)}; "
-            "update the driver, or install a torch built for it"
+            f"{first_line(error)}; update the driver, or install a torch built for it"
         )
     try:
         from bitsandbytes.functional import dequantize_4bit, quantize_4bit
@@ -54,44 +49,44 @@ def preflight(device: str) -> str | None:
         error_size = float((dequantize_4bit(packed, state) - square).abs().max())
     except Exception as error:
         return (
-            f"{device}: bitsandbytes {version('bitsandbytes')} cannot quantize there{driver}: "
-            f"{first_line(error)}; install the pinned bitsandbytes, whose wheel holds this CUDA"
+            f"{bitsandbytes} cannot quantize there{driver}: {first_line(error)}; "
+            "install the pinned bitsandbytes, whose wheel holds this CUDA"
         )
     if error_size > 0.2:  # half of NF4's largest gap is 0.152 of a block's largest value, here 1
         return (
-            f"{device}: bitsandbytes {version('bitsandbytes')} quantizes wrongly there{driver}: "
-            f"an error of {error_size:.2f}; install the pinned bitsandbytes"
+            f"{bitsandbytes} quantizes wrongly there{driver}: an error of {error_size:.2f}; "
+            "install the pinned bitsandbytes"
         )
     return None
 
 
 def free_bytes(device: str) -> int:
-    """Bytes that can still be allocated there, this process's own cache included."""
+    """Bytes that can still be allocated there, torch's cached blocks included."""
     if device == "cpu":
-        return available_on_linux()
+        return _available_on_linux()
     import torch
 
     free, _ = torch.cuda.mem_get_info()
     return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
-def available_on_linux() -> int:
-    """Bytes that processes can still have; on other systems so many that nothing is refused."""
+def _available_on_linux() -> int:
+    """Bytes that processes can still have; on other systems more than any model needs."""
     meminfo = Path("/proc/meminfo")
     lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.is_file() else []
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else sys.maxsize
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return sizes[0] * 1024 if sizes else sys.maxsize
 
 
 def allocated(device: str) -> int:
-    """Bytes of live tensors on a CUDA device; 0 on the CPU, which does not count them."""
+    """Bytes of tensors on a CUDA device; 0 on the CPU, which does not count them."""
     import torch
 
     return 0 if device == "cpu" else int(torch.cuda.memory_allocated())
 
 
 def requested(device: str) -> int:
-    """What live tensors asked for on a CUDA device, before torch rounded it up; 0 on the CPU."""
+    """Bytes the tensors on a CUDA device need, before torch's rounding up; 0 on the CPU."""
     import torch
 
     if device == "cpu":
@@ -111,12 +106,12 @@ def peak(device: str, reset: bool = False) -> int:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Whether a device cannot be used on after this error."""
+    """Whether a device is unusable after this error."""
     import torch
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in FATAL)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _FATAL)
 
 
 def collect(device: str) -> None:
@@ -125,26 +120,25 @@ def collect(device: str) -> None:
 
     gc.collect()
     if device != "cpu" and device not in UNUSABLE_DEVICES and torch.cuda.is_initialized():
-        # cuBLAS keeps 32 MiB a stream on a Hopper chip and asks for them again when need be.
+        # cuBLAS keeps 32 MiB a stream on a Hopper chip and allocates them again when needed.
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
 
 
 def tensors_of(model: Any) -> list[Any]:
     """Every tensor a model holds: parameters, buffers, quant_states, int8 weights and scales."""
-    found = [*model.parameters(), *model.buffers()]
+    tensors = [*model.parameters(), *model.buffers()]
     for module in model.modules():
         weight = getattr(module, "weight", None)
-        quantized = getattr(weight, "quant_state", None)
-        holders = (weight, quantized, getattr(quantized, "state2", None), vars(module).get("state"))
-        for holder in holders:
+        state = getattr(weight, "quant_state", None)
+        for holder in (weight, state, getattr(state, "state2", None), vars(module).get("state")):
             values = getattr(holder, "__dict__", {}).values()
-            found += [value for value in values if hasattr(value, "untyped_storage")]
-    return list({id(tensor): tensor for tensor in found}.values())
+            tensors += [value for value in values if hasattr(value, "untyped_storage")]
+    return list({id(tensor): tensor for tensor in tensors}.values())
 
 
 def release(model: Any) -> None:
-    """Free the storages of a model's tensors, whoever still holds the tensors.
+    """Free the storages of a model's tensors, even of tensors that something else still holds.
 
     A failed test's traceback holds the frames of the model's own code, and so the model: without
     this the next one would not fit beside it.

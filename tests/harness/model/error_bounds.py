@@ -1,4 +1,4 @@
-"""How far a quantized weight may be from the one it was made of: derived bounds, not guesses."""
+"""Derived bounds on the distance of a quantized weight from the one it was made of."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,18 +6,14 @@ from typing import Any
 
 from ..sources.shards import tensor_files
 
-BF16_ROUNDOFF = 2**-8  # half a step of 8 significant bits, relative
-
-
-FP32_SLACK = 2**-20  # a few roundings of fp32 arithmetic, relative
-
-
-FP16_ROUNDOFF = 2**-11
-
+# Relative errors of one rounding: half a step of the type's significant bits.
+_BF16_ROUNDOFF = 2**-8
+_FP16_ROUNDOFF = 2**-11
+_FP32_SLACK = 2**-20  # of a few roundings in fp32
 
 # bitsandbytes finds the nearest of the 256 codes through a table of 2^16 places: a value next to
-# the middle between two codes may be given the farther one. Seen: 2.7e-5 on the CPU.
-TABLE_SLACK = 2**-15
+# the middle between two codes may be given the farther one. Measured: 2.7e-5 on the CPU.
+_TABLE_SLACK = 2**-15
 
 
 def quantized_layers(model: Any) -> Iterator[tuple[str, Any]]:
@@ -56,16 +52,16 @@ def nf4_errors(original: Any, weight: Any) -> tuple[Any, Any]:
 
     state = weight.quant_state
     blocks = original.float().reshape(-1, state.blocksize)
-    found = dequantize_4bit(weight.data, state).float().reshape(-1, state.blocksize)
+    stored = dequantize_4bit(weight.data, state).float().reshape(-1, state.blocksize)
     largest = blocks.abs().amax(1)
     nested = largest.new_zeros(())
     if state.nested:
-        step = half_gap(state.state2.code) + TABLE_SLACK
+        step = half_gap(state.state2.code) + _TABLE_SLACK
         spread = state.state2.absmax.repeat_interleave(state.state2.blocksize)
         nested = step * spread[: largest.numel()]
     bound = half_gap(state.code) * largest + nested
-    bound = bound + (BF16_ROUNDOFF + FP32_SLACK) * (largest + nested)
-    return (blocks - found).abs().amax(1), bound
+    bound = bound + (_BF16_ROUNDOFF + _FP32_SLACK) * (largest + nested)
+    return (blocks - stored).abs().amax(1), bound
 
 
 def int8_errors(original: Any, weight: Any) -> tuple[Any, Any]:
@@ -75,6 +71,6 @@ def int8_errors(original: Any, weight: Any) -> tuple[Any, Any]:
     """
     rows = original.float()
     largest = rows.abs().amax(1)
-    found = weight.data.float() * (weight.SCB.float() / 127)[:, None]
-    bound = largest * (0.5 / 127 + 2 * FP16_ROUNDOFF + FP32_SLACK)
-    return (rows - found).abs().amax(1), bound
+    stored = weight.data.float() * (weight.SCB.float() / 127)[:, None]
+    bound = largest * (0.5 / 127 + 2 * _FP16_ROUNDOFF + _FP32_SLACK)
+    return (rows - stored).abs().amax(1), bound

@@ -1,4 +1,4 @@
-"""What a model's tensors and its answers are, to be compared after the model has gone."""
+"""Digests of a model's tensors and what it predicts, to compare after it was unloaded."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +12,9 @@ def digest(tensor: Any) -> str:
     """sha256 of a tensor's dtype, shape and bytes."""
     import torch
 
-    found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    found.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy())
-    return found.hexdigest()
+    sha256 = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    sha256.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy())
+    return sha256.hexdigest()
 
 
 def fingerprints(model: Any) -> dict[str, str]:
@@ -26,10 +26,11 @@ def fingerprints(model: Any) -> dict[str, str]:
         if state is None:
             tensors[f"{name}: row scales"] = module.weight.SCB
             continue
-        tensors |= {f"{name}: {part}": it for part, it in state_tensors(state).items()}
+        tensors |= {f"{name}: {part}": tensor for part, tensor in state_tensors(state).items()}
         nested = state.state2.blocksize if state.nested else None
-        said = (state.quant_type, state.blocksize, nested, state.dtype, tuple(state.shape))
-        settings[f"{name}: settings"] = str((*said, module.compute_dtype))
+        blocks = (state.quant_type, state.blocksize, nested)
+        dtypes = (state.dtype, tuple(state.shape), module.compute_dtype)
+        settings[f"{name}: settings"] = str((*blocks, *dtypes))
     with ThreadPoolExecutor() as pool:  # hashing 9 GB takes a minute on one core
         return dict(zip(tensors, pool.map(digest, tensors.values()), strict=True)) | settings
 
@@ -38,13 +39,13 @@ def next_token_logs(model: Any, tokenizer: Any, texts: list[str]) -> list[Any]:
     """For each text the log-probabilities of every next token: fp32 (positions, vocabulary)."""
     import torch
 
-    found = []
+    logs = []
     with torch.inference_mode():
         for text in texts:
             ids = tokenizer(text, return_tensors="pt").to(model.device)
             logits = model(**ids, use_cache=False).logits[0]
-            found.append(logits.float().log_softmax(-1).cpu())
-    return found
+            logs.append(logits.float().log_softmax(-1).cpu())
+    return logs
 
 
 def divergence(reference: list[Any], other: list[Any]) -> float:

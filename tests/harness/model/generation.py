@@ -1,4 +1,4 @@
-"""The task's own call: a prompt in, four new tokens out, and what `generate` made of the call."""
+"""The task's own call: a prompt in, four new tokens out, and how `generate` resolved the call."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,18 +9,15 @@ from unittest.mock import patch
 from .messages import capture_messages
 
 SEED = 42
-
-
 NEW_TOKENS = 4
 
-
-# Names of transformers' own, called one after the other just before the decoding loop.
-PROCESSORS, CRITERIA = "_get_logits_processor", "_get_stopping_criteria"
+# Methods of transformers, called one after the other just before the decoding loop.
+_PROCESSORS, _CRITERIA = "_get_logits_processor", "_get_stopping_criteria"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One call of `generate`: what it was given, what it made of that, and what came back."""
+    """One call of `generate`: what it was given, how it resolved that, and what came back."""
 
     prompt_ids: tuple[int, ...]
     mask: tuple[int, ...] | None  # the attention mask that was passed, None if none was
@@ -29,26 +26,66 @@ class Answer:
     settings: dict[str, Any]  # the resolved generation config; what is None is left out
     processors: tuple[str, ...]  # class names of what changes the logits, in order
     criteria: tuple[str, ...]  # class names of what ends the loop
-    messages: tuple[str, ...]  # warnings, log messages from WARNING on, all that was printed
+    messages: tuple[str, ...]  # see `capture_messages`
     logits: Any = field(repr=False, compare=False)  # of the first new token: float32 (vocabulary,)
 
     @property
     def new(self) -> tuple[int, ...]:
-        """The ids that follow as many as were given: the prompt is never looked for."""
+        """The ids of the first row behind as many as were given; the prompt is not searched for."""
         return self.rows[0][len(self.prompt_ids) :]
 
 
 @dataclass
-class GenerateCall:
-    """Fills while `generate` runs."""
+class _GenerateCall:
+    """Filled in while `generate` runs."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    made: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by method
     mask: Any = None
     logits: Any = None
 
 
-def resolved(config: Any) -> dict[str, Any]:
+@contextmanager
+def _record_generate(model: Any) -> Iterator[_GenerateCall]:
+    """Record a call of `generate` without changing an argument of it.
+
+    `generate` finishes its config in steps: kwargs over the model's over the library's defaults,
+    then special tokens, then lengths. The two methods recorded come after all of these; each
+    is handed the finished config and returns the very objects that the loop obeys. (Their
+    arguments are the same in transformers 4.57, 5.17 and 5.23; elsewhere this raises.) The
+    config that `_prepare_generation_config` returns has no lengths yet, a processor or criterion
+    of our own never sees a config and would be an argument that the task does not pass, and
+    `return_dict_in_generate` would change the settings that are to be seen. The class is
+    patched, not the instance, so that nothing here holds the model.
+    """
+    call, kind = _GenerateCall(), model.__class__
+
+    def recorder(name: str) -> Any:
+        original = getattr(kind, name)
+
+        def recording(self: Any, *args: Any, **given: Any) -> Any:
+            result = original(self, *args, **given)
+            if name == "generate":
+                call.mask = given.get("attention_mask")
+            else:
+                call.settings = _resolved(given["generation_config"])
+                call.classes[name] = tuple(type(part).__name__ for part in result)
+            return result
+
+        return patch.object(kind, name, recording)
+
+    def keep_first(module: Any, args: Any, output: Any) -> None:
+        if call.logits is None:
+            call.logits = output.logits[0, -1].float().cpu()
+
+    with ExitStack() as stack:
+        for name in ("generate", _PROCESSORS, _CRITERIA):
+            stack.enter_context(recorder(name))
+        stack.callback(model.register_forward_hook(keep_first).remove)
+        yield call
+
+
+def _resolved(config: Any) -> dict[str, Any]:
     """A generation config's settings by name; what is None, private or a version is left out."""
     return {
         name: value
@@ -57,50 +94,10 @@ def resolved(config: Any) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def record_generate(model: Any) -> Iterator[GenerateCall]:
-    """Listen to a call of `generate` without changing an argument of it.
-
-    `generate` finishes its config in steps: kwargs over the model's over the library's defaults,
-    then special tokens, then lengths. The two methods listened to come after all of these; each
-    is handed the finished config and returns the very objects that the loop obeys. (Their
-    arguments are the same in transformers 4.57, 5.17 and 5.23; elsewhere this raises.) The
-    config that `_prepare_generation_config` returns has no lengths yet, a processor or criterion
-    of our own never sees a config and would be an argument that the task does not pass, and
-    `return_dict_in_generate` would change the settings that are to be seen. The class is
-    patched, not the instance, so that nothing here holds the model.
-    """
-    heard, kind = GenerateCall(), model.__class__
-
-    def listener(name: str) -> Any:
-        original = getattr(kind, name)
-
-        def listening(self: Any, *args: Any, **given: Any) -> Any:
-            made = original(self, *args, **given)
-            if name == "generate":
-                heard.mask = given.get("attention_mask")
-            else:
-                heard.settings = resolved(given["generation_config"])
-                heard.made[name] = tuple(type(it).__name__ for it in made)
-            return made
-
-        return patch.object(kind, name, listening)
-
-    def keep_first(module: Any, args: Any, output: Any) -> None:
-        if heard.logits is None:
-            heard.logits = output.logits[0, -1].float().cpu()
-
-    with ExitStack() as stack:
-        for name in ("generate", PROCESSORS, CRITERIA):
-            stack.enter_context(listener(name))
-        stack.callback(model.register_forward_hook(keep_first).remove)
-        yield heard
-
-
 def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The ids' text as the tokens say it, special tokens too.
+    """The ids' text, special tokens included.
 
-    Clean-up is off: Llama-3.1's configuration asks for it, which versions of transformers follow,
+    Clean-up is off: Llama-3.1's configuration sets it, which versions of transformers follow,
     ignore, or ignore with a warning.
     """
     text: str = tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
@@ -116,18 +113,16 @@ def predict(
     front: Sequence[int] = (),
     **changes: Any,
 ) -> Answer:
-    """Ask as the task does; `changes` are keyword arguments of `generate` that differ.
+    """Generate as the task does; `changes` are keyword arguments of `generate` that differ.
 
     `front` are ids put in front of the prompt's and hidden by zeros in the attention mask.
     Whatever `generate` raises passes through.
     """
     import torch
     from transformers import set_seed
-    from transformers.utils import logging
 
-    logging.warning_once.cache_clear()  # what was said once may be said again
     set_seed(seed)
-    with capture_messages() as messages, record_generate(model) as heard:
+    with capture_messages() as messages, _record_generate(model) as call:
         ids = (*front, *tokenizer.encode(prompt))
         inputs = torch.tensor([ids], device=model.device)
         mask = torch.ones_like(inputs)
@@ -138,12 +133,12 @@ def predict(
         reply = decoded(tokenizer, output[0][len(ids) :])
     return Answer(
         prompt_ids=ids,
-        mask=None if heard.mask is None else tuple(heard.mask[0].tolist()),
+        mask=None if call.mask is None else tuple(call.mask[0].tolist()),
         rows=tuple(map(tuple, output)),
         reply=reply,
-        settings=heard.settings,
-        processors=heard.made[PROCESSORS],
-        criteria=heard.made[CRITERIA],
+        settings=call.settings,
+        processors=call.classes[_PROCESSORS],
+        criteria=call.classes[_CRITERIA],
         messages=tuple(messages),
-        logits=heard.logits,
+        logits=call.logits,
     )

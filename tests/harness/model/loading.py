@@ -1,4 +1,4 @@
-"""Models in memory: loaded as the task does, one at a time, and really given back."""
+"""Models in memory: loaded as the task does, one at a time, and freed when unloaded."""
 
 import weakref
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from ..errors import LoadError
 from ..memory.footprint import GB, Load, bytes_needed
 from ..sources.weights import Weights
 from . import device as devices
-from .measurement import Measurement, measuring
+from .measurement import Measurement, measure_load
 from .messages import drop_declared
 
 
@@ -41,7 +41,7 @@ class LoadedModel:
 
     @property
     def placement(self) -> tuple[str, Device, Load]:
-        """What a test names to get this model."""
+        """Model key, device and load: what a test is parametrized with to get this model."""
         return self.key, self.device, self.load
 
     @property
@@ -76,9 +76,12 @@ class ModelSlot:
     def load(
         self, spec: Model, device: Device, load: Load, weights: Weights, tokenizer: Any
     ) -> LoadedModel:
-        """Replace the model in memory by this one; raises as `load_and_measure` does."""
+        """Replace the model in memory by this one; LoadError if there is too little memory.
+
+        Out-of-memory and other errors of the libraries pass through as they are.
+        """
         self.unload()
-        self.model, measured = load_and_measure(spec, device, load, weights)
+        self.model, measured = _load_and_measure(spec, device, load, weights)
         self.model.generation_config.pad_token_id = tokenizer.eos_token_id
         self.loaded_model = LoadedModel(
             spec, device, load, weights, tokenizer, measured, weakref.ref(self.model)
@@ -104,7 +107,7 @@ def quantization_config(load: Load) -> Any:
 
 
 def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dict[str, Any]]:
-    """The model and its loading info, by the call the task makes; nothing may ask or run code."""
+    """The model and its loading info, by the task's own call; no remote code, no network."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -124,13 +127,9 @@ def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dic
     return model, info
 
 
-def load_and_measure(
+def _load_and_measure(
     spec: Model, device: Device, load: Load, weights: Weights
 ) -> tuple[Any, Measurement]:
-    """Load and measure; LoadError if there is too little memory.
-
-    Out-of-memory and other errors of the libraries pass through as they are.
-    """
     devices.collect(device)
     need, free = bytes_needed(spec, load), devices.free_bytes(device)
     if free < need:
@@ -138,9 +137,8 @@ def load_and_measure(
             f"{spec.key}: {device} {load} needs {need / GB:.1f} GB, and {free / GB:.1f} GB are "
             "free: end what else runs there"
         )
-    with measuring(device) as seen:
-        model, info = from_pretrained(weights.folder, device, quantization_config(load))
-    return model, seen.of(model, info)
+    config = quantization_config(load)
+    return measure_load(device, lambda: from_pretrained(weights.folder, device, config))
 
 
 def prepared_tokenizer(folder: Path) -> Any:

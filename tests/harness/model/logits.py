@@ -1,4 +1,4 @@
-"""The logits of the next token: of a padded batch, and how far they may be trusted."""
+"""The logits of the next token: of a padded batch, and how far rounding may move them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ def next_token_logits(
     return logits[torch.arange(len(prompts), device=last.device), last].float().cpu()
 
 
-def logit_bound(facts: Model, logits: Any) -> float:
+def logit_bound(spec: Model, logits: Any) -> float:
     """How far a logit may move when the same tokens are computed in another batch.
 
     A layer rounds to bf16 four times (two branches, two sums), then the last norm and the head;
@@ -35,7 +35,7 @@ def logit_bound(facts: Model, logits: Any) -> float:
     0.63 in bf16. Random weights, largest logit 5, bound 0.33: at most 0.16. A prefix that should
     be hidden and is read moves them by 3.4 or more, of random weights by 5.4.
     """
-    roundings = 4 * facts.architecture["num_hidden_layers"] + 2
+    roundings = 4 * spec.architecture["num_hidden_layers"] + 2
     return float(3 * roundings**0.5 * 2**-9 * logits.abs().max())
 
 

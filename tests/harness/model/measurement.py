@@ -1,9 +1,8 @@
-"""What is seen while a model is loaded: bytes, seconds, layers, and all that was said."""
+"""What is measured while a model is loaded: bytes, seconds, layers, and every message."""
 
-import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..memory.inventory import Layer, inventory, size
@@ -13,7 +12,7 @@ from .messages import capture_messages
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was seen while a model was loaded, before anything ran on it.
+    """A load, measured before anything ran on the model.
 
     Running changes a model: on CPUs with AVX512-BF16 bitsandbytes repacks a 4-bit layer at its
     first use, and an int8 layer moves its row scales. So all that is compared is read here.
@@ -23,61 +22,49 @@ class Measurement:
     before: int  # bytes allocated on the device before the load
     after: int
     peak: int
-    requested: int  # bytes asked for by the tensors that the load left, without any rounding
+    requested: int  # bytes that the tensors the load left need, without any rounding
     seconds: float
     footprint: int  # get_memory_footprint()
     buffers: dict[str, int]  # bytes by name
     storages: tuple[int, ...]  # bytes of each piece of memory held, quant_states included
     layers: dict[str, Layer]  # every module that holds a weight, by name
     loading_info: dict[str, Any]
-    messages: tuple[str, ...]  # warnings, log messages from WARNING on, and all that was printed
+    messages: tuple[str, ...]  # see `capture_messages`
 
 
-@dataclass
-class Observation:
-    """Fills while a model is loaded; then `of` gives what was seen."""
+def measure_load(
+    device: str, load: Callable[[], tuple[Any, dict[str, Any]]]
+) -> tuple[Any, Measurement]:
+    """Call `load`, which returns a model and its loading info; the model, and what it took.
 
-    device: str
-    before: int
-    requested_before: int
-    peak: int = 0
-    seconds: float = 0.0
-    messages: list[str] = field(default_factory=list)
+    Call `device.collect` before, so that the figures are the load's.
+    """
+    import bitsandbytes  # noqa: F401  # its messages at import are not the load's
 
-    def of(self, model: Any, info: dict[str, Any]) -> Measurement:
-        """The figures, and what the model is made of."""
-        devices.collect(self.device)
-        return Measurement(
-            before=self.before,
-            after=devices.allocated(self.device),
-            peak=self.peak,
-            requested=devices.requested(self.device) - self.requested_before,
-            seconds=self.seconds,
-            footprint=model.get_memory_footprint(),
-            buffers={name: size(buffer) for name, buffer in model.named_buffers()},
-            storages=tuple(held(devices.tensors_of(model))),
-            layers=inventory(model),
-            loading_info=info,
-            messages=tuple(self.messages),
-        )
-
-
-def held(tensors: list[Any]) -> list[int]:
-    """Bytes of each storage behind the tensors; an int8 weight is held under two names."""
-    storages = [tensor.untyped_storage() for tensor in tensors]
-    return list({it.data_ptr(): it.nbytes() for it in storages if it.nbytes()}.values())
-
-
-@contextlib.contextmanager
-def measuring(device: str) -> Iterator[Observation]:
-    """Watch a load; the device's cache is emptied first, so that the figures are the load's."""
-    import bitsandbytes  # noqa: F401  # what it says of the machine when imported is not the load's
-
-    devices.collect(device)
-    seen = Observation(device, devices.allocated(device), devices.requested(device))
+    before, requested = devices.allocated(device), devices.requested(device)
     devices.peak(device, reset=True)
     started = time.monotonic()
     with capture_messages() as messages:
-        yield seen
-    seen.messages += messages
-    seen.seconds, seen.peak = time.monotonic() - started, devices.peak(device)
+        model, info = load()
+    seconds, peak = time.monotonic() - started, devices.peak(device)
+    devices.collect(device)
+    return model, Measurement(
+        before=before,
+        after=devices.allocated(device),
+        peak=peak,
+        requested=devices.requested(device) - requested,
+        seconds=seconds,
+        footprint=model.get_memory_footprint(),
+        buffers={name: size(buffer) for name, buffer in model.named_buffers()},
+        storages=_storage_sizes(devices.tensors_of(model)),
+        layers=inventory(model),
+        loading_info=info,
+        messages=tuple(messages),
+    )
+
+
+def _storage_sizes(tensors: list[Any]) -> tuple[int, ...]:
+    """Bytes of each storage behind the tensors; an int8 weight is held under two names."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages if storage.nbytes()}
+    return tuple(sizes.values())

@@ -15,17 +15,30 @@ Messages = Sequence[dict[str, Any]]
 
 
 def render(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> str:
-    """The prompt's text."""
-    text = tokenizer.transformers.apply_chat_template(
-        [dict(m) for m in messages], tokenize=False, **given
-    )
+    """The prompt's text; `given` are further arguments of `apply_chat_template`."""
+    turns = [dict(message) for message in messages]
+    text = tokenizer.transformers.apply_chat_template(turns, tokenize=False, **given)
     assert isinstance(text, str), f"{tokenizer.key}: tokenize=False gave {type(text).__name__}"
     return text
 
 
+def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> str:
+    """The case's prompt, with some of its arguments changed; fails the test if it is rejected."""
+    with _must_render(tokenizer, chat):
+        return render(tokenizer, chat.messages, **chat.template_arguments() | changes)
+
+
+def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
+    """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
+    turns = [dict(message) for message in chat.messages]
+    given = chat.template_arguments() | {"tokenize": True, "return_dict": True}
+    with _must_render(tokenizer, chat):
+        batch = tokenizer.transformers.apply_chat_template(turns, **given)
+    return list(batch["input_ids"])
+
+
 @contextmanager
-def rendered(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
-    """Judges a conversation broken that is refused, by the template or by transformers."""
+def _must_render(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -37,39 +50,23 @@ def rendered(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
         )
 
 
-def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> str:
-    """The case's prompt, with some of its options changed; judged broken if it is refused."""
-    with rendered(tokenizer, chat):
-        return render(tokenizer, chat.messages, **chat.template_arguments() | changes)
-
-
-def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
-    """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
-    with rendered(tokenizer, chat):
-        batch = tokenizer.transformers.apply_chat_template(
-            [dict(m) for m in chat.messages],
-            tokenize=True,
-            return_dict=True,
-            **chat.template_arguments(),
-        )
-    return list(batch["input_ids"])
-
-
 def can_be_framed(chat: ChatCase, key: str) -> bool:
-    """Whether the conversation is nothing but turns of text, which the model does not refuse."""
+    """Whether the conversation is only turns of text, which the model does not reject."""
     roles = ("system", "user", "assistant")
     plain = all(
-        set(it) == {"role", "content"} and it["role"] in roles and isinstance(it["content"], str)
-        for it in chat.messages
+        message.keys() == {"role", "content"}
+        and message["role"] in roles
+        and isinstance(message["content"], str)
+        for message in chat.messages
     )
-    asked = chat.tools or chat.template_kwargs or chat.continue_final_message
-    return plain and not asked and key not in chat.raises
+    special = chat.tools or chat.template_kwargs or chat.continue_final_message
+    return plain and not special and key not in chat.raises
 
 
 def framed(model: Model, messages: Messages) -> str:
     """The prompt that the registry's facts make of turns of text, without a generation prompt."""
     assert model.turn is not None, f"{model.key}: the registry declares no turn"
-    turns = [(it["role"], it["content"]) for it in messages]
+    turns = [(message["role"], message["content"]) for message in messages]
     if model.trims_content:
         turns = [(role, content.strip()) for role, content in turns]
     if model.default_system is not None and turns[0][0] != "system":

@@ -1,7 +1,8 @@
-"""A loaded tokenizer: as AutoTokenizer makes it, and as its file says."""
+"""A loaded tokenizer: as AutoTokenizer makes it, and as its tokenizer.json defines it."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,15 @@ from .tokenizer_json import TokenizerJson, tokenizer_json
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
-    """A model's tokenizer twice: as users load it, `transformers`, and as its file says,
-    `tokenizers`.
+    """A model's tokenizer twice: `transformers` as users load it, `tokenizers` by its file alone.
 
-    Parametrizing hands these out; nothing is prepared or loaded before a test asks.
+    Tests are parametrized with these; nothing is prepared or loaded before a test uses it.
     """
 
     spec: Model
     source: str
-    folders: Callable[[], dict[str, Path]]
-    memo: dict[str, list[int]] = field(default_factory=dict)
+    folders: Callable[[], dict[str, Path]]  # prepares the files of all models, at the first call
+    _ids: dict[str, list[int]] = field(default_factory=dict)  # by case, and "plain" without BOS
 
     @property
     def key(self) -> str:
@@ -36,9 +36,9 @@ class LoadedTokenizer:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder with the model's files.
+        """The folder with the model's files; skips the test if no source has them.
 
-        Skips the test if nothing that was given has them, and fails it if they cannot be had.
+        AssetError if they cannot be prepared.
         """
         if self.lacking:
             pytest.skip(self.lacking)
@@ -46,7 +46,7 @@ class LoadedTokenizer:
 
     @cached_property
     def lacking(self) -> str:
-        """Why the run has no files of the model, and what to type; empty if it has."""
+        """Why no source has the model's files, and what to type; empty if one has."""
         return "" if self.source == "directory" else unavailable_reason(self.spec, self.source)
 
     @cached_property
@@ -55,13 +55,25 @@ class LoadedTokenizer:
         from transformers import AutoTokenizer
 
         auto = AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
-        gc.freeze()  # a vocabulary lives as long as the run: no need to look at it again
+        gc.freeze()  # a vocabulary lives as long as the run: the collector need not visit it
         return auto
 
     @cached_property
     def json_file(self) -> TokenizerJson:
         """The folder's `tokenizer.json`."""
         return tokenizer_json(self.folder / "tokenizer.json")
+
+    @contextmanager
+    def changed(self, **settings: object) -> Iterator[None]:
+        """Set attributes of the shared `transformers`, and set them back at the end."""
+        before = {name: getattr(self.transformers, name) for name in settings}
+        try:
+            for name, value in settings.items():
+                setattr(self.transformers, name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self.transformers, name, value)
 
     @property
     def tokenizers(self) -> Any:
@@ -77,7 +89,7 @@ class LoadedTokenizer:
     def changed_files(self) -> list[str]:
         """Names of the files that are not the pinned ones.
 
-        A hash that was not published says nothing of a hub's file, so it is not compared there.
+        A hub's file is compared only where its hash was published: any other may differ.
         """
         return [
             name
@@ -88,13 +100,13 @@ class LoadedTokenizer:
 
     def ids(self, text: TextCase) -> list[int]:
         """What `AutoTokenizer...encode` gives for the case; encoded once a session."""
-        if text.name not in self.memo:
-            self.memo[text.name] = self.transformers.encode(text.full_text)
-        return self.memo[text.name]
+        return self._encode(text, text.name)
 
     def plain_ids(self, text: TextCase) -> list[int]:
         """The same without special tokens."""
-        name = f"{text.name} plain"
-        if name not in self.memo:
-            self.memo[name] = self.transformers.encode(text.full_text, add_special_tokens=False)
-        return self.memo[name]
+        return self._encode(text, f"{text.name} plain", add_special_tokens=False)
+
+    def _encode(self, text: TextCase, name: str, **given: bool) -> list[int]:
+        if name not in self._ids:
+            self._ids[name] = self.transformers.encode(text.full_text, **given)
+        return self._ids[name]

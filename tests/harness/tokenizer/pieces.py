@@ -1,4 +1,4 @@
-"""Token ids as people read them: rows of `id 'piece'`, and where two lists part."""
+"""Token ids as people read them: rows of `id 'piece'`."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,7 +18,12 @@ def byte_alphabet() -> dict[str, int]:
     return {chr(b): b for b in own} | {chr(0x100 + i): b for i, b in enumerate(other)}
 
 
-def piece(tokenizer: LoadedTokenizer, token_id: int) -> str:
+def token_rows(tokenizer: LoadedTokenizer, ids: Sequence[int]) -> list[str]:
+    """`id 'piece'` of every id, in order."""
+    return [f"{token_id} {_piece(tokenizer, token_id)}" for token_id in ids]
+
+
+def _piece(tokenizer: LoadedTokenizer, token_id: int) -> str:
     r"""The text a token stands for, quoted; bytes that are no whole character as `\xNN`."""
     token = tokenizer.tokenizers.id_to_token(token_id)
     if token is None:
@@ -31,13 +36,3 @@ def piece(tokenizer: LoadedTokenizer, token_id: int) -> str:
     if any(character not in alphabet for character in token):
         return quote(token)  # an added token, written as it is
     return quote(bytes(alphabet[c] for c in token).decode("utf-8", "surrogateescape"))
-
-
-def token_row(tokenizer: LoadedTokenizer, token_id: int) -> str:
-    """`id 'piece'`."""
-    return f"{token_id} {piece(tokenizer, token_id)}"
-
-
-def token_rows(tokenizer: LoadedTokenizer, ids: Sequence[int]) -> list[str]:
-    """A row for every id, in order."""
-    return [token_row(tokenizer, token_id) for token_id in ids]

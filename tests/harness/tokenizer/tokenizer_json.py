@@ -1,4 +1,4 @@
-"""A `tokenizer.json` as it stands, and the pipeline of a tokenizer, live or written."""
+"""A `tokenizer.json` file, and the pipeline of a tokenizer, loaded or as the file defines it."""
 
 import hashlib
 import json
@@ -10,8 +10,6 @@ from typing import Any
 from ..files import sha256_text
 
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
-
-
 FLAGS = (
     "dropout",
     "unk_token",
@@ -25,13 +23,13 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class TokenizerJson:
-    """A `tokenizer.json`: as `tokenizers` loads it, and as JSON; both when first asked for."""
+    """A `tokenizer.json`: as `tokenizers` loads it, and as JSON; each read at its first use."""
 
     path: Path
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The file's own tokenizer, without transformers."""
+        """The file's own `tokenizers.Tokenizer`, without transformers."""
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self.path))
@@ -61,28 +59,27 @@ class TokenizerJson:
         return [row if isinstance(row, str) else " ".join(row) for row in rows]
 
 
-_BY_DIGEST: dict[str, TokenizerJson] = {}  # by the digest of their text
+_BY_DIGEST: dict[str, TokenizerJson] = {}
 
 
 def tokenizer_json(path: Path) -> TokenizerJson:
-    """The `File` of a path; both Llama folders hold one text but for the last line end."""
+    """The file of a path, one object for equal files: both Llamas' differ in the last line end."""
     digest = hashlib.sha256(path.read_bytes().rstrip()).hexdigest()
     return _BY_DIGEST.setdefault(digest, TokenizerJson(path))
 
 
 def pipeline(tokenizer: Any) -> dict[str, Any]:
-    """Normalizer, pre-tokenizer, post-processor, decoder and model flags of a live tokenizer."""
-    parts = {part: getattr(tokenizer, part) for part in PARTS}
-    # Not `if it`: to old versions of tokenizers a Sequence has no length, and is false.
-    state = {
-        part: None if it is None else json.loads(it.__getstate__()) for part, it in parts.items()
-    }
+    """Normalizer, pre-tokenizer, post-processor, decoder and model flags of a loaded tokenizer."""
+    state = {}
+    for part in PARTS:
+        value = getattr(tokenizer, part)
+        # Not `if value`: to old versions of tokenizers a Sequence has no length, and is false.
+        state[part] = None if value is None else json.loads(value.__getstate__())
     return state | {"model": {flag: getattr(tokenizer.model, flag) for flag in FLAGS}}
 
 
 def file_pipeline(content: dict[str, Any]) -> dict[str, Any]:
     """The same of a `tokenizer.json`'s content; a flag that is not written is False or None."""
     model = content["model"]
-    missing = {"ignore_merges": False}
-    flags = {flag: model.get(flag, missing.get(flag)) for flag in FLAGS}
+    flags = {flag: model.get(flag, False if flag == "ignore_merges" else None) for flag in FLAGS}
     return {part: content[part] for part in PARTS} | {"model": flags}

@@ -1,4 +1,4 @@
-"""The error bounds hold for right weights, are near to being reached, and catch wrong ones."""
+"""The error bounds hold for right weights, are nearly reached, and catch wrong ones."""
 
 import math
 from collections.abc import Callable
@@ -19,14 +19,12 @@ def normal(rows: int = 64, columns: int = 512) -> Any:
     return 0.02 * torch.randn(rows, columns, generator=torch.Generator().manual_seed(42)).bfloat16()
 
 
-def four_bit(values: Any, double_quant: bool = True, kind: str = "nf4") -> Any:
-    """The values as a 4-bit parameter."""
+def four_bit(values: Any, double_quant: bool = True) -> Any:
+    """The values as an NF4 parameter."""
     from bitsandbytes.nn import Params4bit
 
-    parameter = Params4bit(
-        values.clone(), requires_grad=False, compress_statistics=double_quant, quant_type=kind
-    )
-    return parameter.to("cpu")
+    given = {"compress_statistics": double_quant, "quant_type": "nf4"}
+    return Params4bit(values.clone(), requires_grad=False, **given).to("cpu")
 
 
 def eight_bit(values: Any) -> Any:
@@ -43,16 +41,15 @@ def ratio(errors: Any, bounds: Any) -> float:
 
 @DoubleQuant
 def test_nf4_bound_is_kept_and_nearly_reached(double_quant: bool) -> None:
-    found = ratio(*nf4_errors(normal(), four_bit(normal(), double_quant)))
-    assert 0.85 < found <= 1
+    assert 0.85 < ratio(*nf4_errors(normal(), four_bit(normal(), double_quant))) <= 1
 
 
 def test_int8_bound_is_kept_and_nearly_reached() -> None:
     assert 0.8 < ratio(*int8_errors(normal(), eight_bit(normal()))) <= 1
 
 
-def one_weight(values: Any) -> Any:
-    """A weight with its sign turned."""
+def one_sign_turned(values: Any) -> Any:
+    """One weight made large, and its sign changed in the copy."""
     values[3, 100] = 0.05
     changed = values.clone()
     changed[3, 100] = -0.05
@@ -60,9 +57,9 @@ def one_weight(values: Any) -> Any:
 
 
 WRONG: dict[str, Callable[[Any], Any]] = {
-    "larger_by_a_tenth": lambda it: 1.1 * it,
-    "neighbouring_rows_swapped": lambda it: it.roll(1, 0),
-    "one_sign_turned": one_weight,
+    "larger_by_a_tenth": lambda values: 1.1 * values,
+    "neighbouring_rows_swapped": lambda values: values.roll(1, 0),
+    "one_sign_turned": one_sign_turned,
 }
 
 

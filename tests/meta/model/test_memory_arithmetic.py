@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness.data.registry import Model, registry
+from tests.harness.data.registry import registry
 from tests.harness.memory.footprint import LOADS, Load, footprint, quant_state_bytes
 from tests.meta.support import real_models as real
+
+Build = Callable[[str, Load, bool], Any]  # key, load, double_quant
 
 Loads = pytest.mark.parametrize("load", LOADS)
 Models = pytest.mark.parametrize("key", list(registry()))
@@ -22,25 +26,33 @@ LLAMA: dict[Load, int] = {
 }
 
 
+@cache
+def on_meta(key: str, load: Load, double_quant: bool) -> Any:
+    """The model of full size without memory, built once."""
+    return real.on_meta(registry()[key], load, double_quant=double_quant)
+
+
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], Path]:
-    """A function that saves a small model with random weights, once each."""
-    folders: dict[str, Path] = {}
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """`on_meta` for small models with random weights, saved and loaded."""
 
-    def save(model: Model) -> Path:
-        if model.key not in folders:
-            folders[model.key] = tmp_path_factory.mktemp(model.key)
-            real.unquantized(model, "cpu").save_pretrained(folders[model.key])
-        return folders[model.key]
+    @cache
+    def saved(key: str) -> Path:
+        folder = tmp_path_factory.mktemp(key)
+        real.unquantized(real.small(key), "cpu").save_pretrained(folder)
+        return folder
 
-    return save
+    @cache
+    def build(key: str, load: Load, double_quant: bool) -> Any:
+        return real.loaded(saved(key), load, double_quant=double_quant)
+
+    return build
 
 
 @Loads
 @Models
 def test_footprint_is_transformers_own(key: str, load: Load) -> None:
-    model = registry()[key]
-    built, ours = real.on_meta(model, load), footprint(model, load)
+    built, ours = on_meta(key, load, True), footprint(registry()[key], load)
     assert real.measured_by_kind(built) == vars(ours)
     assert built.get_memory_footprint(return_buffers=False) == ours.parameters
     assert built.get_memory_footprint() == ours.total
@@ -48,11 +60,8 @@ def test_footprint_is_transformers_own(key: str, load: Load) -> None:
 
 @Loads
 @Models
-def test_footprint_of_a_loaded_small_model(
-    saved: Callable[[Model], Path], key: str, load: Load
-) -> None:
-    model = real.small(key)
-    built, ours = real.loaded(saved(model), load), footprint(model, load)
+def test_footprint_of_a_loaded_small_model(small_model: Build, key: str, load: Load) -> None:
+    built, ours = small_model(key, load, True), footprint(real.small(key), load)
     assert real.measured_by_kind(built) == vars(ours)
     assert built.get_memory_footprint() == ours.total
 
@@ -67,7 +76,7 @@ def test_footprint_is_the_one_measured_on_a_gpu(key: str, load: Load) -> None:
 @Models
 def test_quant_states(key: str, double_quant: bool) -> None:
     model = registry()[key]
-    built = real.on_meta(model, "nf4", double_quant=double_quant)
+    built = on_meta(key, "nf4", double_quant)
     ours = quant_state_bytes(model, double_quant=double_quant)
     assert real.size(real.quant_state_tensors(built)) == ours
     assert built.get_memory_footprint() == footprint(model, "nf4").total
@@ -76,12 +85,10 @@ def test_quant_states(key: str, double_quant: bool) -> None:
 @DoubleQuant
 @Models
 def test_quant_states_of_a_loaded_small_model(
-    saved: Callable[[Model], Path], key: str, double_quant: bool
+    small_model: Build, key: str, double_quant: bool
 ) -> None:
-    model = real.small(key)
-    built = real.loaded(saved(model), "nf4", double_quant=double_quant)
-    tensors = list(real.quant_state_tensors(built))
-    assert real.size(tensors) == quant_state_bytes(model, double_quant=double_quant)
+    tensors = list(real.quant_state_tensors(small_model(key, "nf4", double_quant)))
+    assert real.size(tensors) == quant_state_bytes(real.small(key), double_quant=double_quant)
     storages = {tensor.untyped_storage().data_ptr() for tensor in tensors}
     assert len(storages) == len(tensors)
 

@@ -14,21 +14,19 @@ Fault = Callable[[Model, Load], Any]
 
 
 def left_out(*layers: str) -> Fault:
-    """Only these layers are left alone: they take the place of transformers' list, the head."""
+    """Only these layers are not quantized, in place of transformers' own list, the head."""
     return lambda model, load: real.on_meta(model, load, skip=list(layers))
 
 
 def loaded_as(other: Load) -> Fault:
-    """The model is loaded in another way than asked for."""
+    """The model has another load than the one expected."""
     return lambda model, load: real.on_meta(model, other)
 
 
 def padded(model: Model, load: Load) -> Any:
     """A pad token was added and the embedding made larger."""
-    rows = model.architecture["vocab_size"] + 1
-    return real.on_meta(
-        replace(model, architecture={**model.architecture, "vocab_size": rows}), load
-    )
+    rows = {"vocab_size": model.architecture["vocab_size"] + 1}
+    return real.on_meta(replace(model, architecture=model.architecture | rows), load)
 
 
 def in_fp32(*parts: str) -> Fault:

@@ -1,5 +1,6 @@
-"""One model in memory, really unloaded; a lost device fails once; every message is captured."""
+"""One model in memory, freed when unloaded; a lost device fails once; messages are captured."""
 
+import gc
 import logging
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.harness.errors import LoadError
 from tests.harness.memory.footprint import LOADS, Load, footprint
 from tests.harness.model import device as devices
 from tests.harness.model.figures import load_figures
-from tests.harness.model.loading import LoadedModel, ModelSlot, prepared_tokenizer
+from tests.harness.model.loading import ModelSlot, prepared_tokenizer
 from tests.harness.model.messages import DECLARED, capture_messages, drop_declared
 from tests.harness.sources.checkpoints import dummy
 from tests.harness.sources.weights import Weights
@@ -27,6 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     with pytest.MonkeyPatch.context() as patcher:
         patcher.setenv("MODEL_CONFORMANCE_CACHE", str(cache))
         folder = dummy(tiny(), "cpu", cache, print)
+    gc.freeze()  # each load collects garbage: of the imported libraries there is none
     return Weights("dummy", folder, False, "dummy weights")
 
 
@@ -43,7 +45,7 @@ def test_tokenizer_is_prepared_as_in_the_task(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("load", LOADS)
 def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokenizer: Any) -> None:
-    """Even while somebody holds the first model and all its tensors, as a traceback does."""
+    """Even while the first model and all its tensors are held, as a traceback holds them."""
     slot = ModelSlot()
     first = slot.load(tiny(), "cpu", load, weights, tokenizer)
     held, kept = slot.model, devices.tensors_of(slot.model)
@@ -62,22 +64,22 @@ def test_next_model_replaces_the_one_before(load: Load, weights: Weights, tokeni
 @pytest.mark.parametrize("load", LOADS)
 def test_figures_of_a_load_add_up_and_name_it(load: Load, weights: Weights, tokenizer: Any) -> None:
     slot = ModelSlot()
-    live: LoadedModel = slot.load(tiny(), "cpu", load, weights, tokenizer)
-    assert (live.key, live.name) == ("llama3_1", f"llama3_1-cpu-{load}")
-    assert live.label == f"llama3_1: cpu {load}, dummy weights"
-    seen = load_figures(live)
-    computed, kinds = footprint(tiny(), load), dict(seen.kinds)
+    loaded = slot.load(tiny(), "cpu", load, weights, tokenizer)
+    assert (loaded.key, loaded.name) == ("llama3_1", f"llama3_1-cpu-{load}")
+    assert loaded.label == f"llama3_1: cpu {load}, dummy weights"
+    figures = load_figures(loaded)
+    computed, kinds = footprint(tiny(), load), dict(figures.kinds)
     assert kinds.pop("Embedding") == computed.embedding
     assert kinds.pop("LlamaRMSNorm") == computed.norms
     assert kinds.pop("Linear") == computed.kept_linears
     assert sum(kinds.values()) == computed.quantized_linears
-    assert seen.footprint == seen.computed == sum(seen.kinds.values()) + seen.buffers
-    assert seen.held == seen.footprint + seen.quant_states and seen.other == 0
-    assert bool(seen.quant_states) == (load != "bf16")
-    assert seen.allocated is None and seen.peak is None and seen.budget > seen.held
+    assert figures.footprint == figures.computed == sum(figures.kinds.values()) + figures.buffers
+    assert figures.held == figures.footprint + figures.quant_states and figures.other == 0
+    assert bool(figures.quant_states) == (load != "bf16")
+    assert figures.allocated is None and figures.peak is None and figures.budget > figures.held
     slot.model = None  # the slot's is the only strong reference
     devices.collect("cpu")
-    assert live.reference() is None
+    assert loaded.reference() is None
 
 
 def test_too_little_memory_is_one_line(
@@ -130,10 +132,10 @@ def test_all_messages_are_captured(capsys: pytest.CaptureFixture[str]) -> None:
         warnings.warn("a warning", stacklevel=1)
         logging.getLogger("transformers.modeling_utils").warning("of %s", "transformers")
         logging.getLogger("somebody.else").error("an error")
-        logging.getLogger("somebody.else").info("not heard")
+        logging.getLogger("somebody.else").info("below WARNING")
         hf.get_logger("transformers.x").warning_once("once")
         print("a print")
-        with pytest.raises(AssertionError, match="a question was asked: run it\\?"):
+        with pytest.raises(AssertionError, match="a library asked for input: run it\\?"):
             input("run it?")
     assert messages == [
         "log transformers.modeling_utils: of transformers",
@@ -153,7 +155,7 @@ def test_only_the_declared_message_is_dropped() -> None:
     assert messages == [f"log {name}: something else"]
 
 
-# The model of the CPU alone, and few of its tests: what is judged is how often they fail.
+# The model of the CPU alone, and few of its tests: they show how often a lost device fails.
 SMALL = (
     *("tests/quantized/test_loading.py", "tests/quantized/test_memory.py", "-q", "-rs"),
     *("-m", "not gpu", "--models", "smollm2"),
@@ -164,18 +166,14 @@ def full(*args):
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 def pytest_configure(config):
-    from tests.harness import live
-    live.from_pretrained = full
+    from tests.harness.model import loading
+    loading.from_pretrained = full
 """
 
 
 def test_out_of_memory_fails_once_a_device(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANT, encoding="utf-8")
-    run = run_pytest(
-        *SMALL,
-        *("-p", "planted", "--gate"),
-        PYTHONPATH=str(tmp_path),
-    )
+    run = run_pytest(*SMALL, "-p", "planted", "--gate", PYTHONPATH=str(tmp_path))
     assert run.code == 1
     assert run.line("cpu is given up").startswith("smollm2-cpu-bf16: cpu is given up: CUDA out of")
     assert " 1 error" in run.out and " failed" not in run.out
@@ -184,10 +182,7 @@ def test_out_of_memory_fails_once_a_device(tmp_path: Path) -> None:
 
 def test_weights_that_cannot_be_loaded_fail_once(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
-    run = run_pytest(
-        *SMALL,
-        *("--weights", f"smollm2={tmp_path}"),
-    )
+    run = run_pytest(*SMALL, "--weights", f"smollm2={tmp_path}")
     assert run.code == 1
     line = "smollm2: smollm2-cpu: model.safetensors is empty (0 bytes): fetch it again"
     assert run.line("is empty (0 bytes): fetch").startswith(line)

@@ -1,9 +1,8 @@
-"""Real models for the memory arithmetic: at full size without memory, and small ones with it.
+"""Real models for the memory arithmetic: of full size without memory, and small ones with it.
 
-The six architectures are built on the meta device, so that nothing is allocated: transformers'
-own quantizer swaps the layers, and bitsandbytes quantizes the meta weights with the shape
-functions it registers for its operators. That such a model has the size of a loaded one is
-shown on small models, which are saved, loaded and quantized for real.
+The six models are built on the meta device, which allocates nothing: transformers' own quantizer
+swaps the layers, and bitsandbytes quantizes the meta weights with the shape functions it registers
+for its operators. Small models, saved, loaded and quantized, prove that the sizes are right.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +29,7 @@ SMALL = {
 def small(key: str) -> Model:
     """The model with its own architecture but few and narrow layers."""
     model = registry()[key]
-    return replace(model, architecture={**model.architecture, **SMALL})
+    return replace(model, architecture=model.architecture | SMALL)
 
 
 def unquantized(model: Model, device: str) -> Any:
@@ -109,19 +108,18 @@ def measured_by_kind(model: Any) -> dict[str, Any]:
     """The fields of `Footprint`, added up over a real model's parameters and buffers."""
     quantized = {id(layer.weight) for layer in quantized_layers(model)}
     embedding = model.get_input_embeddings().weight
-    names = ("quantized_linears", "kept_linears", "embedding", "norms", "biases")
-    kinds: dict[str, list[Any]] = {name: [] for name in names}
+    kinds = dict.fromkeys(("quantized_linears", "kept_linears", "embedding", "norms", "biases"), 0)
     for name, tensor in model.named_parameters():
         if name.endswith(".bias"):
-            kinds["biases"].append(tensor)
+            kind = "biases"
         elif tensor is embedding:
-            kinds["embedding"].append(tensor)
+            kind = "embedding"
         elif id(tensor) in quantized:
-            kinds["quantized_linears"].append(tensor)
+            kind = "quantized_linears"
         else:
-            kinds["norms" if "norm" in name else "kept_linears"].append(tensor)
-    buffers = {name: size([tensor]) for name, tensor in model.named_buffers()}
-    return {name: size(tensors) for name, tensors in kinds.items()} | {"buffers": buffers}
+            kind = "norms" if "norm" in name else "kept_linears"
+        kinds[kind] += size([tensor])
+    return kinds | {"buffers": {name: size([tensor]) for name, tensor in model.named_buffers()}}
 
 
 def quant_state_tensors(model: Any) -> Iterator[Any]:

@@ -1,8 +1,8 @@
 """Tiny real models whose answers are known: Llama architecture, Llama-3.1's own tokenizer.
 
-A scripted model's next token depends on the last one alone: the layers add nothing, for what
-they would add is multiplied by zero; the embedding codes which step of the script a token is,
-and the head turns a step into the next token.
+A scripted model's next token depends on the last one alone: the layers' outputs are multiplied by
+zero, the embedding codes which step of the script a token is, and the head turns a step into the
+next token.
 """
 
 import shutil
@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from tests.harness.data.registry import Model, registry
-from tests.harness.memory.footprint import Load
 from tests.harness.model.generation import Answer, predict
 from tests.harness.model.loading import LoadedModel, ModelSlot
 from tests.harness.model.messages import capture_messages
@@ -41,20 +40,15 @@ PROMPT = price_prompt("Desk lamp\nLED, 12 W, dimmable.")
 PREFIX = "Yesterday it was free of charge. Price is $0.\n\n"
 ONE: dict[str, Any] = {"do_sample": False, "max_new_tokens": 1}
 
-Judge = Callable[[LoadedModel], None]
+SIZES = {
+    "hidden_size": HIDDEN,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 2,
+}
 
-
-def facts_of() -> Model:
-    """The registry's entry with the double's small architecture."""
-    model = registry()[KEY]
-    small = {
-        "hidden_size": HIDDEN,
-        "intermediate_size": 128,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "num_hidden_layers": 2,
-    }
-    return replace(model, architecture={**model.architecture, **small})
+Check = Callable[[LoadedModel], None]
 
 
 def next_tokens(tokenizer: Any, script: tuple[str, ...]) -> Mapping[int, int]:
@@ -83,12 +77,12 @@ def follow(model: Any, following: Mapping[int, int]) -> None:
             head[following_id, step] = CERTAIN
 
 
-def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...]) -> None:
+def save(folder: Path, spec: Model, tokenizer: Any, script: tuple[str, ...]) -> None:
     """A checkpoint that follows the script."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model(**facts.architecture)
+    config = AutoConfig.for_model(**spec.architecture)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     follow(model, next_tokens(tokenizer, script))
     with capture_messages():  # no progress bar
@@ -97,28 +91,29 @@ def save(folder: Path, facts: Model, tokenizer: Any, script: tuple[str, ...]) ->
 
 
 @contextmanager
-def double(script: str, tokenizer: Any, folder: Path, load: Load = "nf4") -> Iterator[LoadedModel]:
-    """The double, loaded by the path that real models take."""
-    facts = facts_of()
-    save(folder, facts, tokenizer, SCRIPTS[script])
+def scripted_model(script: str, tokenizer: Any, folder: Path) -> Iterator[LoadedModel]:
+    """The model of a script in NF4, loaded by the path that real models take."""
+    model = registry()[KEY]
+    spec = replace(model, architecture=model.architecture | SIZES)
+    save(folder, spec, tokenizer, SCRIPTS[script])
     weights = Weights("directory", folder, True, f"double {script!r}")
     slot = ModelSlot()
     try:
-        yield slot.load(facts, "cpu", load, weights, tokenizer)
+        yield slot.load(spec, "cpu", "nf4", weights, tokenizer)
     finally:
         slot.unload()
         shutil.rmtree(folder)  # 33 MB
 
 
-def ask(live: LoadedModel, prompt: str = PROMPT, **changes: Any) -> Answer:
+def answer_of(loaded: LoadedModel, prompt: str = PROMPT, **changes: Any) -> Answer:
     """The task's call, with changes."""
-    return predict(live.model, live.tokenizer, prompt, **changes)
+    return predict(loaded.model, loaded.tokenizer, prompt, **changes)
 
 
-def verdict(judge: Judge, live: LoadedModel) -> str:
-    """The first line of a judgement; empty if nothing is wrong."""
+def verdict(check: Check, loaded: LoadedModel) -> str:
+    """The first line of a failing check's message; empty if it passes."""
     try:
-        judge(live)
+        check(loaded)
     except pytest.fail.Exception as failure:
         return str(failure).splitlines()[0]
     return ""
