@@ -12,7 +12,7 @@ import pytest
 from tests.harness.errors import AssetError
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
-from tests.tools.drift import environments, outcomes, runner
+from tests.tools.drift import environments, runner
 from tests.tools.drift.environments import Environment, environment, reason, requirements
 from tests.tools.drift.runner import Subject, observe, results_folder, task
 
@@ -152,11 +152,11 @@ def test_changed_source_is_tested_again(
         runs.append(report)
         return subprocess.CompletedProcess([], 0, "", "")
 
-    monkeypatch.setattr(outcomes, "apart", run)
+    monkeypatch.setattr(runner, "run_in", run)
     subject = Subject({}, "auto")
-    passed = [outcomes.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
+    passed = [runner.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
     change(sources / path)
-    passed.append(outcomes.conformance(NOWHERE, subject, tmp_path).passed)
+    passed.append(runner.conformance(NOWHERE, subject, tmp_path).passed)
     assert passed == [0, 0, 1]
 
 

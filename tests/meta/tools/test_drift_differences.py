@@ -11,11 +11,10 @@ import pytest
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
-from tests.tools.drift.compare import rows_of
+from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
-from tests.tools.drift.exchange import judge
-from tests.tools.drift.outcomes import Outcomes, read_outcomes
 from tests.tools.drift.record import Observed
+from tests.tools.drift.runner import Outcomes, read_outcomes
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]
