@@ -5,10 +5,14 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import conftest
 from tests.harness.errors import AssetError
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
@@ -160,23 +164,41 @@ def test_changed_source_is_tested_again(
     assert passed == [0, 0, 1]
 
 
-def test_observer_loads_what_its_cache_knows_and_no_judge() -> None:
+def modules_of(*names: str) -> dict[str, str]:
+    """Every module, with its file, that a fresh process has after importing these."""
     code = (
-        "import sys, tests.tools.drift.observe; "
-        "print(*(f'{name}={module.__file__}' for name, module in sys.modules.items() "
-        "if name.partition('.')[0] in ('tests', 'syrupy', 'torch')), sep='\\n')"
+        "import importlib, json, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(json.dumps({k: getattr(m, '__file__', '') or '' for k, m in sys.modules.items()}))"
     )
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, *names]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    loaded = dict(line.split("=") for line in done.stdout.splitlines())
+    files: dict[str, str] = json.loads(done.stdout)
+    return files
+
+
+def test_observer_loads_what_its_cache_knows_and_no_judge() -> None:
+    loaded = modules_of("tests.tools.drift.observe")
     judges = ("tests.harness.plugins", "tests.harness.checks", "syrupy", "torch")
     assert [name for name in loaded if name.startswith(judges)] == []
     known = [PROJECT / name for name in runner.OBSERVED]
-    assert [
-        file
-        for file in loaded.values()
-        if not any(path in (Path(file), *Path(file).parents) for path in known)
-    ] == []
+    ours = [Path(file) for name, file in loaded.items() if name.partition(".")[0] == "tests"]
+    assert len(ours) > 5
+    assert [file for file in ours if not {file, *file.parents} & set(known)] == []
+
+
+def test_environments_have_all_that_our_plugins_import() -> None:
+    """Else tests/conformance cannot even start there; `transformers` brings more, which varies."""
+    distributions = packages_distributions()
+    tops = {name.partition(".")[0] for name in modules_of("conftest", *conftest.pytest_plugins)}
+    imported = {canonicalize_name(name) for top in tops for name in distributions.get(top, ())}
+    assert {"pytest", "pydantic", "jinja2"} <= imported
+    have = {canonicalize_name(name) for name in environments.TOOLS}
+    for name in environments.TOOLS:
+        needs = [Requirement(need) for need in requires(name) or ()]
+        have |= {canonicalize_name(need.name) for need in needs}
+    # Of pydantic's own: annotated-types and typing-extensions; of no package: what starts Python.
+    assert imported - have - {"setuptools", "mypy-extensions"} == set()
 
 
 def test_dying_process_costs_its_model_and_no_other(
