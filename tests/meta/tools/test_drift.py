@@ -17,6 +17,7 @@ from tests.harness.errors import AssetError
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
 from tests.tools.drift import environments, runner
+from tests.tools.drift.__main__ import main
 from tests.tools.drift.environments import Environment, environment, reason, requirements
 from tests.tools.drift.runner import Subject, observe, results_folder, task
 
@@ -73,7 +74,7 @@ def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("stderr", "expected"),
     [
         (
             "  \u00d7 No solution found when resolving:\n  \u2570\u2500\u25b6 Because a==1 "
@@ -85,19 +86,18 @@ def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
     ],
     ids=["argument", "other", "silent"],
 )
-def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
-    assert reason(said) == expected
+def test_reason_of_an_installer_is_one_line(stderr: str, expected: str) -> None:
+    assert reason(stderr) == expected
 
 
 def test_only_the_package_in_question_changes() -> None:
     pins = environments.pins()
-    assert not any(
-        "tokenizers" in it or "hub" in it for it in requirements("transformers", "4.57.6")
-    )
-    assert not any("transformers" in it for it in requirements("tokenizers", "0.19.1"))
+    alone = " ".join(requirements("transformers", "4.57.6"))
+    assert "tokenizers" not in alone and "hub" not in alone
+    assert "transformers" not in " ".join(requirements("tokenizers", "0.19.1"))
     jinja = requirements("jinja2", "3.1.2")
     assert f"transformers=={pins['transformers']}" in jinja
-    assert [it for it in jinja if it.startswith("jinja2")] == ["jinja2==3.1.2"]
+    assert [line for line in jinja if line.startswith("jinja2")] == ["jinja2==3.1.2"]
 
 
 def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
@@ -106,24 +106,9 @@ def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
     assert run.code == 1
     assert run.line("iniconfig 9999.1: cannot be installed").count("iniconfig==9999.1")
     data = json.loads((tmp_path / "drift.json").read_bytes())
-    assert [it["problem"] != "" for it in data["versions"]] == [True, True]
+    assert [version["problem"] != "" for version in data["versions"]] == [True, True]
     assert data["steps"] == []
     assert "iniconfig==9999.2" in (tmp_path / "drift.html").read_text()
-
-
-@pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project whose sources decide what is cached."""
-    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(runner, "ROOT", copy_project(tmp_path / "project"))
-    return tmp_path / "project"
-
-
-def change(path: Path) -> None:
-    """Add a line to a file, which there may be none of."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as stream:
-        stream.write("\n# planted\n")
 
 
 SOURCES = (
@@ -135,33 +120,34 @@ OF_TESTS = ("conftest.py", "pytest.ini", "tests/conformance/test_tokens.py")
 NOWHERE = Environment(Path("python"), {})
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_changed_source_is_observed_again(path: str, sources: Path) -> None:
-    subject = Subject({}, "auto")
-    before = results_folder(NOWHERE, subject)
-    assert results_folder(NOWHERE, subject) == before
-    change(sources / path)
-    assert results_folder(NOWHERE, subject) != before
-
-
-@pytest.mark.parametrize("path", [*SOURCES, *OF_TESTS])
-def test_changed_source_is_tested_again(
-    path: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_source_is_observed_and_tested_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a copy of the project whose sources decide what is cached."""
+    project = copy_project(tmp_path / "project")
     runs: list[str] = []
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runner, "ROOT", project)
 
     def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
-        (report,) = (it for it in arguments if it.startswith("--junitxml="))
+        (report,) = (option for option in arguments if option.startswith("--junitxml="))
         Path(report.partition("=")[2]).write_text(f"<a>{'<testcase/>' * len(runs)}</a>")
         runs.append(report)
         return subprocess.CompletedProcess([], 0, "", "")
 
+    def cached() -> tuple[Path, int]:
+        outcomes = runner.conformance(NOWHERE, Subject({}, "auto"), tmp_path)
+        return results_folder(NOWHERE, Subject({}, "auto")), outcomes.passed
+
     monkeypatch.setattr(runner, "run_in", run)
-    subject = Subject({}, "auto")
-    passed = [runner.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
-    change(sources / path)
-    passed.append(runner.conformance(NOWHERE, subject, tmp_path).passed)
-    assert passed == [0, 0, 1]
+    assert cached() == cached()
+    for path in SOURCES + OF_TESTS:
+        folder, tested = cached()
+        (project / path).parent.mkdir(exist_ok=True)
+        with (project / path).open("a") as stream:
+            stream.write("\n# planted\n")
+        new_folder, tested_again = cached()
+        assert (new_folder != folder, tested_again) == (path in SOURCES, tested + 1), path
 
 
 def modules_of(*names: str) -> dict[str, str]:
@@ -218,20 +204,19 @@ def test_dying_process_costs_its_model_and_no_other(
         {**task("phi3", bundle["phi3"], tmp_path / f"{name}.json", "raw", None), "name": name}
         for name in ("bad", "good")
     ]
-    found = observe(Environment(mortal, {}), tasks)
-    died = found["bad"]["load"]["load"][""]["error"]
+    observed = observe(Environment(mortal, {}), tasks)
+    died = observed["bad"]["load"]["load"][""]["error"]
     assert died == "the process died (signal 6): no output"
-    assert found["good"]["load"]["load"][""] == "loaded"
-    assert len(found["good"]["ids"]["encode"]) > 100
+    assert observed["good"]["load"]["load"][""] == "loaded"
+    assert len(observed["good"]["ids"]["encode"]) > 100
 
 
 def test_damaged_file_is_an_observation(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "BPE"')
     out = tmp_path / "out.json"
-    found = observe(
-        Environment(Path(sys.executable), {}), [task("phi3", tmp_path, out, "raw", None)]
-    )
-    error = found["phi3"]["load"]["load"][""]["error"]
+    here = Environment(Path(sys.executable), {})
+    observed = observe(here, [task("phi3", tmp_path, out, "raw", None)])
+    error = observed["phi3"]["load"]["load"][""]["error"]
     assert error.startswith("Exception: EOF while parsing")
     assert str(tmp_path) not in error
 
@@ -253,26 +238,30 @@ def test_current_does_not_differ_from_itself(
     run = drift("current", "current", *options, cwd=small)
     assert run.code == 0, run.out
     data = json.loads((out / "drift.json").read_bytes())
-    assert [(it["red"], it["passed"] >= least) for it in data["versions"]] == [({}, True)] * 2
+    assert [(seen["red"], seen["passed"] >= least) for seen in data["versions"]] == [({}, True)] * 2
     (step,) = data["steps"]
     assert (step["causes"], step["counts"]) == ([], {})
-    assert [it["result"] for it in step["saved_files"]] == ["same ids"] * 2
-    assert sorted(it.name for it in out.iterdir()) == ["drift.html", "drift.json"]
+    assert [row["result"] for row in step["saved_files"]] == ["same ids"] * 2
+    assert sorted(path.name for path in out.iterdir()) == ["drift.html", "drift.json"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("5.0.0",), "give at least two versions to compare"),
-        (("5.x", "5.0.0"), "expected a version such as 5.23.0 or `current`, got '5.x'"),
-        (("1.0", "current", "--package", "no-such-package"), "no-such-package is not installed"),
-        (("1.0", "2.0", "--package", "--evil"), "--package"),
-        (("1.0", "2.0", "--package", "../evil"), "not a package name"),
-        (("1.0", "2.0", "--models", "gpt2"), "--models gpt2: allowed are llama3_1"),
-        (("1.0", "2.0", "--model-dir", "phi3=/nowhere"), "there is no tokenizer.json"),
+        ("5.0.0", "give at least two versions to compare"),
+        ("5.x 5.0.0", "expected a version such as 5.23.0 or `current`, got '5.x'"),
+        ("1.0 current --package no-such-package", "no-such-package is not installed"),
+        ("1.0 2.0 --package --evil", "--package"),
+        ("1.0 2.0 --package ../evil", "not a package name"),
+        ("1.0 2.0 --models gpt2", "--models gpt2: allowed are llama3_1"),
+        ("1.0 2.0 --model-dir phi3=/nowhere", "there is no tokenizer.json"),
     ],
 )
-def test_wrong_command_is_one_line(arguments: tuple[str, ...], said: str) -> None:
-    run = drift(*arguments)
-    assert run.code == 2
-    assert said in run.out.strip().splitlines()[-1]
+def test_wrong_command_is_one_line(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends the parser, or is an error that `exit_status` prints."""
+    with pytest.raises((SystemExit, AssetError)) as caught:
+        main(arguments.split())
+    assert message in (capsys.readouterr().err.splitlines() or [str(caught.value)])[-1]
+    assert getattr(caught.value, "code", 2) == 2
