@@ -81,7 +81,7 @@ def _packages() -> Iterator[Row]:
 
 def _gpu() -> Iterator[Row]:
     gpus, problem = _gpus()
-    facts, death = ({}, "") if problem else _torch_facts()
+    facts, death = ({}, "") if problem else _run_child("report_torch")
     build = f"torch {_installed('torch')}"
     if problem:
         fix = "install or load the NVIDIA driver, or leave out the GPU tests"
@@ -105,7 +105,7 @@ def _gpu() -> Iterator[Row]:
 def _bitsandbytes() -> Iterator[Row]:
     number, pin = _installed("bitsandbytes"), _pinned()["bitsandbytes"]
     release, oldest = ([int(n) for n in re.findall(r"\d+", text)[:3]] for text in (number, pin))
-    facts, death = ({}, "") if release < oldest else _torch_facts()
+    facts, death = ({}, "") if release < oldest else _run_child("report_torch")
     if release < oldest:  # or not installed at all
         message = f"{number or 'not installed'}: no model loads in 4 bit without {pin} or newer"
         yield "error", message, f"pip install bitsandbytes=={pin}"
@@ -166,7 +166,7 @@ def _hub() -> Iterator[Row]:
 
     variables = users_own()
     offline = os.environ.get(f"{KEPT}HF_HUB_OFFLINE", variables.pop("HF_HUB_OFFLINE", ""))
-    facts, death = _run_child("report_hub", {"HF_HUB_ETAG_TIMEOUT": "5", **variables})
+    facts, death = _run_child("report_hub", **{"HF_HUB_ETAG_TIMEOUT": "5", **variables})
     if not facts:
         return (yield "warning", f"could not be asked: {death}", INSTALL)
     token = facts.pop("token")
@@ -208,12 +208,14 @@ def _gpus() -> tuple[list[str], str]:
     return ([], (lines or ["nvidia-smi fails"])[0]) if done.returncode else (lines, "")
 
 
-def _run_child(function: str, environment: dict[str, str]) -> tuple[dict[str, Any], str]:
+@cache
+def _run_child(function: str, /, **environment: str) -> tuple[dict[str, Any], str]:
     """What a function of this module reports in a process of its own, and how that one died."""
     command = [sys.executable, "-c", f"from tests.tools.doctor import {function} as f; f()"]
     options: dict[str, Any] = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
+    options |= {"cwd": ROOT, "env": environment or None, "timeout": SECONDS}
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, timeout=SECONDS, **options)
+        done = subprocess.run(command, check=False, **options)
     except subprocess.TimeoutExpired:
         return {}, f"no answer within {SECONDS} s"
     facts: dict[str, Any] = {}
@@ -222,11 +224,6 @@ def _run_child(function: str, environment: dict[str, str]) -> tuple[dict[str, An
     how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
     last = (done.stderr.strip().splitlines() or ["no output"])[-1]
     return facts, f"its process ended with {how}: {last[:200]}" if done.returncode else ""
-
-
-@cache
-def _torch_facts() -> tuple[dict[str, Any], str]:
-    return _run_child("report_torch", dict(os.environ))
 
 
 def _report(**facts: Any) -> None:

@@ -177,7 +177,7 @@ def test_gpus_of_other_machines(case: str, monkeypatch: pytest.MonkeyPatch) -> N
     """What torch reports on such machines, written down; the rest is real."""
     facts, state, message = CARDS[case]
     monkeypatch.setattr(doctor, "_gpus", lambda: (["NVIDIA H100, 550.54"], ""))
-    monkeypatch.setattr(doctor, "_torch_facts", lambda: (facts, ""))
+    monkeypatch.setattr(doctor, "_run_child", lambda _: (facts, ""))
     (finding,) = doctor.check("gpu")
     check(finding, state, message)
 
