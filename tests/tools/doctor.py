@@ -168,7 +168,7 @@ def _hub() -> Iterator[Row]:
     offline = os.environ.get(f"{KEPT}HF_HUB_OFFLINE", variables.pop("HF_HUB_OFFLINE", ""))
     facts, death = _run_child("report_hub", **{"HF_HUB_ETAG_TIMEOUT": "5", **variables})
     if not facts:
-        return (yield "warning", f"could not be asked: {death}", INSTALL)
+        return (yield "warning", f"the request could not be made: {death}", INSTALL)
     token = facts.pop("token")
     for state, message in dict.fromkeys((state, message) for state, message, _ in facts.values()):
         keys = [key for key, answer in facts.items() if answer[:2] == [state, message]]
@@ -256,7 +256,7 @@ def report_torch() -> None:
 def report_hub() -> None:
     """In a child, since the hub's library reads its switches at import: ask for a file a model.
 
-    A hub that does not answer is asked once.
+    After a hub that does not answer no other model is tried.
     """
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
     from huggingface_hub.errors import GatedRepoError

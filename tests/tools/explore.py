@@ -3,9 +3,9 @@
 Of a text (by default an English sentence and some Python), a column a model: how many tokens it
 has, how many characters each stands for, and every token with its id. Then, of each vocabulary:
 
-  - the longest words that are one token;
-  - the rarest: those of the highest ids, which were merged last;
-  - how many of the numbers 0 to 999 are one token, alone and after the price prompt's `Price is $`.
+  * the longest words that are one token;
+  * the rarest: those of the highest ids, which were merged last;
+  * how many of the numbers 0 to 999 are one token, alone and after the price prompt's `Price is $`.
 """
 
 import argparse

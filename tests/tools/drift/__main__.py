@@ -2,9 +2,9 @@
 
 Installs each version in a cached environment of its own (by uv, from the package index), and there
 
-  - observes every model and case: ids, offsets, decoded and rendered text, special tokens, the
+  * observes every model and case: ids, offsets, decoded and rendered text, special tokens, the
     parts of the pipeline, types of results, errors and warnings, and the files it saves;
-  - runs tests/conformance (not for --package tokenizers, which is observed without transformers).
+  * runs tests/conformance (not for --package tokenizers, which is observed without transformers).
 
 Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
 first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)
