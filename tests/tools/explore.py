@@ -1,8 +1,11 @@
 """How does each model cut a text, and what is in its vocabulary? `python -m tests.tools.explore`.
 
-Shows the tokens of TEXT (default: a sentence and a line of code), counts them, and lists each
-vocabulary's longest and rarest words that are one token, and the numbers 0 to 999 that are.
-Exit status: 0, or 2 for wrong usage or files that cannot be had.
+Of a text (by default an English sentence and some Python), a column a model: how many tokens it
+has, how many characters each stands for, and every token with its id. Then, of each vocabulary:
+
+  * the longest words that are one token;
+  * the rarest: those of the highest ids, which were merged last;
+  * how many of the numbers 0 to 999 are one token, alone and after the price prompt's `Price is $`.
 """
 
 import argparse
@@ -14,6 +17,7 @@ from pathlib import Path
 from tests.harness.console import exit_status, say
 from tests.harness.errors import AssetError
 from tests.harness.prices.products import MARKER
+from tests.harness.prices.replies import single_token_numbers
 from tests.harness.sources.folders import (
     SOURCES,
     Sources,
@@ -44,10 +48,11 @@ def token_ids(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> list[list[int
 def single_token_words(tokenizer: LoadedTokenizer) -> dict[str, int]:
     """Id of every token that is a space and then letters, at most the first of them a capital."""
     space = "\u0120" if tokenizer.byte_level else "\u2581"
-    ids = [it for token, it in tokenizer.json_file.vocabulary.items() if token.startswith(space)]
+    vocabulary = tokenizer.json_file.vocabulary
+    ids = [vocabulary[token] for token in vocabulary if token.startswith(space)]
     texts = tokenizer.tokenizers.decode_batch([[token_id] for token_id in ids])
-    words = {text.removeprefix(" "): it for text, it in zip(texts, ids, strict=True)}
-    return {word: it for word, it in words.items() if word.isalpha() and word[1:].islower()}
+    words = {text.removeprefix(" "): i for text, i in zip(texts, ids, strict=True)}
+    return {word: i for word, i in words.items() if word.isalpha() and word[1:].islower()}
 
 
 def longest_words(words: dict[str, int]) -> list[str]:
@@ -60,13 +65,6 @@ def rarest_words(words: dict[str, int]) -> list[str]:
     """The words of the highest ids: the merges learnt last."""
     rare = sorted((word for word in words if len(word) >= LETTERS), key=lambda word: -words[word])
     return [f"{words[word]} {quote(word)}" for word in rare[:WORDS]]
-
-
-def single_token_numbers(tokenizer: LoadedTokenizer, prefix: str = "") -> list[int]:
-    """Which of 0 to 999 add one token to a prefix's own."""
-    (before,) = token_ids(tokenizer, [prefix])
-    ids = token_ids(tokenizer, [f"{prefix}{number}" for number in range(1000)])
-    return [number for number, row in enumerate(ids) if row[:-1] == before]
 
 
 def print_texts(tokenizers: Sequence[LoadedTokenizer], texts: Sequence[str]) -> None:
@@ -89,7 +87,7 @@ def print_texts(tokenizers: Sequence[LoadedTokenizer], texts: Sequence[str]) -> 
 def print_vocabulary(tokenizer: LoadedTokenizer) -> None:
     """Words and numbers that are one token."""
     words = single_token_words(tokenizer)
-    alone, after = single_token_numbers(tokenizer), single_token_numbers(tokenizer, MARKER)
+    alone, after = (single_token_numbers(tokenizer.transformers, p) for p in ("", MARKER))
     print(f"{tokenizer.key}: {len(tokenizer.json_file.vocabulary):,} tokens in the vocabulary")
     print(f"  longest words: {', '.join(longest_words(words))}")
     print(f"  rarest words:  {', '.join(rarest_words(words))}")
@@ -98,15 +96,20 @@ def print_vocabulary(tokenizer: LoadedTokenizer) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print it all; AssetError if a model's or the text's file cannot be had."""
-    about, _, rest = (__doc__ or "").partition("\n\n")
-    prog = "python -m tests.tools.explore"
-    parser = argparse.ArgumentParser(prog=prog, description=about, epilog=rest)
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="(default: two samples)")
-    parser.add_argument("--file", type=Path, help="take the text from a file (default: TEXT)")
-    parser.add_argument("--models", metavar="KEY,KEY", help="only these (default: all)")
-    parser.add_argument("--source", choices=SOURCES, default="bundle", help="(default: bundle)")
-    folder = "this folder's files for this model (default: from --source)"
-    parser.add_argument("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.explore",
+        description=__doc__,
+        epilog="exit status: 0, or 2 for wrong usage or files that cannot be had",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, folder = parser.add_argument, "take this model's files from a folder; may be repeated"
+    add("text", nargs="?", metavar="TEXT", help="the text (default: two samples)")
+    add("--file", type=Path, help="take the text from a UTF-8 file (default: TEXT)")
+    add("--models", metavar="KEY,KEY", help="show only these models (default: all)")
+    source = "where their files come from (default: bundle)"
+    add("--source", choices=SOURCES, default="bundle", help=source)
+    folder += " (default: from --source)"
+    add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
     options = parser.parse_args(arguments)
     texts = [SENTENCE, CODE] if options.text is None else [options.text]
     if options.file:

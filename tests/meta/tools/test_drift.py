@@ -5,14 +5,19 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import conftest
 from tests.harness.errors import AssetError
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
-from tests.tools.drift import environments, outcomes, runner
+from tests.tools.drift import environments, runner
+from tests.tools.drift.__main__ import main
 from tests.tools.drift.environments import Environment, environment, reason, requirements
 from tests.tools.drift.runner import Subject, observe, results_folder, task
 
@@ -69,7 +74,7 @@ def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("stderr", "expected"),
     [
         (
             "  \u00d7 No solution found when resolving:\n  \u2570\u2500\u25b6 Because a==1 "
@@ -81,19 +86,18 @@ def test_failed_build_leaves_nothing_and_says_why(tiny: Path) -> None:
     ],
     ids=["argument", "other", "silent"],
 )
-def test_reason_of_an_installer_is_one_line(said: str, expected: str) -> None:
-    assert reason(said) == expected
+def test_reason_of_an_installer_is_one_line(stderr: str, expected: str) -> None:
+    assert reason(stderr) == expected
 
 
 def test_only_the_package_in_question_changes() -> None:
     pins = environments.pins()
-    assert not any(
-        "tokenizers" in it or "hub" in it for it in requirements("transformers", "4.57.6")
-    )
-    assert not any("transformers" in it for it in requirements("tokenizers", "0.19.1"))
+    alone = " ".join(requirements("transformers", "4.57.6"))
+    assert "tokenizers" not in alone and "hub" not in alone
+    assert "transformers" not in " ".join(requirements("tokenizers", "0.19.1"))
     jinja = requirements("jinja2", "3.1.2")
     assert f"transformers=={pins['transformers']}" in jinja
-    assert [it for it in jinja if it.startswith("jinja2")] == ["jinja2==3.1.2"]
+    assert [line for line in jinja if line.startswith("jinja2")] == ["jinja2==3.1.2"]
 
 
 def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
@@ -102,24 +106,9 @@ def test_version_that_cannot_be_installed_is_a_result(tmp_path: Path) -> None:
     assert run.code == 1
     assert run.line("iniconfig 9999.1: cannot be installed").count("iniconfig==9999.1")
     data = json.loads((tmp_path / "drift.json").read_bytes())
-    assert [it["problem"] != "" for it in data["versions"]] == [True, True]
+    assert [version["problem"] != "" for version in data["versions"]] == [True, True]
     assert data["steps"] == []
     assert "iniconfig==9999.2" in (tmp_path / "drift.html").read_text()
-
-
-@pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project whose sources decide what is cached."""
-    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(runner, "ROOT", copy_project(tmp_path / "project"))
-    return tmp_path / "project"
-
-
-def change(path: Path) -> None:
-    """Add a line to a file, which there may be none of."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as stream:
-        stream.write("\n# planted\n")
 
 
 SOURCES = (
@@ -131,52 +120,75 @@ OF_TESTS = ("conftest.py", "pytest.ini", "tests/conformance/test_tokens.py")
 NOWHERE = Environment(Path("python"), {})
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_changed_source_is_observed_again(path: str, sources: Path) -> None:
-    subject = Subject({}, "auto")
-    before = results_folder(NOWHERE, subject)
-    assert results_folder(NOWHERE, subject) == before
-    change(sources / path)
-    assert results_folder(NOWHERE, subject) != before
-
-
-@pytest.mark.parametrize("path", [*SOURCES, *OF_TESTS])
-def test_changed_source_is_tested_again(
-    path: str, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_source_is_observed_and_tested_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a copy of the project whose sources decide what is cached."""
+    project = copy_project(tmp_path / "project")
     runs: list[str] = []
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runner, "ROOT", project)
 
     def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
-        (report,) = (it for it in arguments if it.startswith("--junitxml="))
+        (report,) = (option for option in arguments if option.startswith("--junitxml="))
         Path(report.partition("=")[2]).write_text(f"<a>{'<testcase/>' * len(runs)}</a>")
         runs.append(report)
         return subprocess.CompletedProcess([], 0, "", "")
 
-    monkeypatch.setattr(outcomes, "apart", run)
-    subject = Subject({}, "auto")
-    passed = [outcomes.conformance(NOWHERE, subject, tmp_path).passed for _ in range(2)]
-    change(sources / path)
-    passed.append(outcomes.conformance(NOWHERE, subject, tmp_path).passed)
-    assert passed == [0, 0, 1]
+    def cached() -> tuple[Path, int]:
+        outcomes = runner.conformance(NOWHERE, Subject({}, "auto"), tmp_path)
+        return results_folder(NOWHERE, Subject({}, "auto")), outcomes.passed
+
+    monkeypatch.setattr(runner, "run_in", run)
+    assert cached() == cached()
+    for path in SOURCES + OF_TESTS:
+        folder, tested = cached()
+        (project / path).parent.mkdir(exist_ok=True)
+        with (project / path).open("a") as stream:
+            stream.write("\n# planted\n")
+        new_folder, tested_again = cached()
+        assert (new_folder != folder, tested_again) == (path in SOURCES, tested + 1), path
+
+
+def modules_of(*names: str) -> dict[str, str]:
+    """Every module, with its file, that a fresh process has after importing these."""
+    code = (
+        "import importlib, json, sys\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(json.dumps({k: getattr(m, '__file__', '') or '' for k, m in sys.modules.items()}))"
+    )
+    command = [sys.executable, "-c", code, *names]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    files: dict[str, str] = json.loads(done.stdout)
+    return files
 
 
 def test_observer_loads_what_its_cache_knows_and_no_judge() -> None:
-    code = (
-        "import sys, tests.tools.drift.observe; "
-        "print(*(f'{name}={module.__file__}' for name, module in sys.modules.items() "
-        "if name.partition('.')[0] in ('tests', 'syrupy', 'torch')), sep='\\n')"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    loaded = dict(line.split("=") for line in done.stdout.splitlines())
+    loaded = modules_of("tests.tools.drift.observe")
     judges = ("tests.harness.plugins", "tests.harness.checks", "syrupy", "torch")
     assert [name for name in loaded if name.startswith(judges)] == []
     known = [PROJECT / name for name in runner.OBSERVED]
-    assert [
-        file
-        for file in loaded.values()
-        if not any(path in (Path(file), *Path(file).parents) for path in known)
-    ] == []
+    ours = [Path(file) for name, file in loaded.items() if name.partition(".")[0] == "tests"]
+    assert len(ours) > 5
+    assert [file for file in ours if not {file, *file.parents} & set(known)] == []
+
+
+def test_environments_have_all_that_our_plugins_import() -> None:
+    """Else tests/conformance cannot even start there; `transformers` brings more, which varies."""
+    distributions = packages_distributions()
+    tops = {name.partition(".")[0] for name in modules_of("conftest", *conftest.pytest_plugins)}
+    imported = {canonicalize_name(name) for top in tops for name in distributions.get(top, ())}
+    assert {"pytest", "pydantic", "jinja2"} <= imported
+    have = {canonicalize_name(name) for name in environments.TOOLS}
+    for name in environments.TOOLS:
+        needs = map(Requirement, requires(name) or ())
+        have |= {
+            canonicalize_name(need.name)
+            for need in needs
+            if need.marker is None or need.marker.evaluate({"extra": ""})
+        }
+    # These two come with whatever starts Python here, and are not imported by ours.
+    assert imported - have - {"setuptools", "mypy-extensions"} == set()
 
 
 def test_dying_process_costs_its_model_and_no_other(
@@ -192,20 +204,19 @@ def test_dying_process_costs_its_model_and_no_other(
         {**task("phi3", bundle["phi3"], tmp_path / f"{name}.json", "raw", None), "name": name}
         for name in ("bad", "good")
     ]
-    found = observe(Environment(mortal, {}), tasks)
-    died = found["bad"]["load"]["load"][""]["error"]
+    observed = observe(Environment(mortal, {}), tasks)
+    died = observed["bad"]["load"]["load"][""]["error"]
     assert died == "the process died (signal 6): no output"
-    assert found["good"]["load"]["load"][""] == "loaded"
-    assert len(found["good"]["ids"]["encode"]) > 100
+    assert observed["good"]["load"]["load"][""] == "loaded"
+    assert len(observed["good"]["ids"]["encode"]) > 100
 
 
 def test_damaged_file_is_an_observation(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "BPE"')
     out = tmp_path / "out.json"
-    found = observe(
-        Environment(Path(sys.executable), {}), [task("phi3", tmp_path, out, "raw", None)]
-    )
-    error = found["phi3"]["load"]["load"][""]["error"]
+    here = Environment(Path(sys.executable), {})
+    observed = observe(here, [task("phi3", tmp_path, out, "raw", None)])
+    error = observed["phi3"]["load"]["load"][""]["error"]
     assert error.startswith("Exception: EOF while parsing")
     assert str(tmp_path) not in error
 
@@ -227,26 +238,30 @@ def test_current_does_not_differ_from_itself(
     run = drift("current", "current", *options, cwd=small)
     assert run.code == 0, run.out
     data = json.loads((out / "drift.json").read_bytes())
-    assert [(it["red"], it["passed"] >= least) for it in data["versions"]] == [({}, True)] * 2
+    assert [(seen["red"], seen["passed"] >= least) for seen in data["versions"]] == [({}, True)] * 2
     (step,) = data["steps"]
     assert (step["causes"], step["counts"]) == ([], {})
-    assert [it["result"] for it in step["saved_files"]] == ["same ids"] * 2
-    assert sorted(it.name for it in out.iterdir()) == ["drift.html", "drift.json"]
+    assert [row["result"] for row in step["saved_files"]] == ["same ids"] * 2
+    assert sorted(path.name for path in out.iterdir()) == ["drift.html", "drift.json"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("5.0.0",), "give at least two versions to compare"),
-        (("5.x", "5.0.0"), "expected a version such as 5.23.0 or `current`, got '5.x'"),
-        (("1.0", "current", "--package", "no-such-package"), "no-such-package is not installed"),
-        (("1.0", "2.0", "--package", "--evil"), "--package"),
-        (("1.0", "2.0", "--package", "../evil"), "not a package name"),
-        (("1.0", "2.0", "--models", "gpt2"), "--models gpt2: allowed are llama3_1"),
-        (("1.0", "2.0", "--model-dir", "phi3=/nowhere"), "there is no tokenizer.json"),
+        ("5.0.0", "give at least two versions to compare"),
+        ("5.x 5.0.0", "expected a version such as 5.23.0 or `current`, got '5.x'"),
+        ("1.0 current --package no-such-package", "no-such-package is not installed"),
+        ("1.0 2.0 --package --evil", "--package"),
+        ("1.0 2.0 --package ../evil", "not a package name"),
+        ("1.0 2.0 --models gpt2", "--models gpt2: allowed are llama3_1"),
+        ("1.0 2.0 --model-dir phi3=/nowhere", "there is no tokenizer.json"),
     ],
 )
-def test_wrong_command_is_one_line(arguments: tuple[str, ...], said: str) -> None:
-    run = drift(*arguments)
-    assert run.code == 2
-    assert said in run.out.strip().splitlines()[-1]
+def test_wrong_command_is_one_line(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends the parser, or is an error that `exit_status` prints."""
+    with pytest.raises((SystemExit, AssetError)) as caught:
+        main(arguments.split())
+    assert message in (capsys.readouterr().err.splitlines() or [str(caught.value)])[-1]
+    assert getattr(caught.value, "code", 2) == 2

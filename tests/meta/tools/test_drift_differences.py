@@ -11,11 +11,10 @@ import pytest
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
-from tests.tools.drift.compare import rows_of
+from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
-from tests.tools.drift.exchange import judge
-from tests.tools.drift.outcomes import Outcomes, read_outcomes
 from tests.tools.drift.record import Observed
+from tests.tools.drift.runner import Outcomes, read_outcomes
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]
@@ -31,65 +30,37 @@ OBSERVED: Observed = {
     "pipeline": {"class": {"": "Old"}, "pre_tokenizer": {"": None}, "decoder": {"": None}},
     "files written": {"tokenizer_config.json": {"legacy": False}},
 }
-# What is planted: (kind, call, case, new value), what must be found: kind, first divergence.
-PLANTED: dict[str, tuple[tuple[str, str, str, Any], str, str]] = {
-    "ids": (
-        ("ids", "encode", CASE, [306, 13, 24173]),
-        "ids",
-        "position 1: 626 ' am' -> 13 '\\x0a'",
-    ),
-    "ids_end_early": (
-        ("ids", "encode", CASE, [306, 626]),
-        "ids",
-        "position 2: 24173 ' excited' -> (end)",
-    ),
-    "rendered_text": (
-        ("rendered text", "apply_chat_template", "task.joke", "<|user|>\n\u202eHi"),
-        "rendered text",
+# What is planted (kind, call, case, new value), and where it must be found to begin.
+PLANTED: list[tuple[str, str, str, Any, str]] = [
+    ("ids", "encode", CASE, [306, 13, 24173], "position 1: 626 ' am' -> 13 '\\x0a'"),
+    ("ids", "encode", CASE, [306, 626], "position 2: 24173 ' excited' -> (end)"),
+    (
+        *("rendered text", "apply_chat_template", "task.joke", "<|user|>\n\u202eHi"),
         "character 9: 'Hi' -> '\\u202eHi'",
     ),
-    "offsets": (
-        ("offsets", "return_offsets_mapping=True", CASE, [[0, 1], [4, 4], [4, 12]]),
-        "offsets",
+    (
+        *("offsets", "return_offsets_mapping=True", CASE, [[0, 1], [4, 4], [4, 12]]),
         "position 1: [1, 4] -> [4, 4]",
     ),
-    "decode": (("decode", "decode", CASE, "x!= y"), "decode", "character 1: ' != y' -> '!= y'"),
-    "return_type": (
-        ("return type", "apply_chat_template(tokenize=True)", "", "BatchEncoding"),
-        "return type",
+    ("decode", "decode", CASE, "x!= y", "character 1: ' != y' -> '!= y'"),
+    (
+        *("return type", "apply_chat_template(tokenize=True)", "", "BatchEncoding"),
         "'list[int]' -> 'BatchEncoding'",
     ),
-    "special_token": (
-        ("special tokens", "pad_token", "", [2, "</s>"]),
-        "special tokens",
-        "[0]: 32000 -> 2",
-    ),
-    "pipeline_part": (
-        ("pipeline", "pre_tokenizer", "", {"type": "ByteLevel"}),
-        "pipeline",
+    ("special tokens", "pad_token", "", [2, "</s>"], "[0]: 32000 -> 2"),
+    (
+        *("pipeline", "pre_tokenizer", "", {"type": "ByteLevel"}),
         'null -> {"type": "ByteLevel"}',
     ),
-    "key_of_a_file": (
-        ("files written", "tokenizer_config.json", "is_local", True),
-        "files written",
-        "(absent) -> true",
-    ),
-    "error": (
-        ("ids", "encode", CASE, {"error": "PanicException: no"}),
-        "errors and warnings",
+    ("files written", "tokenizer_config.json", "is_local", True, "(absent) -> true"),
+    (
+        *("ids", "encode", CASE, {"error": "PanicException: no"}),
         "[306, 626, 24173] -> 'PanicException: no'",
     ),
-    "warning": (
-        ("errors and warnings", "use", "", ["UserWarning: new"]),
-        "errors and warnings",
-        '[] -> ["UserWarning: new"]',
-    ),
-    "load_failure": (
-        ("load", "load", "", {"error": "the process died (signal 6): it said nothing"}),
-        "load failure",
-        "'loaded' -> 'the process died (signal 6): it said nothing'",
-    ),
-}
+    ("errors and warnings", "use", "", ["UserWarning: new"], '[] -> ["UserWarning: new"]'),
+    ("load", "load", "", {"error": "the process died"}, "'loaded' -> 'the process died'"),
+]
+FOUND = {"ids": "errors and warnings", "load": "load failure"}  # the kind where an error is planted
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +72,8 @@ def changed(kind: str, call: str, case: str, value: Any) -> Observed:
     """The observations with one value changed or added, by way of a file as the real ones."""
     observed = copy.deepcopy(OBSERVED)
     observed[kind].setdefault(call, {})[case] = value
-    found: Observed = json.loads(json.dumps(observed))
-    return found
+    read: Observed = json.loads(json.dumps(observed))
+    return read
 
 
 def installed(older: str, newer: str, package: str = "transformers") -> Packages:
@@ -118,7 +89,7 @@ def step(new: Observed, before: Outcomes = Outcomes(), after: Outcomes = Outcome
 
 def causes(new: Observed, before: set[str] = set(), after: set[str] = set()) -> list[Cause]:  # noqa: B006
     """The causes of a step in which these tests fail before and after."""
-    outcomes = [Outcomes(known=dict.fromkeys(it, "")) for it in (before, after)]
+    outcomes = [Outcomes(known=dict.fromkeys(nodes, "")) for nodes in (before, after)]
     return group(step(new, *outcomes), list(compare("phi3", OBSERVED, new)))
 
 
@@ -126,22 +97,21 @@ def test_equal_observations_give_no_difference() -> None:
     assert list(compare("phi3", OBSERVED, json.loads(json.dumps(OBSERVED)))) == []
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_planted_difference_is_found_and_named(name: str, rows: Rows) -> None:
-    plant, kind, first = PLANTED[name]
-    (found,) = compare("phi3", OBSERVED, changed(*plant))
-    assert (found.kind, found.call, found.case) == (kind, plant[1], plant[2])
-    assert begins(found, rows) == first
-
-
-def test_every_kind_is_planted() -> None:
-    assert {kind for _, kind, _ in PLANTED.values()} == set(KINDS)
+def test_planted_differences_are_found_and_named(rows: Rows) -> None:
+    kinds = set()
+    for kind, call, case, value, first in PLANTED:
+        (difference,) = compare("phi3", OBSERVED, changed(kind, call, case, value))
+        expected = FOUND[kind] if isinstance(value, dict) and "error" in value else kind
+        assert (difference.kind, difference.call, difference.case) == (expected, call, case)
+        assert begins(difference, rows) == first
+        kinds.add(difference.kind)
+    assert kinds == set(KINDS), "every kind is planted"
 
 
 def test_load_failure_hides_nothing_else_of_other_models() -> None:
     dead = {"load": {"load": {"": {"error": "gone"}}}}
-    assert [it.kind for it in compare("phi3", OBSERVED, dead)] == ["load failure"]
-    assert [it.kind for it in compare("phi3", dead, OBSERVED)] == ["load failure"]
+    assert [one.kind for one in compare("phi3", OBSERVED, dead)] == ["load failure"]
+    assert [one.kind for one in compare("phi3", dead, OBSERVED)] == ["load failure"]
     assert list(compare("phi3", dead, dead)) == []
 
 
@@ -151,7 +121,7 @@ def test_differences_are_grouped_by_what_moved() -> None:
     new["decode"]["decode"][CASE] = "x!= y"
     new["pipeline"]["pre_tokenizer"][""] = {"type": "ByteLevel"}
     new["pipeline"]["class"][""] = "New"
-    why = {it.kind: it.why for it in causes(new)}
+    why = {cause.kind: cause.why for cause in causes(new)}
     assert why["ids"] == "Old -> New: other pre_tokenizer"
     assert why["offsets"] == why["decode"] == "follows from the ids"
     alone = causes(changed("decode", "decode", CASE, "x!= y"))
@@ -192,16 +162,13 @@ def test_saved_files_are_judged_by_ids(rows: Rows) -> None:
     there = {"load": OBSERVED["load"], "ids": {"encode": {CASE: [306, 13, 24173]}}}
     same = judge(names, "phi3", OBSERVED, {**there, "ids": OBSERVED["ids"]}, OBSERVED, rows)
     other = judge(names, "phi3", OBSERVED, there, OBSERVED, rows)
-    dead = {
-        "load": {
-            "load": {"": {"error": "ValueError: Tokenizer class TokenizersBackend does not exist"}}
-        }
-    }
+    error = {"error": "ValueError: Tokenizer class TokenizersBackend does not exist"}
+    dead = {"load": {"load": {"": error}}}
     lost = judge(names, "phi3", OBSERVED, dead, OBSERVED, rows)
     assert (same.same, other.same, lost.same) == (True, False, False)
     assert other.result == f"1 texts differ, {CASE}: position 1: 626 ' am' -> 13 '\\x0a'"
-    found = lost.issue(installed("4.57.6", "5.0.0"))
-    assert found and found.id == "saved_class_is_new"
+    issue = lost.issue(installed("4.57.6", "5.0.0"))
+    assert issue and issue.id == "saved_class_is_new"
     assert other.issue(installed("4.57.6", "5.0.0")) is None
     assert lost.issue(installed("4.51.3", "4.57.6")) is None
 
@@ -260,26 +227,11 @@ MATCHES: dict[tuple[str, str], tuple[str, str, Any, Any]] = {
     ),
 }
 CHANGES = [(issue, change) for issue in upstream_issues() for change in issue.changes]
-# The versions at which each change comes, in its own package: the first that has it.
-CROSSING = {
-    "starcoder2_digit_splitting": "5.0.0",
-    "smollm2_digit_splitting": "5.3.0",
-    "tokenize_returns_batch_encoding": "5.0.0",
-    "clean_up_eats_spaces": "5.7.0",
-    "continued_message_loses_its_last_space": "4.47.0",
-    "regex_warning_is_false": "4.57.2",
-    "none_content_is_rendered": "5.23.0",
-    "no_decode_stream": "0.20.4",
-    "empty_offsets_where_merges_are_ignored": "0.20.1",
-    "saved_class_is_new": "5.0.0",
-    "saved_special_tokens_are_a_list": "5.0.0",
-}
 OLDER = {"transformers": "4.46.3", "tokenizers": "0.19.1"}
 
 
 def test_every_known_change_has_its_example() -> None:
     assert sorted((issue.id, change.kind) for issue, change in CHANGES) == sorted(MATCHES)
-    assert {issue.id for issue, _ in CHANGES} == CROSSING.keys()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +240,7 @@ def test_every_known_change_has_its_example() -> None:
 def test_known_change_fits_its_difference_and_no_other(
     issue: UpstreamIssue, change: Change
 ) -> None:
-    package, first = issue.package, CROSSING[issue.id]
+    package, first = issue.package, issue.versions.strip("<>=")  # the first of another behaviour
     call, model, left, right = MATCHES[issue.id, change.kind]
     difference = Difference(change.kind, call, model, "", left, right)
 

@@ -59,7 +59,7 @@ def test_hostile_text_stays_text() -> None:
 def test_page_refers_to_nothing_but_known_issues() -> None:
     reader = read(page(report(HOSTILE)))
     targets = {value for name, value in reader.attributes if name in ("href", "src", "action")}
-    assert {it for it in targets if it and not it.startswith("#")} == {LINK}
+    assert {target for target in targets if target and not target.startswith("#")} == {LINK}
     html = page(report("plain"))
     assert "url(" not in html and "@import" not in html and "<script" not in html
     assert "default-src 'none'" in html
@@ -78,24 +78,24 @@ def test_first_words_are_the_answer() -> None:
 def test_strip_aligns_and_shows_gaps_and_spaces() -> None:
     left = [Cell("a", "1"), Cell("b", "2"), Cell("c", "3")]
     columns = align(left, [Cell("a", "1"), Cell("c", "3")])
-    assert [it.differs for it in columns] == [False, True, False]
+    assert [column.differs for column in columns] == [False, True, False]
     assert columns[1].right == ()
     assert "(none)" in strip_html(columns)
     spread = align([Cell("a", "0:0"), Cell("", "gap", gap=True), Cell("b", "1:1")], left[:2])
-    assert [len(it.left) for it in spread] == [2, 1], "a gap goes with the token in front of it"
+    assert [len(column.left) for column in spread] == [2, 1], "a gap goes with the token before"
     cells = spans("one  two", [[0, 3], [5, 8]], [7, 8])
-    assert [(it.text, it.gap) for it in cells] == [
+    assert [(cell.text, cell.gap) for cell in cells] == [
         ("one", False),
         ("\u2423\u2423", True),
         ("two", False),
     ]
     assert visible(" \u2423\t") == "\u2423\\u2423\\t"
-    assert "".join(it.text for it in words("x != y")) == "x\u2423!=\u2423y"
+    assert "".join(cell.text for cell in words("x != y")) == "x\u2423!=\u2423y"
 
 
 def test_strip_starts_near_the_first_difference() -> None:
     left = [Cell(str(i)) for i in range(1000)]
     columns = align(left, [*left[:700], Cell("new"), *left[701:]])
     assert columns[0].left == (Cell("696"),)
-    assert sum(it.differs for it in columns) == 1
+    assert sum(column.differs for column in columns) == 1
     assert len(columns) < 40

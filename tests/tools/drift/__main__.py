@@ -1,7 +1,18 @@
 """What changed between versions of a library: `python -m tests.tools.drift 4.57.6 5.23.0`.
 
-Exit status: 0 nothing differs, 1 something does (or a version cannot be had), 2 the command is
-wrong or could not run, 130 interrupted.
+Installs each version in a cached environment of its own (by uv, from the package index), and there
+
+  * observes every model and case: ids, offsets, decoded and rendered text, special tokens, the
+    parts of the pipeline, types of results, errors and warnings, and the files it saves;
+  * runs tests/conformance (not for --package tokenizers, which is observed without transformers).
+
+Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
+first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)
+and the entry of fixtures/upstream_issues.toml that explains it. Each version also loads what its
+neighbour saved. The summary is printed; drift.json and drift.html hold the details.
+
+The other packages are the project's pins, so that one package changes. Results are cached: versions
+seen once take seconds. `current` is the version installed here, with all that is around it.
 """
 
 import argparse
@@ -30,8 +41,16 @@ from tests.harness.sources.folders import (
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
 from .page import page
-from .report import report, write
-from .summary import differs, summary
+from .report import differs, report, summary, write
+
+ENDS = """\
+exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage
+or nothing could be compared, 130 interrupted
+
+examples:
+  python -m tests.tools.drift 4.57.6 current --models starcoder2
+  python -m tests.tools.drift 0.22.1 0.23.3 --package tokenizers --out report
+"""
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,22 +58,20 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.drift",
         description=__doc__,
+        epilog=ENDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "versions", nargs="+", metavar="VERSION", help="two or more; `current` is the installed one"
-    )
-    parser.add_argument("--package", default="transformers", help="(default: transformers)")
-    parser.add_argument("--models", metavar="KEY,KEY", help="only these (default: all)")
-    parser.add_argument("--source", choices=SOURCES, default="bundle", help="(default: bundle)")
-    folder = "this folder's files for this model (default: none)"
-    parser.add_argument("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="of drift.json and drift.html (default: in the cache)",
-    )
+    add = parser.add_argument
+    add("versions", nargs="+", metavar="VERSION", help="two or more; `current`: as installed here")
+    library = "the library whose versions these are (default: transformers)"
+    add("--package", default="transformers", metavar="NAME", help=library)
+    add("--models", metavar="KEY,KEY", help="observe only these models (default: all)")
+    source = "where their files come from (default: bundle)"
+    add("--source", choices=SOURCES, default="bundle", help=source)
+    folder = "take this model's files from a folder; may be repeated (default: from --source)"
+    add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
+    out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
+    add("--out", type=Path, metavar="DIR", help=out)
     options = parser.parse_args(arguments)
     if problem := _problem(options):
         parser.error(problem)
@@ -87,10 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
     Raises AssetError or DataError where nothing could be looked at.
     """
     started, options = monotonic(), _parse(arguments)
-    upstream_issues()
+    upstream_issues()  # mistakes in it are reported before anything is installed
     sources = Sources(options.source, parse_directories(options.model_dir))
-    named = chosen_models(options.models) if options.models else []
-    models = select_models(named, sources.default, sources.directories)
+    keys = chosen_models(options.models) if options.models else []
+    models = select_models(keys, sources.default, sources.directories)
     folders = prepare(models, sources, say)
     package = canonicalize_name(options.package)
     versions = look_at_all(package, options.versions, folders, say)
@@ -103,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     (out / "drift.html").write_text(redact(page(data)), encoding="utf-8")
     print("\n".join(summary(data)))
     say(f"{out / 'drift.html'} and drift.json written in {monotonic() - started:.0f} s")
-    return 1 if differs(data) else 0
+    return int(differs(data))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 
 from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
-from .outcomes import Outcomes
 from .record import Observed
+from .runner import Outcomes
 
 Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer
 
@@ -58,19 +58,17 @@ class Cause:
     @property
     def models(self) -> list[str]:
         """The models concerned."""
-        return list(dict.fromkeys(difference.model for difference in self.differences))
+        return list(dict.fromkeys(one.model for one in self.differences))
 
     @property
     def calls(self) -> list[str]:
         """The calls whose results differ."""
-        return list(dict.fromkeys(difference.call for difference in self.differences))
+        return list(dict.fromkeys(one.call for one in self.differences))
 
     @property
     def cases(self) -> list[str]:
         """The cases concerned; none where the whole model is."""
-        return list(
-            dict.fromkeys(difference.case for difference in self.differences if difference.case)
-        )
+        return list(dict.fromkeys(one.case for one in self.differences if one.case))
 
 
 def fits(issue: UpstreamIssue, change: Change, difference: Difference, packages: Packages) -> bool:
@@ -96,10 +94,6 @@ def issue_of(difference: Difference, packages: Packages) -> UpstreamIssue | None
     return next((pair[0] for pair in pairs if fits(*pair, difference, packages)), None)
 
 
-def _setting(observed: Observed, name: str) -> object:
-    return observed.get("pipeline", {}).get(name, {}).get("", ABSENT)
-
-
 def _follows(step: Step, difference: Difference) -> str:
     """What a difference is a mere consequence of; empty if it has a cause of its own."""
     old, new = (side[difference.model] for side in step.observed)
@@ -115,18 +109,23 @@ def _follows(step: Step, difference: Difference) -> str:
     return ""
 
 
+def _moved_parts(step: Step, difference: Difference) -> str:
+    """The parts of the pipeline that moved among those which can move the value."""
+    old, new = (side[difference.model].get("pipeline", {}) for side in step.observed)
+
+    def setting(pipeline: dict[str, dict[str, object]], name: str) -> object:
+        return pipeline.get(name, {}).get("", ABSENT)
+
+    names = [name for name in MOVERS[difference.kind] if setting(old, name) != setting(new, name)]
+    if not names:
+        return "the loaded pipeline is the same: the library's own code changed"
+    return f"{setting(old, 'class')} -> {setting(new, 'class')}: other {', '.join(names)}"
+
+
 def _why(step: Step, difference: Difference) -> str:
     """What explains a difference: parts that moved, else the change of the value itself."""
-    old, new = (side[difference.model] for side in step.observed)
     if difference.kind in MOVERS:
-        if words := _follows(step, difference):
-            return words
-        names = [
-            name for name in MOVERS[difference.kind] if _setting(old, name) != _setting(new, name)
-        ]
-        if not names:
-            return "the loaded pipeline is the same: the library's own code changed"
-        return f"{_setting(old, 'class')} -> {_setting(new, 'class')}: other {', '.join(names)}"
+        return _follows(step, difference) or _moved_parts(step, difference)
     if difference.left == ABSENT or difference.right == ABSENT:
         return "new" if difference.left == ABSENT else "gone"
     if difference.kind in ("return type", ERRORS, "load failure"):
@@ -171,7 +170,7 @@ def _verdict(step: Step, members: list[Difference]) -> str:
         {node for difference in members for node in _nodes(difference, side.bad())}
         for side in step.outcomes
     )
-    loading = [difference for difference in members if difference.kind == "load failure"]
-    if after - before or any(error_of(difference.right) for difference in loading):
+    loading = [one for one in members if one.kind == "load failure"]
+    if after - before or any(error_of(one.right) for one in loading):
         return "breaks"
     return "fixes" if before - after or loading else "changes"

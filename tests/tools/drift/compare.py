@@ -10,17 +10,16 @@ from packaging.version import Version
 
 from tests.harness.console import Progress
 from tests.harness.data.registry import registry
+from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.errors import AssetError
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.pieces import token_rows
 
-from .causes import Cause, Packages, Step, group
-from .differences import Difference, Rows, compare
+from .causes import Cause, Packages, Step, group, issue_of
+from .differences import Difference, Rows, begins, compare, error_of, show
 from .environments import Environment, environment
-from .exchange import Exchange, judge, read_there
-from .outcomes import Outcomes, conformance
 from .record import Observed
-from .runner import Subject, observe_all, results_folder
+from .runner import Outcomes, Subject, conformance, observe, observe_all, results_folder, task
 
 AT_ONCE = 2  # versions side by side
 
@@ -38,10 +37,32 @@ class Seen:
     observed: dict[str, Observed] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=Outcomes)
 
+    @property
+    def installed(self) -> Environment:
+        """The environment of a version without a problem."""
+        assert self.environment is not None, self.label
+        return self.environment
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What became of one model's saved files; `result` is one line, `same` if ids are kept."""
+
+    saver: str
+    loader: str
+    model: str
+    same: bool
+    result: str
+
+    def issue(self, packages: Packages) -> UpstreamIssue | None:
+        """What is known upstream of it, in the step between these installed versions."""
+        as_difference = Difference("saved files", "", self.model, "", "", self.result)
+        return None if self.same else issue_of(as_difference, packages)
+
 
 @dataclass(frozen=True)
 class Compared:
-    """An upgrade step: what differs, grouped; what became of saved files; what stays open."""
+    """An upgrade step: what differs, grouped; what became of saved files."""
 
     older: Seen
     newer: Seen
@@ -50,8 +71,13 @@ class Compared:
 
     @property
     def differences(self) -> list[Difference]:
-        """All differences."""
+        """The differences of all causes."""
         return [difference for cause in self.causes for difference in cause.differences]
+
+    @property
+    def packages(self) -> Packages:
+        """What is installed on both sides."""
+        return self.older.installed.packages, self.newer.installed.packages
 
 
 def _look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
@@ -66,7 +92,6 @@ def _look(package: str, label: str, subject: Subject, progress: Progress) -> See
     except AssetError as error:
         note(f"cannot be installed: {error}")
         return Seen(label, label, subject, problem=f"cannot be installed: {error}")
-    version = made.packages.get(package, "")
     note("environment ready")
     results = results_folder(made, subject)
     results.mkdir(parents=True, exist_ok=True)
@@ -75,9 +100,9 @@ def _look(package: str, label: str, subject: Subject, progress: Progress) -> See
     outcomes = Outcomes(problem="tests/conformance is not run: it needs transformers")
     if subject.mode == "auto":
         outcomes = conformance(made, subject, results)
-        note(
-            f"{outcomes.passed} checks passed, {len(outcomes.known)} known, {len(outcomes.red)} red"
-        )
+        known, red = len(outcomes.known), len(outcomes.red)
+        note(f"{outcomes.passed} checks passed, {known} known, {red} red")
+    version = made.packages.get(package, "")
     return Seen(label, version, subject, "", made, results, observed, outcomes)
 
 
@@ -86,12 +111,11 @@ def look_at_all(
 ) -> list[Seen]:
     """The versions, older first; one that is named twice is observed twice."""
     mode = "raw" if package == "tokenizers" else "auto"
+    subjects = [Subject(folders, mode, labels[:i].count(label)) for i, label in enumerate(labels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [
-            pool.submit(
-                _look, package, label, Subject(folders, mode, labels[:i].count(label)), progress
-            )
-            for i, label in enumerate(labels)
+            pool.submit(_look, package, label, subject, progress)
+            for label, subject in zip(labels, subjects, strict=True)
         ]
         try:
             versions = [job.result() for job in jobs]
@@ -109,50 +133,69 @@ def rows_of(folders: dict[str, Path]) -> Rows:
     return lambda key, ids: token_rows(loaded[key], ids)
 
 
-def packages(older: Seen, newer: Seen) -> Packages:
-    """What is installed on both sides."""
-    assert older.environment is not None, older.label
-    assert newer.environment is not None, newer.label
-    return older.environment.packages, newer.environment.packages
+def _only_ids(observed: Observed) -> Observed:
+    """What must be the same of saved files: that they load, and the ids of all texts."""
+    kept = {"load": {"load": observed["load"]["load"]}}
+    return kept | {"ids": {"encode": observed.get("ids", {}).get("encode", {})}}
 
 
-def _exchange(older: Seen, newer: Seen, line: Rows) -> list[Exchange]:
-    """What each of two neighbours makes of the files that the other one saved."""
-    exchanges = []
-    for saver, loader in ((older, newer), (newer, older)):
-        assert loader.environment is not None
-        keys = [key for key in saver.observed if any((saver.results / "saved" / key).iterdir())]
-        out = loader.results / "read" / saver.results.name
-        saved, mode = saver.results / "saved", saver.subject.mode
-        there = read_there(loader.environment, saved, out, mode, keys)
-        names = saver.label, loader.label
-        for key in keys:
-            own = loader.observed[key]
-            exchanges.append(judge(names, key, saver.observed[key], there[key], own, line))
-    return exchanges
+def judge(
+    names: tuple[str, str], model: str, here: Observed, there: Observed, own: Observed, rows: Rows
+) -> Exchange:
+    """One line: same ids as where the files were saved, or the first that is not, or the error.
+
+    `names` are saver and loader; `own` is what the loader makes of the original files.
+    """
+    error = error_of(there["load"]["load"][""])
+    if error is not None:
+        return Exchange(*names, model, False, show({"error": error}))
+    differences = list(compare(model, _only_ids(here), _only_ids(there)))
+    if not differences:
+        return Exchange(*names, model, True, "same ids")
+    first = differences[0]
+    note = "; as from the original files" if _only_ids(own) == _only_ids(there) else ""
+    line = f"{len(differences)} texts differ, {first.case}: {begins(first, rows)}{note}"
+    return Exchange(*names, model, False, line)
 
 
-def _compare_step(older: Seen, newer: Seen, line: Rows) -> Compared:
-    """All differences between two neighbours."""
+def _exchange(saver: Seen, loader: Seen, rows: Rows) -> list[Exchange]:
+    """What the loader makes of the files that the saver's `save_pretrained` wrote."""
+    saved, out = saver.results / "saved", loader.results / "read" / saver.results.name
+    out.mkdir(parents=True, exist_ok=True)
+    keys = [key for key in saver.observed if any((saved / key).iterdir())]
+    mode = saver.subject.mode
+    tasks = [task(key, saved / key, out / f"{key}.json", mode, None) for key in keys]
+    there = observe(loader.installed, tasks)
+    names = saver.label, loader.label
+    return [
+        judge(names, key, saver.observed[key], there[key], loader.observed[key], rows)
+        for key in keys
+    ]
+
+
+def _compare_step(older: Seen, newer: Seen, rows: Rows) -> Compared:
+    """All differences between two neighbours, and what each makes of the other's saved files."""
+    packages = older.installed.packages, newer.installed.packages
     sides = older.observed, newer.observed
-    step = Step(packages(older, newer), sides, (older.outcomes, newer.outcomes))
+    step = Step(packages, sides, (older.outcomes, newer.outcomes))
     differences = [
         difference for key in sides[0] for difference in compare(key, sides[0][key], sides[1][key])
     ]
-    return Compared(older, newer, group(step, differences), _exchange(older, newer, line))
+    exchanges = _exchange(older, newer, rows) + _exchange(newer, older, rows)
+    return Compared(older, newer, group(step, differences), exchanges)
 
 
 def compare_all(
     package: str, versions: list[Seen], folders: dict[str, Path], progress: Progress
 ) -> list[Compared]:
     """The steps between neighbours that could be looked at."""
-    there, line = [seen for seen in versions if not seen.problem], rows_of(folders)
+    rows = rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
-        compared = _compare_step(*pair, line)
+        compared = _compare_step(*pair, rows)
         names = f"{pair[0].label} -> {pair[1].label}"
         progress(f"{package} {names}: {len(compared.differences)} differences")
         return compared
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(work, pairwise(there)))
+        return list(pool.map(work, pairwise(seen for seen in versions if not seen.problem)))

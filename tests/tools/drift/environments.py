@@ -1,6 +1,5 @@
 """An isolated environment for each version of a package: installed by uv, whole, and cached."""
 
-import hashlib
 import json
 import re
 import subprocess
@@ -14,11 +13,12 @@ from tempfile import TemporaryDirectory
 from packaging.utils import canonicalize_name
 
 from tests.harness.errors import AssetError
-from tests.harness.files import FIXTURES, cache_folder
+from tests.harness.files import PROJECT, cache_folder, sha256_text
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
-# What tests/conformance and the observing need beside the library, at the project's own pins.
+# What conftest.py's plugins, tests/conformance and the observing need beside the library, at the
+# project's own pins.
 # Without protobuf old transformers hide why a tokenizer cannot be loaded behind its absence.
 TOOLS = (
     *("pytest", "syrupy", "pydantic", "packaging", "jinja2", "platformdirs", "filelock"),
@@ -37,7 +37,7 @@ class Environment:
 
 def pins() -> dict[str, str]:
     """The project's pinned versions by package."""
-    texts = [(FIXTURES.parent / name).read_text(encoding="utf-8") for name in REQUIREMENTS]
+    texts = [(PROJECT / name).read_text(encoding="utf-8") for name in REQUIREMENTS]
     lines = "\n".join(texts).splitlines()
     pairs = (line.split("==") for line in lines if "==" in line)
     return {canonicalize_name(name): number for name, number in pairs}
@@ -61,7 +61,7 @@ def environment(package: str, version: str) -> Environment:
     if version == CURRENT:
         return Environment(Path(sys.executable), _installed(sys.path))
     wanted = requirements(package, version)
-    digest = hashlib.sha256(json.dumps(["uv", sys.version, *wanted]).encode()).hexdigest()
+    digest = sha256_text(json.dumps(["uv", sys.version, *wanted]))
     folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
     if not folder.is_dir():
         _install(folder, wanted)

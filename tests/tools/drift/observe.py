@@ -5,24 +5,121 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness.data.cases import conversations, texts
+from tests.harness.data.cases import ChatCase, TextCase, conversations, texts
 from tests.harness.data.registry import registry
+from tests.harness.files import write_text_atomically
+from tests.harness.tokenizer.tokenizer_json import pipeline
 
-from .record import Observer, type_name
-from .subjects import (
-    added_tokens,
-    observe_chat,
-    observe_pipeline,
-    observe_settings,
-    observe_text,
-    observe_types,
-    spans,
-    streamed,
+from .record import Observer, short, type_name
+
+HELLO = [{"role": "user", "content": "Hi"}]
+TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+SETTINGS = (
+    *("padding_side", "truncation_side", "model_max_length", "clean_up_tokenization_spaces"),
+    *("model_input_names", "chat_template", "is_fast"),
 )
+FLAGS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+def _spans(offsets: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Offsets as JSON holds them."""
+    return [list(span) for span in offsets]
+
+
+def _streamed(backend: Any, ids: list[int]) -> str:
+    """The text of the ids, decoded one by one."""
+    from tokenizers.decoders import DecodeStream
+
+    stream = DecodeStream(skip_special_tokens=False)
+    return "".join(stream.step(backend, token_id) or "" for token_id in ids)
+
+
+def _added_tokens(decoder: dict[int, Any]) -> dict[str, dict[str, Any]]:
+    """Id to content and flags."""
+    return {
+        str(token_id): {flag: getattr(token, flag) for flag in FLAGS}
+        for token_id, token in decoder.items()
+    }
+
+
+def _observe_pipeline(observer: Observer, backend: Any) -> None:
+    """Every part of the pipeline and the model's flags."""
+    for part, value in pipeline(backend).items():
+        observer.note("pipeline", part, "", short(value))
+
+
+def _observe_text(observer: Observer, auto: Any, case: TextCase) -> None:
+    """Ids without special tokens, offsets, and the ways back to text."""
+    text, name, attempt = case.full_text, case.name, observer.attempt
+
+    def offsets() -> list[list[int]]:
+        return _spans(auto(text, return_offsets_mapping=True)["offset_mapping"])
+
+    def without_special() -> Any:
+        return auto.decode(auto.encode(text), skip_special_tokens=True)
+
+    call = "encode(add_special_tokens=False)"
+    plain = attempt("ids", call, name, lambda: auto.encode(text, add_special_tokens=False))
+    attempt("offsets", "return_offsets_mapping=True", name, offsets)
+    attempt("decode", "decode(skip_special_tokens=True)", name, without_special)
+    if plain is not None:
+        attempt("decode", "decode", name, auto.decode, plain)
+        attempt("decode", "DecodeStream", name, _streamed, auto.backend_tokenizer, plain)
+
+
+def _observe_chat(observer: Observer, auto: Any, chat: ChatCase) -> None:
+    """The prompt's text, and its ids by `tokenize=True`, whatever type they come in."""
+
+    def apply(tokenize: bool) -> Any:
+        messages = [dict(message) for message in chat.messages]
+        return auto.apply_chat_template(messages, tokenize=tokenize, **chat.template_arguments())
+
+    def ids() -> list[int]:
+        batch = apply(tokenize=True)
+        return list(batch if isinstance(batch, list) else batch["input_ids"])
+
+    call = "apply_chat_template"
+    observer.attempt("rendered text", call, chat.name, apply, False)
+    observer.attempt("ids", call, chat.name, ids)
+
+
+def _observe_types(observer: Observer, auto: Any) -> None:
+    """The types of what the usual calls return."""
+    render = auto.apply_chat_template
+    calls: dict[str, Callable[[], Any]] = {
+        "encode": lambda: auto.encode("Hi"),
+        "__call__": lambda: auto("Hi"),
+        "__call__()['input_ids']": lambda: auto("Hi")["input_ids"],
+        "decode": lambda: auto.decode([1]),
+        "batch_decode": lambda: auto.batch_decode([[1], [2]]),
+        "tokenize": lambda: auto.tokenize("Hi"),
+        "convert_tokens_to_ids": lambda: auto.convert_tokens_to_ids(["Hi"]),
+        "apply_chat_template(tokenize=False)": lambda: render(HELLO, tokenize=False),
+        "apply_chat_template(tokenize=True)": lambda: render(HELLO, tokenize=True),
+        "apply_chat_template(return_dict=True)": lambda: render(HELLO, return_dict=True),
+    }
+    for call, work in calls.items():
+        observer.attempt("return type", call, "", lambda done: type_name(done()), work)
+
+
+def _observe_settings(observer: Observer, auto: Any) -> None:
+    """Class, pipeline and settings of the loaded tokenizer, and its special tokens."""
+    attempt = observer.attempt
+    observer.note("pipeline", "class", "", type(auto).__name__)
+    _observe_pipeline(observer, auto.backend_tokenizer)
+    for name in SETTINGS:
+        attempt("pipeline", name, "", lambda setting: short(getattr(auto, setting)), name)
+    attempt("pipeline", "vocabulary", "", lambda: short(auto.get_vocab()))
+    for name in TOKENS:
+        token = f"{name}_token"
+        pair = lambda token: [getattr(auto, f"{token}_id"), getattr(auto, token)]  # noqa: E731
+        attempt("special tokens", token, "", pair, token)
+    attempt("special tokens", "all_special_ids", "", lambda: sorted(auto.all_special_ids))
+    attempt("special tokens", "added tokens", "", lambda: _added_tokens(auto.added_tokens_decoder))
 
 
 def _loaded(observer: Observer, load: Callable[[], Any]) -> Any:
@@ -48,16 +145,16 @@ def _observe_raw(observer: Observer, folder: Path, save: Path | None) -> None:
     attempt = observer.attempt
     for case in texts().values():
         text, name = case.full_text, case.name
-        ids = attempt("ids", "encode", name, lambda it: raw.encode(it).ids, text)
+        ids = attempt("ids", "encode", name, lambda text: raw.encode(text).ids, text)
         if save and ids is not None:
-            attempt("offsets", "encode", name, lambda it: spans(raw.encode(it).offsets), text)
-            whole = lambda it: raw.decode(it, skip_special_tokens=False)  # noqa: E731
+            attempt("offsets", "encode", name, lambda text: _spans(raw.encode(text).offsets), text)
+            whole = lambda ids: raw.decode(ids, skip_special_tokens=False)  # noqa: E731
             attempt("decode", "decode", name, whole, ids)
-            attempt("decode", "DecodeStream", name, streamed, raw, ids)
+            attempt("decode", "DecodeStream", name, _streamed, raw, ids)
     if save:
-        observe_pipeline(observer, raw)
+        _observe_pipeline(observer, raw)
         decoder = raw.get_added_tokens_decoder
-        attempt("special tokens", "added tokens", "", lambda: added_tokens(decoder()))
+        attempt("special tokens", "added tokens", "", lambda: _added_tokens(decoder()))
         attempt("return type", "save", "", lambda: raw.save(str(save / "tokenizer.json")))
         observer.files(save)
 
@@ -74,14 +171,14 @@ def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str)
         for case in texts().values():
             observer.attempt("ids", "encode", case.name, auto.encode, case.full_text)
             if save:
-                observe_text(observer, auto, case)
+                _observe_text(observer, auto, case)
         if save is None:
             return
         for chat in conversations().values():
             if registry()[key].can("chat", *chat.needs):
-                observe_chat(observer, auto, chat)
-        observe_types(observer, auto)
-    observe_settings(observer, auto)
+                _observe_chat(observer, auto, chat)
+        _observe_types(observer, auto)
+    _observe_settings(observer, auto)
     with observer.messages("save_pretrained"):
         saved = lambda: type_name(auto.save_pretrained(str(save)))  # noqa: E731
         observer.attempt("return type", "save_pretrained", "", saved)
@@ -93,15 +190,14 @@ def main() -> None:
     for task in json.load(sys.stdin):
         folder, out = Path(task["folder"]), Path(task["out"])
         save = Path(task["save"]) if task["save"] else None
-        names = {str(folder): "<folder>", str(save): "<saved>", sys.prefix: "<environment>"}
-        observer = Observer(names)
+        observer = Observer(
+            {str(folder): "<folder>", str(save): "<saved>", sys.prefix: "<environment>"}
+        )
         if task["subject"] == "raw":
             _observe_raw(observer, folder, save)
         else:
             _observe_auto(observer, folder, save, task["key"])
-        scratch = out.with_name(f".{out.name}")
-        scratch.write_text(json.dumps(observer.observed))
-        scratch.replace(out)
+        write_text_atomically(out, json.dumps(observer.observed))
 
 
 if __name__ == "__main__":

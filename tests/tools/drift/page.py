@@ -56,15 +56,17 @@ def _strip(columns: list[dict[str, Any]]) -> Markup:
 def page(data: dict[str, Any]) -> str:
     """The page of a report."""
     causes = [(step, cause) for step in data["steps"] for cause in step["causes"]]
-    answer: dict[str, Any] = {
-        "judged": any(not (seen["problem"] or seen["tests_problem"]) for seen in data["versions"]),
-        "broken": [pair for pair in causes if pair[1]["verdict"] == "breaks"],
-        "fixed": [pair for pair in causes if pair[1]["verdict"] == "fixes"],
-        "known": [pair for pair in causes if pair[1]["verdict"] == "changes" and pair[1]["issue"]],
-    }
     lost = [
         (step, [row for row in step["saved_files"] if not row["same"]]) for step in data["steps"]
     ]
-    answer["lost"] = [(step, rows) for step, rows in lost if rows]
-    kinds = [kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])]
-    return render(TEMPLATE, {"strip": _strip}, data=data, kinds=kinds, **answer)
+    return render(
+        TEMPLATE,
+        {"strip": _strip},
+        data=data,
+        kinds=[kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])],
+        judged=any(not (seen["problem"] or seen["tests_problem"]) for seen in data["versions"]),
+        broken=[pair for pair in causes if pair[1]["verdict"] == "breaks"],
+        fixed=[pair for pair in causes if pair[1]["verdict"] == "fixes"],
+        known=[pair for pair in causes if pair[1]["verdict"] == "changes" and pair[1]["issue"]],
+        lost=[(step, rows) for step, rows in lost if rows],
+    )

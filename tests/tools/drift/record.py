@@ -2,9 +2,11 @@
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,8 @@ class Observer:
     @contextmanager
     def messages(self, call: str) -> Iterator[None]:
         """Keep what is warned or logged meanwhile, each message once."""
-        messages: dict[str, None] = {}
-        handler = _LogCollector(lambda message: messages.setdefault(self.clean(message)))
+        handler = BufferingHandler(sys.maxsize)
+        handler.setLevel(logging.WARNING)
         loggers = [logging.getLogger(), logging.getLogger("transformers")]
         for logger in loggers:
             logger.addHandler(handler)
@@ -75,12 +77,12 @@ class Observer:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 yield
-            for entry in caught:
-                messages.setdefault(f"{entry.category.__name__}: {self.clean(str(entry.message))}")
         finally:
             for logger in loggers:
                 logger.removeHandler(handler)
-        self.note("errors and warnings", call, "", list(messages))
+        messages = [self.clean(record.getMessage()) for record in handler.buffer]
+        messages += [f"{one.category.__name__}: {self.clean(str(one.message))}" for one in caught]
+        self.note("errors and warnings", call, "", list(dict.fromkeys(messages)))
 
     def files(self, folder: Path) -> None:
         """Keep the files in a folder: JSON key by key, of everything else the text."""
@@ -88,19 +90,6 @@ class Observer:
             text = path.read_bytes().decode("utf-8", "replace")
             for key, value in _entries(path, text):
                 self.note("files written", path.name, key, short(value))
-
-
-class _LogCollector(logging.Handler):
-    """Hands every warning and error to a listener."""
-
-    def __init__(self, listener: Callable[[str], Any]) -> None:
-        """Listen from warnings upwards."""
-        super().__init__(logging.WARNING)
-        self.listener = listener
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Pass one message on."""
-        self.listener(record.getMessage())
 
 
 def _entries(path: Path, text: str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The report as data: `drift.json`.
+"""The report: as data (`drift.json`), as lines for the terminal, as one bit for the exit status.
 
 Format 2: `package`; `models` (key: file: sha256); `versions`, each with what is
 installed, the outcomes of tests/conformance, its red tests and those of them that no difference
@@ -15,9 +15,9 @@ from typing import Any
 from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.redaction import redact
 
-from .causes import Cause
-from .compare import Compared, Seen, packages
-from .differences import KINDS, Rows, begins
+from .causes import MOVERS, Cause
+from .compare import Compared, Seen
+from .differences import KINDS, Difference, Rows, begins
 from .page import example
 from .runner import files_of
 
@@ -25,24 +25,27 @@ FORMAT = 2
 EXAMPLES = 3  # of a cause, differences that are reported with their values
 
 
-def _cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
-    """A cause with its first examples, one a model before a second of the same."""
+def _examples(cause: Cause) -> list[Difference]:
+    """A cause's first differences, one a model before a second of the same."""
     seen: Counter[str] = Counter()
-    ranked = []
+    ranks = []
     for difference in cause.differences:
-        ranked.append((seen[difference.model], difference))
+        ranks.append(seen[difference.model])
         seen[difference.model] += 1
-    best = [difference for _, difference in sorted(ranked, key=lambda pair: pair[0])][:EXAMPLES]
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    return [cause.differences[i] for i in order[:EXAMPLES]]
+
+
+def _cause_data(cause: Cause, compared: Compared, rows: Rows) -> dict[str, Any]:
+    first = cause.differences[0]
+    fields = ("kind", "calls", "why", "verdict", "models", "cases")
     return {
-        **{
-            name: getattr(cause, name)
-            for name in ("kind", "calls", "why", "verdict", "models", "cases")
-        },
+        **{name: getattr(cause, name) for name in fields},
         "differences": len(cause.differences),
-        "first": f"{cause.differences[0].where}: {begins(cause.differences[0], rows)}",
+        "first": f"{first.where}: {begins(first, rows)}",
         "issue": _issue_data(cause.issue),
         "places": [[difference.model, difference.case] for difference in cause.differences],
-        "examples": [example(difference, compared, rows) for difference in best],
+        "examples": [example(difference, compared, rows) for difference in _examples(cause)],
     }
 
 
@@ -51,39 +54,35 @@ def _issue_data(issue: UpstreamIssue | None) -> dict[str, str] | None:
     return {name: getattr(issue, name) for name in names} if issue else None
 
 
-def _exchange_data(compared: Compared) -> list[dict[str, Any]]:
-    rows = []
-    for row in compared.exchanges:
-        issue = row.issue(packages(compared.older, compared.newer))
-        rows.append({**asdict(row), "issue": _issue_data(issue)})
-    return rows
-
-
 def _counts(compared: Compared) -> dict[str, dict[str, int]]:
     """By kind: differences, cases (of the whole model: values) and models."""
     counts = {}
     for kind in KINDS:
-        if members := [
-            difference for difference in compared.differences if difference.kind == kind
-        ]:
-            cases = {
-                (difference.model, difference.case or difference.call) for difference in members
-            }
-            models = {difference.model for difference in members}
+        members = [one for one in compared.differences if one.kind == kind]
+        if members:
+            cases = {(one.model, one.case or one.call) for one in members}
+            models = {one.model for one in members}
             sizes = {"differences": len(members), "cases": len(cases), "models": len(models)}
             counts[kind] = sizes
     return counts
 
 
+def _step_data(step: Compared, rows: Rows) -> dict[str, Any]:
+    return {
+        "older": step.older.label,
+        "newer": step.newer.label,
+        "counts": _counts(step),
+        "causes": [_cause_data(cause, step, rows) for cause in step.causes],
+        "saved_files": [
+            {**asdict(row), "issue": _issue_data(row.issue(step.packages))}
+            for row in step.exchanges
+        ],
+    }
+
+
 def _version_data(seen: Seen, steps: list[Compared]) -> dict[str, Any]:
-    """A version: what is installed there, the outcomes of the tests, the red ones left over."""
-    near = [
-        difference
-        for step in steps
-        if seen in (step.older, step.newer)
-        for difference in step.differences
-    ]
-    places = {f"[{difference.model}-{difference.case}" for difference in near}
+    near = [step for step in steps if seen in (step.older, step.newer)]
+    places = {f"[{one.model}-{one.case}" for step in near for one in step.differences}
     red = seen.outcomes.red
     return {
         "label": seen.label,
@@ -107,19 +106,56 @@ def report(
         "package": package,
         "models": {key: files_of(folder) for key, folder in folders.items()},
         "versions": [_version_data(seen, steps) for seen in versions],
-        "steps": [
-            {
-                "older": step.older.label,
-                "newer": step.newer.label,
-                "counts": _counts(step),
-                "causes": [_cause_data(cause, step, rows) for cause in step.causes],
-                "saved_files": _exchange_data(step),
-            }
-            for step in steps
-        ],
+        "steps": [_step_data(step, rows) for step in steps],
     }
 
 
 def write(data: dict[str, Any], path: Path) -> None:
     """Write the data; ASCII, so that no character can mislead."""
     path.write_text(redact(json.dumps(data, indent=1)) + "\n", encoding="ascii")
+
+
+def differs(data: dict[str, Any]) -> bool:
+    """Whether anything differs, or a version could not be had."""
+    rows = [row for step in data["steps"] for row in step["saved_files"]]
+    moved = any(step["causes"] for step in data["steps"]) or not all(row["same"] for row in rows)
+    return moved or any(version["problem"] for version in data["versions"])
+
+
+def summary(data: dict[str, Any]) -> list[str]:
+    """Lines for the terminal: a version a line, then the causes of every step."""
+    lines = []
+    for version in data["versions"]:
+        tests = f"{version['passed']} passed, {version['known']} known, {len(version['red'])} red"
+        line = version["problem"] or version["tests_problem"] or tests
+        if version["unexplained"]:
+            line += f", {len(version['unexplained'])} unexplained"
+        lines.append(f"{data['package']} {version['label']}: {line}")
+    for step in data["steps"]:
+        lines += ["", f"{step['older']} -> {step['newer']}: {_headline(step)}"]
+        for cause in step["causes"]:
+            size = f"{cause['differences']} in {', '.join(cause['models'])}"
+            what = f"{cause['verdict']} {cause['kind']}, {', '.join(cause['calls'])}"
+            lines += [f"  {what} ({size})", f"    {cause['first']}"]
+            lines += [f"    {cause['why']}"] * (cause["kind"] in MOVERS)
+            lines += _issue_lines(cause["issue"])
+        for row in step["saved_files"]:
+            if not row["same"]:
+                who = f"saved by {row['saver']}, read by {row['loader']}"
+                lines.append(f"  {who}, {row['model']}: {row['result']}")
+                lines += _issue_lines(row["issue"])
+    return lines
+
+
+def _issue_lines(issue: dict[str, Any] | None) -> list[str]:
+    if issue is None:
+        return []
+    versions = f"{issue['package']} {issue['versions']}"
+    return [f"    known: {issue['reason']} ({versions}): {issue['link']}"]
+
+
+def _headline(step: dict[str, Any]) -> str:
+    breaks = sum(cause["verdict"] == "breaks" for cause in step["causes"])
+    sizes = [f"{kind} {size['cases']}" for kind, size in step["counts"].items()]
+    words = ", ".join(sizes) or "no difference"
+    return f"{words}; {breaks} causes break a contract" if breaks else words

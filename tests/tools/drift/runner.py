@@ -1,4 +1,4 @@
-"""Observations of a version, made in its environment or taken from the cache."""
+"""What a version does, observed and tested in its environment, or taken from the cache."""
 
 import hashlib
 import json
@@ -8,34 +8,55 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-from tests.harness.files import FIXTURES, cache_folder, sha256
+from tests.harness.files import PROJECT, cache_folder, sha256, sha256_text
 from tests.harness.redaction import is_secret
 
 from .environments import Environment
 from .record import Observed
 
-ROOT = FIXTURES.parent
+ROOT = PROJECT
 # What an observation may depend on, as whole folders: a list of files goes stale unnoticed.
 OBSERVED = (
     *("fixtures", "tests/harness", "tests/tools/drift"),
     *("tests/__init__.py", "tests/tools/__init__.py"),
 )
+TESTED = (*OBSERVED, "conftest.py", "pytest.ini", "tests/conformance")  # and an outcome
 # How a process ends that the user stopped: by the signal itself, or a shell's code for it.
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT)
 OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "TRANSFORMERS_", "MODEL_CONFORMANCE_HF_")
+SWITCHES = {
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: the folders by model key, through `auto` or `raw` tokenizers."""
+    """The folders looked at by model key, through `auto` or `raw` tokenizers."""
 
     folders: dict[str, Path]
     mode: str
     repeat: int = 0  # of a version that is named twice, each is observed for itself
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Of the conformance tests: node `test_x[model-case]` to its first line."""
+
+    passed: int = 0
+    known: dict[str, str] = field(default_factory=dict)
+    red: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None  # why the run has no outcomes
+
+    def bad(self) -> set[str]:
+        """Nodes that fail, declared or not."""
+        return {*self.known, *self.red}
 
 
 def digest_of(sources: Iterable[str]) -> str:
@@ -43,8 +64,7 @@ def digest_of(sources: Iterable[str]) -> str:
     roots = [ROOT / name for name in sources]
     paths = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
     files = sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
-    lines = [f"{path.relative_to(ROOT)} {sha256(path)}" for path in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return sha256_text("\n".join(f"{path.relative_to(ROOT)} {sha256(path)}" for path in files))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -65,16 +85,14 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
     return cache_folder() / "drift" / name
 
 
-def apart(
+def run_in(
     environment: Environment, *arguments: str, text: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a module of ours in an environment: offline, with nothing of this process's options."""
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    kept = {name: value for name, value in foreign.items() if not is_secret(name, value)}
-    switches = {
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OURS) and not is_secret(name, value)
     }
     return subprocess.run(
         [str(environment.python), "-m", *arguments],
@@ -84,8 +102,14 @@ def apart(
         errors="replace",
         check=False,
         cwd=ROOT,
-        env=kept | switches,
+        env=kept | SWITCHES,
     )
+
+
+def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dict[str, Any]:
+    """One request to `observe.py`; without `save` only ids are wanted."""
+    fields = {"name": key, "key": key, "folder": str(folder), "out": str(out), "subject": mode}
+    return fields | {"save": str(save) if save else None}
 
 
 def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
@@ -95,7 +119,7 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
     """
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
         batch = waiting[:1] if waiting[0]["save"] else waiting
-        run = apart(environment, "tests.tools.drift.observe", text=json.dumps(batch))
+        run = run_in(environment, "tests.tools.drift.observe", text=json.dumps(batch))
         if run.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
@@ -121,7 +145,32 @@ def observe_all(environment: Environment, subject: Subject, results: Path) -> di
     return observe(environment, tasks)
 
 
-def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dict[str, Any]:
-    """One request to `observe.py`; without `save` only ids are wanted."""
-    fields = {"name": key, "key": key, "folder": str(folder), "out": str(out), "subject": mode}
-    return fields | {"save": str(save) if save else None}
+def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
+    """The outcomes of tests/conformance on the same folders."""
+    report = results / f"conformance-{digest_of(TESTED)[:16]}.xml"
+    if not report.is_file():
+        scratch = report.with_name(f".{report.name}")
+        folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
+        chosen = ["--models", ",".join(subject.folders), *folders]
+        quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
+        run = run_in(environment, "pytest", "tests/conformance", *quiet, *chosen)
+        if run.returncode not in (0, 1) or not scratch.is_file():
+            lines = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()
+            return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {lines[-1][:300]}")
+        scratch.replace(report)
+    return read_outcomes(report)
+
+
+def read_outcomes(report: Path) -> Outcomes:
+    """The outcomes a JUnit file holds."""
+    passed, known, red = 0, {}, {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name, first = case.get("name", ""), next(iter(case), None)
+        message = (first.get("message") or "" if first is not None else "").split("\n")[0]
+        if first is None or first.tag not in ("failure", "error", "skipped"):
+            passed += 1
+        elif first.get("type") == "pytest.xfail":
+            known[name] = message
+        else:
+            red[name] = message
+    return Outcomes(passed, known, red)

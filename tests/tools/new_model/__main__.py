@@ -1,7 +1,13 @@
-"""Draft a model's table and recipe from its folder: what the files contain, not what is right.
+"""Draft a model's registry table and recipe from its folder: `python -m tests.tools.new_model`.
 
-`python -m tests.tools.new_model KEY DIR` prints the table; with `--write` the table is added to
-`fixtures/models.toml` and the recipe to `fixtures/recipes`.
+1. `python -m tests.tools.new_model KEY DIR` loads the folder's tokenizer, offline, and prints the
+table; nothing is written. DIR needs tokenizer.json, tokenizer_config.json and config.json.
+2. With --write the table is added to fixtures/models.toml and the recipe, which describes the
+files, to fixtures/recipes/KEY.json. Nothing that is there is replaced.
+3. Review the table. It shows what the files contain, not what is right: compare it with the
+model's published facts, add `tools` to its capabilities if it has them, and the message format
+if a comment says that it could not be found.
+4. Run what is printed: the contracts first; then, once they hold, record the snapshots.
 """
 
 import argparse
@@ -18,24 +24,19 @@ from tests.harness.data.recipes import RECIPES
 from tests.harness.data.registry import REGISTRY, Model, registry
 from tests.harness.data.schema import parse
 from tests.harness.errors import AssetError
-from tests.harness.files import write_atomically
+from tests.harness.files import write_text_atomically
 from tests.harness.redaction import redact
+from tests.harness.text import error_line
 
 from .table import draft_recipe, draft_table, to_toml
 
 REQUIRED_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
-SLOW_TOKENIZERS = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+SLOW_TOKENIZERS = {"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"}
 
 
 def load_tokenizer(folder: Path) -> Any:
     """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
-    if not folder.is_dir():
-        raise AssetError(f"{folder}: there is no such folder")
-    for name in REQUIRED_FILES:
-        if not (folder / name).is_file():
-            slow = name == "tokenizer.json" and any((folder / s).is_file() for s in SLOW_TOKENIZERS)
-            fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
-            raise AssetError(f"{folder}: there is no {name}{fix}")
+    _check_files(folder)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
     from tokenizers import Tokenizer
     from transformers import CONFIG_MAPPING, AutoTokenizer
@@ -43,18 +44,25 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         model_type = json.loads((folder / "config.json").read_bytes()).get("model_type")
         algorithm = type(Tokenizer.from_file(str(folder / "tokenizer.json")).model).__name__
-        if model_type not in CONFIG_MAPPING:
-            raise AssetError(
-                f"{folder}: config.json: transformers knows no model_type {model_type!a}"
-            )
-        if algorithm != "BPE":
-            raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for BPE")
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except AssetError:
-        raise
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise AssetError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from None
+        raise AssetError(f"{folder} cannot be loaded: {error_line(error)}") from None
+    if model_type not in CONFIG_MAPPING:
+        raise AssetError(f"{folder}: config.json: transformers knows no model_type {model_type!a}")
+    if algorithm != "BPE":
+        raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for BPE")
+    return tokenizer
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise AssetError(f"{folder}: there is no such folder")
+    names = {path.name for path in folder.iterdir()}
+    for name in REQUIRED_FILES:
+        if name not in names:
+            slow = name == "tokenizer.json" and names & SLOW_TOKENIZERS
+            fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
+            raise AssetError(f"{folder}: there is no {name}{fix}")
 
 
 def _check_key(key: str) -> None:
@@ -66,9 +74,8 @@ def _check_key(key: str) -> None:
 
 def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
     recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(RECIPES / f"{key}.json", lambda path: path.write_text(recipe_text, "utf-8"))
-    models = f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}"
-    write_atomically(REGISTRY, lambda path: path.write_text(models, "utf-8"))
+    write_text_atomically(RECIPES / f"{key}.json", recipe_text)
+    write_text_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
 
 
 def _next_steps(key: str, folder: Path) -> str:
@@ -82,9 +89,14 @@ def _next_steps(key: str, folder: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table, or add it; AssetError for a key or a folder that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.new_model", description=__doc__)
-    parser.add_argument("key", metavar="KEY", help="the model's new key in the registry")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="its folder")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.new_model",
+        description=__doc__,
+        epilog="exit status: 0, or 2 for a key or a folder that cannot be used",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("key", metavar="KEY", help="the new model's key: small letters, digits, _")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of its files")
     parser.add_argument("--write", action="store_true", help="add both to fixtures (default: off)")
     options = parser.parse_args(arguments)
     key, folder = options.key, options.folder
