@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.harness.batches.answers import answer_batches, batch_answer, make_batches
+from tests.harness.batches.fused_norms import fused_norms
+from tests.harness.batches.parity import compare, parity_failure
 from tests.harness.errors import fail
-from tests.harness.model.batch_parity import compare, parity_failure
-from tests.harness.model.batched_answers import answer_batches, batch_answer, make_batches
-from tests.harness.model.fused_norms import fused_norms
 from tests.harness.model.generation import NEW_TOKENS
 from tests.harness.model.loading import LoadedModel
 from tests.harness.prices.dataset import DataSet, Row, read_rows

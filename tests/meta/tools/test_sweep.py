@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.model.batched_answers import batch_answer
+from tests.harness.batches.answers import batch_answer
 from tests.harness.prices.dataset import BadRow, DataSet, Row, read_rows
 from tests.harness.prices.products import price_prompt, read_products
 from tests.meta.conftest import PROJECT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.model.batched_answers import MAX_PADS, group_by_length, make_batches, pad_left
+from tests.harness.batches.answers import MAX_PADS, group_by_length, make_batches, pad_left
 from tests.harness.model.loading import prepared_tokenizer
 from tests.harness.prices.dataset import BadRow, Row
 from tests.tools.sweep.batches import Share, one_ahead, windows

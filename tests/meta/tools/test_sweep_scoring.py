@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.harness.data.registry import registry
-from tests.harness.model.batch_parity import compare, parity_failure
-from tests.harness.model.batched_answers import (
+from tests.harness.batches.answers import (
     Batch,
     answer_batches,
     batch_answer,
     last_logits,
     make_batches,
 )
-from tests.harness.model.fused_norms import fused_norms, rms_norms
+from tests.harness.batches.fused_norms import fused_norms, rms_norms
+from tests.harness.batches.parity import compare, parity_failure
+from tests.harness.data.registry import registry
 from tests.harness.model.loading import ModelSlot, prepared_tokenizer
 from tests.harness.model.logits import logit_bound
 from tests.harness.prices.products import price_prompt, read_products

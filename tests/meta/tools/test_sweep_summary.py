@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.harness.model.batch_parity import Comparison
+from tests.harness.batches.parity import Comparison
 from tests.tools.sweep.run import longer_prices
 from tests.tools.sweep.summary import MAX_POINTS, MAX_REASONS, color, draw, figures, summary_lines
 

@@ -8,15 +8,15 @@ Prints both rates and how many answers are the same.
 import sys
 from contextlib import ExitStack
 
-from tests.harness.console import exit_status
-from tests.harness.model.batched_answers import (
+from tests.harness.batches.answers import (
     BATCH_TOKENS,
     Batch,
     answer_batches,
     batch_answer,
     make_batches,
 )
-from tests.harness.model.fused_norms import fused_norms
+from tests.harness.batches.fused_norms import fused_norms
+from tests.harness.console import exit_status
 from tests.tools.sweep.ranks import rank_and_world
 
 from .setup import Setting, parser, seconds, setting

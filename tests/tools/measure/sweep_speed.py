@@ -13,10 +13,7 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
-from tests.harness.console import exit_status
-from tests.harness.data.registry import Device, Model
-from tests.harness.latency.roofline import forward_flops
-from tests.harness.model.batched_answers import (
+from tests.harness.batches.answers import (
     BATCH_TOKENS,
     Answer,
     Batch,
@@ -24,7 +21,10 @@ from tests.harness.model.batched_answers import (
     batch_answer,
     make_batches,
 )
-from tests.harness.model.fused_norms import compiled, fused_norms
+from tests.harness.batches.fused_norms import compiled, fused_norms
+from tests.harness.console import exit_status
+from tests.harness.data.registry import Device, Model
+from tests.harness.latency.roofline import forward_flops
 from tests.harness.model.generation import NEW_TOKENS, decoded
 from tests.harness.prices.replies import extract_price
 

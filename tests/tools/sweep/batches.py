@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from tests.harness.model.batched_answers import Batch, make_batches
+from tests.harness.batches.answers import Batch, make_batches
 from tests.harness.prices.dataset import BadRow, Row
 
 T = TypeVar("T")

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.harness.batches.answers import BATCH_TOKENS
 from tests.harness.console import say
 from tests.harness.data.registry import Device, Model, registry
 from tests.harness.files import sha256
 from tests.harness.model import device as devices
-from tests.harness.model.batched_answers import BATCH_TOKENS
 from tests.harness.model.loading import prepared_tokenizer
 from tests.harness.prices.dataset import DataSet, data_of
 from tests.harness.sources.folders import Sources, parse_directories, prepare

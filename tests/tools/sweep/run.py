@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.harness.batches.answers import Batch, answer_batches, batch_answer
+from tests.harness.batches.fused_norms import compiled, fused_norms
+from tests.harness.batches.parity import Comparison, compare, parity_failure
 from tests.harness.console import say
 from tests.harness.files import write_atomically
-from tests.harness.model.batch_parity import Comparison, compare, parity_failure
-from tests.harness.model.batched_answers import Batch, answer_batches, batch_answer
-from tests.harness.model.fused_norms import compiled, fused_norms
 from tests.harness.model.generation import decoded
 from tests.harness.model.loading import ModelSlot
 from tests.harness.prices.dataset import BadRow, Row, read_rows, rows_in

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..data.registry import Model
 from ..diff import first_difference
+from ..model.generation import NEW_TOKENS, predict
+from ..model.logits import logit_bound
 from ..prices.replies import extract_price
 from ..text import quote
-from .generation import NEW_TOKENS, predict
-from .logits import logit_bound
 
 
 @dataclass(frozen=True)
