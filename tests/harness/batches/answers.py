@@ -66,8 +66,16 @@ def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]
     return groups
 
 
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any | None]:
-    """The ids as one int64 tensor, padded on the left, and its mask; None if nothing is padded."""
+def make_batches(prompts: dict[int, list[int]], batch_tokens: int, pad: int) -> tuple[Batch, ...]:
+    """All prompts (ids by number) in batches of at most so many positions."""
+    numbers, batches = list(prompts), []
+    for group in group_by_length([len(ids) for ids in prompts.values()], batch_tokens):
+        members = tuple(numbers[index] for index in group)
+        batches.append(Batch(members, *_pad_left([prompts[number] for number in members], pad)))
+    return tuple(batches)
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any | None]:
     import torch
 
     width = max(map(len, prompts))
@@ -75,15 +83,6 @@ def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any | Non
     if all(len(row) == width for row in prompts):
         return ids, None
     return ids, torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
-
-
-def make_batches(prompts: dict[int, list[int]], batch_tokens: int, pad: int) -> tuple[Batch, ...]:
-    """All prompts (ids by number) in batches of at most so many positions."""
-    numbers, batches = list(prompts), []
-    for group in group_by_length([len(ids) for ids in prompts.values()], batch_tokens):
-        members = tuple(numbers[index] for index in group)
-        batches.append(Batch(members, *pad_left([prompts[number] for number in members], pad)))
-    return tuple(batches)
 
 
 def last_logits(model: Any, batch: Batch) -> Any:
@@ -99,25 +98,23 @@ def last_logits(model: Any, batch: Batch) -> Any:
     return model(input_ids=ids, use_cache=False, logits_to_keep=1, **inputs).logits[:, -1]
 
 
-def generate(model: Any, batch: Batch, new_tokens: int) -> Any:
-    """Greedy tokens of each prompt: int64 (prompts, up to new_tokens), eos and pads behind eos."""
-    import torch
-
-    ids = _to_device(batch.ids, model.device)
-    mask = torch.ones_like(ids) if batch.mask is None else _to_device(batch.mask, model.device)
-    options = {"max_new_tokens": new_tokens, "num_return_sequences": 1, "do_sample": False}
-    return model.generate(ids, attention_mask=mask, **options)[:, ids.shape[1] :]
-
-
 def batch_answer(model: Any, method: str, new_tokens: int) -> Answer:
-    """What answers a batch: `score` takes the likeliest next token, `generate` several tokens."""
+    """Answers of a batch: by `score` the likeliest next token, by `generate` up to `new_tokens`.
+
+    Behind a token that ends an answer come pads.
+    """
     import torch
+
+    options = {"max_new_tokens": new_tokens, "num_return_sequences": 1, "do_sample": False}
 
     def answer(batch: Batch) -> Any:
         with torch.inference_mode():
             if method == "score":
                 return last_logits(model, batch).argmax(-1, keepdim=True)
-            return generate(model, batch, new_tokens)
+            ids = _to_device(batch.ids, model.device)
+            real = torch.ones_like(batch.ids) if batch.mask is None else batch.mask
+            mask = _to_device(real, model.device)
+            return model.generate(ids, attention_mask=mask, **options)[:, ids.shape[1] :]
 
     return answer
 
@@ -134,19 +131,16 @@ def answer_batches(answer: Answer, batches: Iterable[Batch], batch_tokens: int, 
     stream, waiting = iter(batches), deque[Batch]()
 
     def halved() -> int:
-        (first, *others) = waiting[0].numbers
+        (first, *others), tokens = waiting[0].numbers, waiting[0].tokens
         if not others:
-            raise MemoryError(
-                f"row {first}: too little memory for one prompt of {waiting[0].tokens} tokens"
-            )
-        return waiting[0].tokens // 2
+            raise MemoryError(f"row {first}: too little memory for one prompt of {tokens} tokens")
+        return tokens // 2
 
     def run(limit: int) -> None:
         ahead: tuple[Batch, Callable[[], Any]] | None = None
         try:
             while True:
-                if not waiting:
-                    waiting.extend(islice(stream, 1))
+                waiting.extend(() if waiting else islice(stream, 1))
                 if not waiting:
                     return
                 batch = waiting[0]
@@ -178,9 +172,7 @@ def _to_host(answer: Any) -> Callable[[], Any]:
 
     if not answer.is_cuda:
         return lambda: answer
-    host = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
-    host.copy_(answer, non_blocking=True)
-    copied = torch.cuda.Event()
+    host, copied = answer.to("cpu", non_blocking=True), torch.cuda.Event()  # to pinned memory
     copied.record()
 
     def wait() -> Any:

@@ -24,9 +24,8 @@ def fused_norms(model: Any) -> Iterator[None]:
     from torch.nn.functional import rms_norm
 
     def fused(norm: Any) -> Any:
-        return lambda hidden: rms_norm(
-            hidden, norm.weight.shape, norm.weight, norm.variance_epsilon
-        )
+        weight, epsilon = norm.weight, norm.variance_epsilon
+        return lambda hidden: rms_norm(hidden, weight.shape, weight, epsilon)
 
     with ExitStack() as stack:
         for norm in rms_norms(model):

@@ -57,17 +57,15 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         f"replies that name none, {bad['count']:,} bad rows",
         *(f"  {count:,} x {reason}" for reason, count in bad["reasons"].items()),
     ]
-    if summary["compared"]:
+    if count := summary["compared"]:
+        error, hits = summary["mean_absolute_error_dollars"], summary["share_of_hits"]
         lines.append(
-            f"mean absolute error ${summary['mean_absolute_error_dollars']:.2f}, RMSLE "
-            f"{summary['rmsle']:.3f}, hits {summary['share_of_hits']:.1%} of "
-            f"{summary['compared']:,}"
+            f"mean absolute error ${error:.2f}, RMSLE {summary['rmsle']:.3f}, hits {hits:.1%} of "
+            f"{count:,}"
         )
     if count := check["price_goes_on"]:
-        lines.append(
-            f"{count} of {check['rows']} checked prices go on after the first token: "
-            "use --method generate"
-        )
+        which = f"{count} of {check['rows']} checked prices"
+        lines.append(f"{which} go on after the first token: use --method generate")
     return [*lines, f"{rate:.1f} rows/s on {summary['device']}" if rate else "no row was answered"]
 
 
