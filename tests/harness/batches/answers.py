@@ -58,8 +58,8 @@ def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         group = groups[-1] if groups else []
         size, pads = len(group) * width, pads + width - lengths[index]
-        full = size + width > batch_tokens or pads > MAX_PADS
-        if not group or full or (2 * size >= batch_tokens and lengths[index] < lengths[group[-1]]):
+        full = not group or size + width > batch_tokens or pads > MAX_PADS
+        if full or (2 * size >= batch_tokens and lengths[index] < lengths[group[-1]]):
             groups.append([])
             width, pads = lengths[index], 0
         groups[-1].append(index)
@@ -161,9 +161,7 @@ def answer_batches(answer: Answer, batches: Iterable[Batch], batch_tokens: int, 
 
 def _to_device(tensor: Any, device: Any) -> Any:
     """The tensor there, copied while the device works on."""
-    if device.type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _to_host(answer: Any) -> Callable[[], Any]:

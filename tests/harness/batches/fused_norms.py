@@ -7,11 +7,8 @@ from typing import Any
 
 def rms_norms(model: Any) -> list[Any]:
     """The model's RMS norms, as transformers writes them: a weight and an epsilon."""
-    return [
-        module
-        for module in model.modules()
-        if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon")
-    ]
+    named = [norm for norm in model.modules() if type(norm).__name__.endswith("RMSNorm")]
+    return [norm for norm in named if hasattr(norm, "variance_epsilon")]
 
 
 @contextmanager

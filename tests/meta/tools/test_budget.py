@@ -41,10 +41,10 @@ def auto_of(folder: Path) -> Any:
 
 def check_counts(folder: Path, auto: Any) -> None:
     """Our counts of products and of all text cases are AutoTokenizer's."""
-    found = [case.full_text for case in texts().values()]
-    found += [training_text(product.text, product.price) for product in read_products()]
-    counts = count_tokens(open_tokenizer(folder), found)
-    for text, count in zip(found, counts, strict=True):
+    samples = [case.full_text for case in texts().values()]
+    samples += [training_text(product.text, product.price) for product in read_products()]
+    counts = count_tokens(open_tokenizer(folder), samples)
+    for text, count in zip(samples, counts, strict=True):
         ids = auto.encode(text, add_special_tokens=False)
         assert count == len(ids), f"{text!r:.60}: counted {count}, AutoTokenizer {len(ids)}"
 

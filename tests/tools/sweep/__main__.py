@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.harness.console import redact_streams, say
+from tests.harness.console import COULD_NOT_RUN, INTERRUPTED, redact_streams, say
 from tests.harness.errors import AssetError, DataError, LoadError
 from tests.harness.model import device as devices
 from tests.harness.model.generation import NEW_TOKENS
@@ -72,15 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
         return run(prepare_job(options))
     except (AssetError, DataError, LoadError, SweepError) as error:
         say(str(error))
-        return 2
     except (OSError, MemoryError, RuntimeError) as error:
         if not isinstance(error, OSError) and not devices.is_fatal(error):
             raise
         say(f"{first_line(error)}: answers so far are kept; fix this, run the same command")
-        return 2
     except KeyboardInterrupt:
         say(f"interrupted: answers so far are in {options.out}; run the same command to go on")
-        return 130
+        return INTERRUPTED
+    return COULD_NOT_RUN
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def windows(
     A text of more than `limit` tokens, special tokens not counted, is a bad row. Batches depend
     on the rows and on `batch_tokens` alone, so that every process makes the same ones.
     """
-    stream, index = iter(rows), 0
+    stream = iter(rows)
     most = limit + len(tokenizer("")["input_ids"])
-    while chunk := list(islice(stream, size)):
+    for index, chunk in enumerate(iter(lambda: list(islice(stream, size)), [])):
         good = {row.number: row for row in chunk if isinstance(row, Row)}
         bad = [row for row in chunk if isinstance(row, BadRow)]
         encoded = tokenizer([row.text for row in good.values()])["input_ids"] if good else []
@@ -39,7 +39,6 @@ def windows(
             bad.append(BadRow(number, f"over {limit} tokens"))
             del prompts[number], good[number]
         yield Window(index, good, bad, make_batches(prompts, batch_tokens, tokenizer.pad_token_id))
-        index += 1
 
 
 @dataclass

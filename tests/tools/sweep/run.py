@@ -65,8 +65,8 @@ def _answer_share(job: Job, store: Store, model: Any) -> set[int]:
                     store.add([line_of(row, tokens)])
             progress.update(len(answers))
 
-        sizes = job.options.window, job.batch_tokens, job.options.limit
-        made = windows(read_rows(job.data), job.model.tokenizer, *sizes)
+        stream, sizes = read_rows(job.data), (job.options.window, job.batch_tokens)
+        made = windows(stream, job.model.tokenizer, *sizes, job.options.limit)
         answer = batch_answer(model, job.method, job.options.new_tokens)
         store.flush()  # starts the clock: loading the model does not count
         stack.callback(store.flush)  # whatever ends it, the answers so far are kept
@@ -77,10 +77,9 @@ def _answer_share(job: Job, store: Store, model: Any) -> set[int]:
 def _line_maker(
     job: Job, end_tokens: int | list[int]
 ) -> Callable[[Row, list[int]], dict[str, Any]]:
-    """What makes of a row and its new tokens its line in the file.
+    """What makes of a row and its new tokens its line in the file: the tokens to the answer's end.
 
-    By `score` the one token must be nothing but digits to be read as a price. The tokens are those
-    up to the first that ends the answer, this one too; pads follow it.
+    By `score` the one token must be nothing but digits to be read as a price.
     """
     tokenizer = job.model.tokenizer
     prices = price_token_ids(tokenizer)
@@ -137,16 +136,12 @@ def _check(job: Job, rows: list[dict[str, Any]], model: Any) -> list[Comparison]
 
 
 def longer_prices(checked: list[Comparison], rows: list[dict[str, Any]]) -> int:
-    """How many checked rows the task's four tokens give another price than the sweep.
-
-    That is so where next-token scoring is too short: `1,800` is three tokens.
-    """
+    """How many checked rows have another price by the task's four tokens: `1,800` is three."""
     predictions = {row["number"]: row["prediction"] for row in rows}
     return sum(row.equal and row.price != predictions[row.number] for row in checked)
 
 
 def columns(pa: Any) -> dict[str, Any]:
     """The types of a prediction's fields in parquet."""
-    floats = dict.fromkeys(("price", "prediction", "error"), pa.float64())
-    rest = {"tokens": pa.list_(pa.int64()), "reply": pa.string()}
-    return {"number": pa.int64(), **floats, **rest}
+    dollars = dict.fromkeys(("price", "prediction", "error"), pa.float64())
+    return {"number": pa.int64(), **dollars, "tokens": pa.list_(pa.int64()), "reply": pa.string()}

@@ -95,10 +95,7 @@ class Store:
         return {line["number"]: line for line in lines if "number" in line}
 
     def seconds(self) -> float:
-        """Wall seconds of all runs: the processes of one run work at the same time.
-
-        Runs with other numbers of processes came one after the other.
-        """
+        """Wall seconds of all runs; those of the same number of processes worked side by side."""
         worlds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for part in self.parts:
             rank, _, world = part.name.split("-")[1].partition("of")
