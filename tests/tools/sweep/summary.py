@@ -82,8 +82,9 @@ def draw(rows: Sequence[dict[str, Any]], title: str, path: Path, kind: str) -> N
     axes.plot([0, most], [0, most], color="tab:blue", linewidth=1)
     for name in LIMITS:
         own = [pair for pair in pairs if color(*pair) == name]
-        looks = {"s": 6, "color": f"tab:{name}", "label": f"{name} {len(own):,}", "gid": name}
-        points = axes.scatter([truth for truth, _ in own], [got for _, got in own], **looks)
+        truths, predictions = [truth for truth, _ in own], [got for _, got in own]
+        label, paint = f"{name} {len(own):,}", f"tab:{name}"
+        points = axes.scatter(truths, predictions, s=6, color=paint, label=label, gid=name)
         points.set_rasterized(len(pairs) > MAX_POINTS // 4)  # an SVG of many paths opens slowly
     # Dollar signs would be read as mathematics.
     axes.set_xlabel(f"true price, dollars ({RULE})", parse_math=False, fontsize=8)
