@@ -57,12 +57,7 @@ def _bare(texts: list[str], tokenizer: Any) -> None:
         tokenizer.encode_batch_fast(texts[start : start + BATCH], add_special_tokens=False)
 
 
-def _loop(texts: list[str], auto: Any) -> None:
-    for text in texts:
-        auto.encode(text)
-
-
-def _clock(count: int, step: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+def _clock(count: int, step: Callable[..., object], *arguments: Any) -> tuple[float, float]:
     """Seconds of a step by row, and CPU seconds of all its threads by row."""
     started, worked = time.perf_counter(), time.process_time()
     step(*arguments)
@@ -82,7 +77,7 @@ def _measure_slices(count: int, folder: Path, model: Path) -> None:
         texts = [text for text, _ in training_texts(SLICE, seed=number)]
         budget = _clock(SLICE, _budget, file, tokenizer)
         bare = _clock(SLICE, _bare, texts, tokenizer)
-        slices.append([budget, bare, _clock(LOOP, _loop, texts[:LOOP], auto)])
+        slices.append([budget, bare, _clock(LOOP, list, map(auto.encode, texts[:LOOP]))])
     slices.pop(0)  # it warms up
     for name, column in zip(("budget", "bare", "loop"), zip(*slices, strict=True), strict=True):
         wall, cpu = (median(values) for values in zip(*column, strict=True))
