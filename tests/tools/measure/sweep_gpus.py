@@ -6,21 +6,14 @@ rates and how many answers are the same.
 """
 
 import sys
-from collections.abc import Sequence
 
-from tests.harness.batches.answers import (
-    BATCH_TOKENS,
-    Batch,
-    answer_batches,
-    batch_answer,
-    make_batches,
-)
+from tests.harness.batches.answers import BATCH_TOKENS, batch_answer, make_batches
 from tests.harness.batches.fused_norms import fused_norms
 from tests.harness.console import exit_status
 from tests.tools.models import prepare_model, rank_and_world
 
 from .drawn_texts import prompt_ids
-from .sweep_speed import options_parser, seconds
+from .sweep_speed import options_parser, swept
 
 
 def main() -> None:
@@ -31,26 +24,17 @@ def main() -> None:
     slot, size = choice.loaded(), BATCH_TOKENS[choice.device]
     import torch.distributed as processes
 
-    def timed(batches: Sequence[Batch]) -> tuple[float, dict[int, list[int]]]:
-        """Seconds for these batches, and the answers by prompt."""
-        answers: dict[int, list[int]] = {}
-
-        def keep(batch: Batch, rows: list[list[int]]) -> None:
-            answers.update(zip(batch.numbers, rows, strict=True))
-
-        answer = batch_answer(slot.model, "score", 1)
-        return seconds(lambda: answer_batches(answer, batches, size, keep)), answers
-
     processes.init_process_group("gloo", rank=rank, world_size=world)
     ids = prompt_ids(choice.tokenizer, options.prompts)
+    answer = batch_answer(slot.model, "score", 1)
     batches = make_batches(ids, size, choice.tokenizer.eos_token_id)
     with fused_norms(slot.model):
-        timed(batches[:1])  # warm
+        swept(answer, batches[:1], size)  # warms up
         processes.barrier()
-        alone, expected = timed(batches if rank == 0 else [])
+        alone, expected = swept(answer, batches if rank == 0 else [], size)
         processes.barrier()
         shares: list[tuple[float, dict[int, list[int]]]] = [(0.0, {})] * world
-        processes.all_gather_object(shares, timed(batches[rank::world]))
+        processes.all_gather_object(shares, swept(answer, batches[rank::world], size))
     if rank == 0:
         together = max(took for took, _ in shares)
         got = {number: tokens for _, answers in shares for number, tokens in answers.items()}

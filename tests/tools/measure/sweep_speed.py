@@ -78,15 +78,16 @@ def _one_by_one(model: Any, choice: ModelChoice, texts: Sequence[str]) -> float:
     return len(texts) / seconds(lambda: [answer(text) for text in texts])
 
 
-def _swept(answer: Answer, batches: Sequence[Batch]) -> float:
-    """Seconds for these batches, answers on the host."""
-    largest = max(batch.tokens for batch in batches)
+def swept(
+    answer: Answer, batches: Sequence[Batch], tokens: int
+) -> tuple[float, dict[int, list[int]]]:
+    """Seconds for these batches, answers on the host, and the answers by prompt."""
+    answers: dict[int, list[int]] = {}
 
-    def run(batches: Sequence[Batch]) -> None:
-        answer_batches(answer, batches, largest, lambda batch, rows: None)
+    def keep(batch: Batch, rows: list[list[int]]) -> None:
+        answers.update(zip(batch.numbers, rows, strict=True))
 
-    run(batches[:1])
-    return seconds(lambda: run(batches))
+    return seconds(lambda: answer_batches(answer, batches, tokens, keep)), answers
 
 
 def _table(choice: ModelChoice, answer: Answer, ids: Ids, limit: float) -> float:
@@ -96,7 +97,9 @@ def _table(choice: ModelChoice, answer: Answer, ids: Ids, limit: float) -> float
     sizes = {f"batch {size}": size * max(lengths) for size in SIZES if size <= len(ids)}
     for name, tokens in (sizes | {"as swept": BATCH_TOKENS[choice.device]}).items():
         batches = make_batches(ids, tokens, choice.tokenizer.eos_token_id)
-        took = _swept(answer, batches)
+        largest = max(batch.tokens for batch in batches)
+        swept(answer, batches[:1], largest)  # warms up
+        took, _ = swept(answer, batches, largest)
         pads = 1 - sum(lengths) / sum(batch.tokens for batch in batches)
         free = sum(batch.mask is None for batch in batches)
         rates.append(len(ids) / took)
