@@ -53,18 +53,17 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     assert list(read_rows(DataSet(str(tmp_path / name)))) == ROWS
 
 
-def test_byte_order_marks_and_carriage_returns_are_no_content(tmp_path: Path) -> None:
+def test_byte_order_marks_and_carriage_returns_are_not_content(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.csv"):
         data = write(tmp_path / name, [{"text": "A pan. Price is $", "price": 5}])
         path = Path(data.name_or_path)
-        path.write_bytes(
-            b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        )
+        lines = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + lines)
         assert list(read_rows(data)) == [Row(0, "A pan. Price is $", 5.0)]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-def test_columns_are_named_and_the_price_may_stand_in_the_text(tmp_path: Path, suffix: str) -> None:
+def test_columns_are_named_and_the_price_may_be_in_the_text(tmp_path: Path, suffix: str) -> None:
     rows = [{"a": training_text("A pot", 12), "b": 12.3}, {"a": PAN, "b": 1.0}]
     path = str(write(tmp_path / f"a.{suffix}", rows).name_or_path)
     named = read_rows(DataSet(path, text_column="a", price_column="b"))
@@ -79,11 +78,11 @@ def test_text_is_cut_behind_its_last_marker(tmp_path: Path) -> None:
     assert list(read_rows(data)) == [Row(0, text, 7.0, "7.00")]
 
 
-def test_descriptions_are_wrapped_if_asked(tmp_path: Path) -> None:
+def test_descriptions_are_wrapped_by_option(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"text": "A pan", "price": 5}, {"text": PAN, "price": 5}])
-    found = list(read_rows(DataSet(path.name_or_path, wrap=True)))
-    reason = "text to be wrapped has 'Price is $' already"
-    assert found == [Row(0, price_prompt("A pan"), 5.0), BadRow(1, reason)]
+    bad = BadRow(1, "text to be wrapped has 'Price is $' already")
+    rows = list(read_rows(DataSet(path.name_or_path, wrap=True)))
+    assert rows == [Row(0, price_prompt("A pan"), 5.0), bad]
 
 
 def line(**row: Any) -> str:
@@ -127,10 +126,9 @@ def test_bad_row_is_named_and_stops_nothing(tmp_path: Path, reason: str) -> None
     assert isinstance(bad, BadRow) and bad.number == 1 and bad.reason.startswith(reason.strip())
 
 
-def test_bytes_that_are_no_utf8_are_a_bad_row(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(
-        b'{"text": "\xff Price is $", "price": 1}\n' + line().encode()
-    )
+def test_bytes_that_are_not_utf8_are_a_bad_row(tmp_path: Path) -> None:
+    content = b'{"text": "\xff Price is $", "price": 1}\n' + line().encode()
+    (tmp_path / "a.jsonl").write_bytes(content)
     bad, good = read_rows(DataSet(str(tmp_path / "a.jsonl")))
     assert isinstance(bad, BadRow) and "not JSON" in bad.reason and isinstance(good, Row)
 
@@ -152,21 +150,15 @@ def test_csv_row_with_a_comma_too_many_is_not_shifted(tmp_path: Path) -> None:
 def test_numbers_are_stable_over_batches_and_bad_rows(tmp_path: Path, suffix: str) -> None:
     rows = [{"text": None if n % 7 == 3 else PAN, "price": float(n)} for n in range(2501)]
     data = write(tmp_path / f"a.{suffix}", rows)
-    found = list(read_rows(data))
-    assert [row.number for row in found] == list(range(2501))
-    assert all(row.price == row.number for row in found if isinstance(row, Row))
-    assert [row.number for row in found if isinstance(row, BadRow)] == list(range(3, 2501, 7))
-    assert list(islice(read_rows(data), 1200, None)) == found[1200:]
-    assert rows_in(data) == (
-        2501 if suffix != "csv" else 2501 + sum(PAN.count("\n") for row in rows if row["text"])
-    )
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-def test_rows_are_counted_for_the_progress_bar(tmp_path: Path, suffix: str) -> None:
-    data = write(tmp_path / f"a.{suffix}", [{"text": "Price is $", "price": 1.0}] * 1234)
-    assert rows_in(data) == 1234
-    assert rows_in(DataSet("nobody/nothing")) is None
+    read = list(read_rows(data))
+    assert [row.number for row in read] == list(range(2501))
+    assert all(row.price == row.number for row in read if isinstance(row, Row))
+    assert [row.number for row in read if isinstance(row, BadRow)] == list(range(3, 2501, 7))
+    assert list(islice(read_rows(data), 1200, None)) == read[1200:]
+    more_lines = sum(PAN.count("\n") for row in rows if row["text"]) if suffix == "csv" else 0
+    assert rows_in(data) == 2501 + more_lines  # for the progress bar
+    plain = write(tmp_path / f"b.{suffix}", [{"text": "Price is $", "price": 1.0}] * 1234)
+    assert rows_in(plain) == 1234 and rows_in(DataSet("nobody/nothing")) is None
 
 
 FILES: dict[str, tuple[bytes | None, str]] = {
@@ -189,10 +181,7 @@ FILES: dict[str, tuple[bytes | None, str]] = {
     ),
     "cut.parquet": (b"PAR1 and no more", "cannot be read .*; repair the file or convert it again"),
     "text.csv": (b"name,price\na,1\n", "no column 'text'; give --text-column one of name, price$"),
-    "price.csv": (
-        b"text,cost\na,1\n",
-        "no column 'price'; give .* one of text, cost, or ''",
-    ),
+    "price.csv": (b"text,cost\na,1\n", "no column 'price'; give .* one of text, cost, or ''"),
     "keys.jsonl": (b'{"a": 1}\n{"b": 1}\n', "no column 'text'; give --text-column one of a, b$"),
 }
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness.model.batched_answers import MAX_PADS, group_by_length, make_batches, pad_left
+from tests.harness.batches.answers import MAX_PADS, group_by_length, make_batches
 from tests.harness.model.loading import prepared_tokenizer
 from tests.harness.prices.dataset import BadRow, Row
-from tests.tools.sweep.batches import Share, one_ahead, windows
+from tests.tools.rows import one_ahead
+from tests.tools.sweep.batches import Share, windows
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +39,23 @@ def test_long_runs_of_one_length_have_no_pads() -> None:
     assert [{lengths[index] for index in group} for group in groups] == [{170}, {160}, {150}]
 
 
-def test_pads_are_on_the_left_and_hidden() -> None:
-    ids, mask = pad_left([[5, 6, 7], [8]], pad=2)
-    assert ids.tolist() == [[5, 6, 7], [2, 2, 8]]
-    assert mask is not None and mask.tolist() == [[1, 1, 1], [0, 0, 1]]
-    assert pad_left([[5, 6], [8, 9]], pad=2)[1] is None
+def test_pads_are_on_the_left_and_hidden_also_in_halves() -> None:
+    (batch,) = make_batches({3: [5, 6, 7], 4: [8], 9: [9, 1]}, 100, pad=2)
+    masks: list[Any] = [half.mask for half in batch.halves()]
+    assert [half.numbers for half in batch.halves()] == [(3, 9), (4,)]
+    ids = [half.ids.tolist() for half in batch.halves()]
+    assert ids == [[[5, 6, 7], [2, 9, 1]], [[2, 2, 8]]]
+    assert [mask.tolist() for mask in masks] == [[[1, 1, 1], [0, 1, 1]], [[0, 0, 1]]]
+    (equally_long,) = make_batches({0: [5, 6], 1: [8, 9]}, 100, pad=2)
+    assert equally_long.mask is None
 
 
-def test_halves_are_the_whole() -> None:
-    (batch,) = make_batches({3: [1, 2], 4: [3], 9: [4, 5]}, 100, pad=0)
-    first, second = batch.halves()
-    assert first.numbers + second.numbers == batch.numbers
-    assert first.ids.tolist() + second.ids.tolist() == batch.ids.tolist()
-    assert first.mask is not None and second.mask is not None
-
-
-def test_windows_keep_every_row_and_tell_bad_ones(tokenizer: Any) -> None:
-    rows: list[Row | BadRow] = [
-        Row(0, "a pan", 3.0),
-        BadRow(1, "no text"),
-        Row(2, "word " * 30, None),
-        Row(3, "x", 1.0),
-    ]
+def test_windows_keep_every_row_and_name_bad_ones(tokenizer: Any) -> None:
+    long = Row(2, "word " * 30, None)
+    rows: list[Row | BadRow] = [Row(0, "a pan", 3), BadRow(1, "no text"), long, Row(3, "x", 1)]
     first, second = windows(rows, tokenizer, size=3, batch_tokens=100, limit=20)
     assert set(first.rows) == {0} and set(second.rows) == {3}
-    assert first.bad == (BadRow(1, "no text"), BadRow(2, "over 20 tokens"))
+    assert first.bad == [BadRow(1, "no text"), BadRow(2, "over 20 tokens")]
     assert first.batches[0].ids.tolist() == [tokenizer.encode("a pan")]
 
 
@@ -72,7 +65,7 @@ def test_limit_does_not_count_the_bos(bundle: dict[str, Path]) -> None:
     assert len(llama.encode(row.text)) == 4
     (exact,) = windows([row], llama, 1, 100, limit=3)
     (over,) = windows([row], llama, 1, 100, limit=2)
-    assert set(exact.rows) == {0} and over.bad == (BadRow(0, "over 2 tokens"),)
+    assert set(exact.rows) == {0} and over.bad == [BadRow(0, "over 2 tokens")]
 
 
 def test_items_and_errors_come_through_the_thread() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.harness.files import write_atomically
-from tests.tools.sweep.run import write_predictions
+from tests.tools.rows import write_rows
+from tests.tools.sweep.run import columns
 from tests.tools.sweep.store import Store, SweepError, read_lines
 
 LINE = {"number": 0, "price": 1.5, "prediction": None, "error": None, "tokens": [7], "reply": "x"}
@@ -19,17 +20,16 @@ def line(number: int, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(tmp_path / "out", every=0.0)
-    with found.claimed():
-        return found
+    store = Store(tmp_path / "out", every=0.0)
+    with store.claimed():
+        return store
 
 
-def test_differing_keys_are_named_with_the_mend(store: Store) -> None:
+def test_differing_keys_are_named_with_the_fix(store: Store) -> None:
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
-    with pytest.raises(
-        SweepError, match=r"other load, limit \(load: nf4 there, bf16 given; "
-    ) as error:
+    text = r"other load, limit \(load: nf4 there, bf16 given; "
+    with pytest.raises(SweepError, match=text) as error:
         store.check_identity({"model": "smollm2", "load": "bf16", "limit": 5})
     assert "give another --out" in str(error.value) and "\n" not in str(error.value)
 
@@ -58,7 +58,7 @@ def test_processes_at_the_same_time_take_the_longest_ones_seconds(store: Store) 
     assert store.seconds() == 5.0 + 5.0
 
 
-def test_broken_part_is_told(store: Store) -> None:
+def test_broken_part_is_named(store: Store) -> None:
     store.add([line(0)])
     (part,) = store.parts
     part.write_bytes(part.read_bytes()[:10])
@@ -66,9 +66,9 @@ def test_broken_part_is_told(store: Store) -> None:
         store.results()
 
 
-def test_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "it"
-    path.write_text("whole")
+def test_write_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
 
     def fail(scratch: Path) -> None:
         scratch.write_text("half")
@@ -76,12 +76,7 @@ def test_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="no space"):
         write_atomically(path, fail)
-    assert path.read_text() == "whole" and [file.name for file in tmp_path.iterdir()] == ["it"]
-
-
-def test_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
-    path = tmp_path / "it"
-    path.write_text("old")
+    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
     with path.open() as reader:
         write_atomically(path, lambda scratch: scratch.write_text("new"))
         assert reader.read() == "old" and path.read_text() == "new"
@@ -97,7 +92,7 @@ def test_parquet_and_json_lines_hold_the_same(tmp_path: Path) -> None:
     from pyarrow import parquet
 
     rows = [line(0), line(1, prediction=3.0, error=1.5)]
-    for name in ("it.jsonl", "it.parquet"):
-        write_predictions(tmp_path / name, rows)
-    assert parquet.read_table(tmp_path / "it.parquet").to_pylist() == rows
-    assert list(read_lines(tmp_path / "it.jsonl")) == rows
+    for name in ("rows.jsonl", "rows.parquet"):
+        write_rows(tmp_path / name, [rows, []], columns)
+    assert parquet.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+    assert list(read_lines(tmp_path / "rows.jsonl")) == rows

@@ -1,7 +1,6 @@
 """How many tokens the texts of a price data set take, over all cores, in flat memory."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from tests.harness.errors import AssetError
 from tests.harness.prices.dataset import BadRow, Row
+from tests.tools.rows import one_ahead
 
 BATCH = 4000  # rows; fewer leave cores idle at a batch's end, more only take memory
 
@@ -40,23 +40,12 @@ def count_rows(
     rows: Iterator[Row | BadRow], tokenizer: Any, train_limit: int, batch: int = BATCH
 ) -> Iterator[Counted]:
     """The rows' tokens, batch by batch; the next batch is read while this one is encoded."""
-
-    def read() -> list[Row | BadRow]:
-        return list(islice(rows, batch))
-
     # A thread is enough: encoding, which is nearly all the work, lets others run.
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(read)
-        while rows_read := ahead.result():
-            ahead = reader.submit(read)
-            good = [row for row in rows_read if isinstance(row, Row)]
-            tokens = count_tokens(tokenizer, [row.text + row.answer for row in good])
-            yield Counted(
-                good,
-                tokens,
-                frozenset(_lost_prices(tokenizer, good, tokens, train_limit)),
-                [row for row in rows_read if isinstance(row, BadRow)],
-            )
+    for chunk in one_ahead(iter(lambda: list(islice(rows, batch)), [])):
+        good = [row for row in chunk if isinstance(row, Row)]
+        tokens = count_tokens(tokenizer, [row.text + row.answer for row in good])
+        lost = frozenset(_lost_prices(tokenizer, good, tokens, train_limit))
+        yield Counted(good, tokens, lost, [row for row in chunk if isinstance(row, BadRow)])
 
 
 def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:

@@ -1,23 +1,21 @@
 """The rows that go over the token budget, written batch by batch to a file."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tests.harness.errors import DataError
-from tests.harness.files import write_atomically
-from tests.harness.redaction import redact
+from tests.tools.rows import write_rows
 
 from .count import Counted
 
 Finding = dict[str, Any]  # row, tokens, over_limit, price_lost, bad
-Batches = Iterable[list[Finding]]
+SUFFIXES = (".jsonl", ".parquet")
 
 
 def findings(counted: Counted, limit: int) -> list[Finding]:
     """The rows of a batch that go over a limit or are bad, in the data set's order."""
-    found: list[Finding] = [
+    rows: list[Finding] = [
         {
             "row": row.number,
             "tokens": tokens,
@@ -29,11 +27,11 @@ def findings(counted: Counted, limit: int) -> list[Finding]:
         if tokens > limit or row.number in counted.lost
     ]
     uncounted = {"tokens": None, "over_limit": None, "price_lost": None}
-    found += [{"row": row.number, **uncounted, "bad": row.reason} for row in counted.bad]
-    return sorted(found, key=lambda finding: finding["row"])
+    rows += [{"row": row.number, **uncounted, "bad": row.reason} for row in counted.bad]
+    return sorted(rows, key=lambda row: row["row"])
 
 
-def write_findings(path: Path | None, batches: Batches) -> None:
+def write_findings(path: Path | None, batches: Iterable[list[Finding]]) -> None:
     """Write the findings as they come; whatever ends the run early leaves `path` as it was.
 
     Without a path the batches are only consumed. DataError for a suffix other than .jsonl and
@@ -43,35 +41,15 @@ def write_findings(path: Path | None, batches: Batches) -> None:
         for _ in batches:
             pass
         return
-    if path.suffix not in _WRITERS:
-        raise DataError(f"--out {path}: give a file ending in {' or '.join(_WRITERS)}")
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"--out {path}: give a file ending in {' or '.join(SUFFIXES)}")
     try:
-        write_atomically(path, lambda scratch: _WRITERS[path.suffix](scratch, batches))
+        write_rows(path, batches, _columns)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"--out {path}: {reason}; give another file") from None
 
 
-def _write_json_lines(path: Path, batches: Batches) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for batch in batches:
-            file.writelines(redact(json.dumps(row, ensure_ascii=False)) + "\n" for row in batch)
-
-
-def _write_parquet(path: Path, batches: Batches) -> None:
-    """One row group a batch."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    types = [pa.int64(), pa.int64(), pa.bool_(), pa.bool_(), pa.string()]
-    names = ["row", "tokens", "over_limit", "price_lost", "bad"]
-    schema = pa.schema(list(zip(names, types, strict=True)))
-    with ParquetWriter(path, schema) as writer:
-        for batch in filter(None, batches):
-            writer.write_table(pa.Table.from_pylist(batch, schema))
-
-
-_WRITERS: dict[str, Callable[[Path, Batches], None]] = {
-    ".jsonl": _write_json_lines,
-    ".parquet": _write_parquet,
-}
+def _columns(pa: Any) -> dict[str, Any]:
+    flags = {"over_limit": pa.bool_(), "price_lost": pa.bool_()}
+    return {"row": pa.int64(), "tokens": pa.int64(), **flags, "bad": pa.string()}

@@ -30,9 +30,11 @@ class Summary:
         self.rows_lost += len(counted.lost)
         self.rows_bad += len(counted.bad)
         pairs = zip(counted.rows, counted.tokens, strict=True)
-        _extend(self.over, [row.number for row, tokens in pairs if tokens > self.limit])
-        _extend(self.lost, sorted(counted.lost))
-        _extend(self.bad, [f"row {row.number}: {row.reason}" for row in counted.bad])
+        self.over += [row.number for row, tokens in pairs if tokens > self.limit]
+        self.lost += sorted(counted.lost)
+        self.bad += [f"row {row.number}: {row.reason}" for row in counted.bad]
+        for first in (self.over, self.lost, self.bad):
+            del first[SHOWN:]
 
     @property
     def rows_over(self) -> int:
@@ -91,11 +93,6 @@ class Summary:
         lines += self.bad
         more = self.rows_bad - len(self.bad)
         return "\n".join([*lines, f"... and {more:,} more bad rows"] if more else lines)
-
-
-def _extend(kept: list[Any], more: list[Any]) -> None:
-    """Append until SHOWN are kept."""
-    kept += more[: SHOWN - len(kept)]
 
 
 def _in_brackets(numbers: list[int], total: int) -> str:

@@ -1,10 +1,12 @@
-"""What the conformance tests cost beside the least they could: `python -m` this module.
+"""What the conformance tests cost beside the least they could.
 
 Prints CPU seconds (user + system, of the process and its children) of warm runs, in turns so that
 all see the same machine: `pytest tests/conformance`; the floor, a process that imports transformers
-and loads the same tokenizers once; and what pytest alone takes for as many empty tests.
+and loads the same tokenizers once; and what pytest alone takes for as many empty tests. `--other`
+names a second checkout, whose tests take their turns too: before and after a change in one run.
 """
 
+import argparse
 import os
 import re
 import resource
@@ -16,18 +18,15 @@ from tempfile import TemporaryDirectory
 
 from tests.harness.console import exit_status
 from tests.harness.data.registry import registry
+from tests.harness.files import PROJECT
 from tests.harness.sources.bundle import bundle
 
-PROJECT = Path(__file__).resolve().parents[3]
-ROUNDS = 3
 FLOOR = """
 import sys
 from transformers import AutoTokenizer
 for folder in sys.argv[1:]:
     AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 """
-
-
 EMPTY = """
 import pytest
 
@@ -35,9 +34,10 @@ import pytest
 def test_nothing(model, case):
     pass
 """
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
-def cpu_seconds(command: list[str], cwd: Path = PROJECT) -> tuple[float, str]:
+def _cpu_seconds(command: list[str], cwd: Path = PROJECT) -> tuple[float, str]:
     """CPU seconds of a command that must succeed, and what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
@@ -48,28 +48,51 @@ def cpu_seconds(command: list[str], cwd: Path = PROJECT) -> tuple[float, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
+def _count(checkout: Path) -> int:
+    """How many conformance tests pass there; it also warms the file system's cache."""
+    _, output = _cpu_seconds([*PYTEST, "tests/conformance"], checkout)
+    return int(re.findall(r"(\d+) passed", output)[0])
+
+
+def _empty_tests(folder: Path, count: int) -> Path:
+    """A folder with so many tests that do nothing."""
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:logging -p no:anyio\n")
+    (folder / "test_empty.py").write_text(EMPTY.format(count=count))
+    return folder
+
+
 def main() -> None:
-    """Measure in turns and print the medians and their ratio."""
+    """Measure in turns and print the medians and their ratios."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.measure.conformance_speed", description=__doc__
+    )
+    other = "a second checkout to measure in turns (default: none)"
+    parser.add_argument("--other", type=Path, action="append", metavar="FOLDER", help=other)
+    parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
+    options = parser.parse_args()
+    checkouts = [PROJECT, *(folder.resolve() for folder in options.other or [])]
     folders = [str(folder) for folder in bundle(registry().values(), print).values()]
     floor = [sys.executable, "-c", FLOOR, *folders]
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    cpu_seconds(floor)  # warm the file system's cache
-    count = int(re.findall(r"(\d+) passed", cpu_seconds([*pytest, "tests/conformance"])[1])[0])
+    _cpu_seconds(floor)  # warms the file system's cache
+    counts = [_count(checkout) for checkout in checkouts]
     with TemporaryDirectory() as name:
-        (Path(name) / "pytest.ini").write_text("[pytest]\naddopts = -p no:logging -p no:anyio\n")
-        (Path(name) / "test_empty.py").write_text(EMPTY.format(count=count))
+        commands = [(floor, PROJECT)]
+        for checkout, count in zip(checkouts, counts, strict=True):
+            commands.append(([*PYTEST, "tests/conformance"], checkout))
+            empty = Path(name, str(count))
+            commands.append(([*PYTEST], empty if empty.exists() else _empty_tests(empty, count)))
         rounds = [
-            (
-                cpu_seconds(floor)[0],
-                cpu_seconds([*pytest, "tests/conformance"])[0],
-                cpu_seconds(pytest, Path(name))[0],
-            )
-            for _ in range(ROUNDS)
+            [_cpu_seconds(*command)[0] for command in commands] for _ in range(options.rounds)
         ]
-    low, suite, empty = (median(column) for column in zip(*rounds, strict=True))
-    print(f"floor {low:.2f} s CPU; {count} checks {suite:.2f} s; {count} empty tests {empty:.2f} s")
-    print(f"suite / floor = {suite / low:.2f}; suite / (floor + empty tests) = ", end="")
-    print(f"{suite / (low + empty):.2f}")
+    low, *rest = (median(column) for column in zip(*rounds, strict=True))
+    print(f"floor {low:.2f} s CPU")
+    for checkout, count, suite, none in zip(checkouts, counts, rest[::2], rest[1::2], strict=True):
+        print(
+            f"{checkout}: {count} checks {suite:.2f} s; {count} empty tests {none:.2f} s; ", end=""
+        )
+        print(f"suite / floor = {suite / low:.2f}; ", end="")
+        print(f"suite / (floor + empty tests) = {suite / (low + none):.2f}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""How often the rule errs and finds, on recorded samples: `python -m` this module FILE [NUMBER].
+"""How often the latency rule errs and detects, on recorded samples.
 
 FILE is a recording of unchanged code, made by
 `pytest tests/benchmarks --latency-save FILE --latency-processes 24`. Over and over, two sets of
-NUMBER processes (those of the rule) are drawn from it, each process as often as chance has it. As
-they are, they must not be called different; with one set's seconds made 10 % longer, they must.
+--processes are drawn from it, each process as often as chance has it. As they are, they must not
+be called different; with one set's seconds made 10 % longer, they must.
 """
 
+import argparse
 import random
 import sys
 from collections import Counter
@@ -20,24 +21,31 @@ COMPARISONS = 200
 SLOWER = 1.10
 
 
-def words(figures: list[float], number: int, rule: Rule, factor: float) -> Counter[str]:
+def _verdicts(figures: list[float], number: int, rule: Rule, factor: float) -> Counter[str]:
     """How often each verdict was given for a slow-down by `factor`."""
     generator = random.Random(42)
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _ in range(COMPARISONS):
         old, new = (generator.choices(figures, k=number) for _ in range(2))
-        found[judge(old, [factor * it for it in new], rule).word] += 1
-    return found
+        counts[judge(old, [factor * seconds for seconds in new], rule).word] += 1
+    return counts
 
 
 def main() -> None:
     """Print a line a benchmark, and the sums."""
-    recording, (rule, _) = read_recording(Path(sys.argv[1])), read_spec()
-    number = int(sys.argv[2]) if len(sys.argv) > 2 else rule.processes
+    rule, _ = read_spec()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.measure.rule_power", description=__doc__
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--processes", type=int, default=rule.processes, help="(default: the rule's)"
+    )
+    options = parser.parse_args()
     sums: dict[float, Counter[str]] = {1.0: Counter(), SLOWER: Counter()}
-    for name, timed in recording.benchmarks.items():
+    for name, timed in read_recording(options.file).benchmarks.items():
         for factor, total in sums.items():
-            counts = words(timed.figures(), number, rule, factor)
+            counts = _verdicts(timed.figures(), options.processes, rule, factor)
             total.update(counts)
             print(f"{name:<44} x {factor:.2f}  {dict(counts)}")
     for factor, total in sums.items():

@@ -1,15 +1,13 @@
 """Rows to batches: windows of the stream are tokenized and batched, and dealt to the processes."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from tests.harness.model.batched_answers import Batch, make_batches
+from tests.harness.batches.answers import Batch, make_batches
 from tests.harness.prices.dataset import BadRow, Row
-
-T = TypeVar("T")
+from tests.tools.rows import one_ahead
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Window:
 
     index: int
     rows: dict[int, Row]
-    bad: tuple[BadRow, ...]
+    bad: list[BadRow]
     batches: tuple[Batch, ...]
 
 
@@ -30,29 +28,17 @@ def windows(
     A text of more than `limit` tokens, special tokens not counted, is a bad row. Batches depend
     on the rows and on `batch_tokens` alone, so that every process makes the same ones.
     """
-    stream, index = iter(rows), 0
-    special = len(tokenizer("")["input_ids"])
-    while chunk := list(islice(stream, size)):
+    stream = iter(rows)
+    most = limit + len(tokenizer("")["input_ids"])
+    for index, chunk in enumerate(iter(lambda: list(islice(stream, size)), [])):
         good = {row.number: row for row in chunk if isinstance(row, Row)}
         bad = [row for row in chunk if isinstance(row, BadRow)]
         encoded = tokenizer([row.text for row in good.values()])["input_ids"] if good else []
         prompts = dict(zip(good, encoded, strict=True))
-        for number in [n for n, ids in prompts.items() if len(ids) > limit + special]:
+        for number in [n for n, ids in prompts.items() if len(ids) > most]:
             bad.append(BadRow(number, f"over {limit} tokens"))
             del prompts[number], good[number]
-        batches = make_batches(prompts, batch_tokens, tokenizer.pad_token_id)
-        yield Window(index, good, tuple(bad), batches)
-        index += 1
-
-
-def one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items; a thread makes the next one while the caller works on the one before."""
-    stream = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, stream, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, stream, None)
-            yield item
+        yield Window(index, good, bad, make_batches(prompts, batch_tokens, tokenizer.pad_token_id))
 
 
 @dataclass

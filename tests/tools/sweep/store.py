@@ -3,30 +3,20 @@
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tests.harness.files import write_atomically
-from tests.harness.redaction import redact
+from tests.tools.rows import write_lines
 
 
 class SweepError(RuntimeError):
     """The sweep cannot go on; the message is one line with the fix."""
-
-
-def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Write JSON lines, all of them or nothing."""
-
-    def write(scratch: Path) -> None:
-        with scratch.open("w", encoding="utf-8") as stream:
-            stream.writelines(redact(json.dumps(line)) + "\n" for line in lines)
-
-    write_atomically(path, write)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -63,11 +53,10 @@ class Store:
             with FileLock(self.folder / f".rank{self.rank}.lock", timeout=0):
                 yield
         except Timeout:
-            raise SweepError(
-                f"{self.folder}: another sweep writes there: wait or stop it"
-            ) from None
+            message = f"{self.folder}: another sweep writes there: wait or stop it"
+            raise SweepError(message) from None
 
-    def exclusive(self) -> AbstractContextManager[object]:
+    def exclusive(self) -> FileLock:
         """One process at a time, of all that fill the folder."""
         return FileLock(self.folder / ".lock")
 
@@ -106,14 +95,9 @@ class Store:
         return {line["number"]: line for line in lines if "number" in line}
 
     def seconds(self) -> float:
-        """Wall seconds of all runs: the processes of one run work at the same time.
-
-        Runs with other numbers of processes came one after the other.
-        """
-        worlds: dict[str, dict[str, float]] = {}
+        """Wall seconds of all runs; those of the same number of processes worked side by side."""
+        worlds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for part in self.parts:
             rank, _, world = part.name.split("-")[1].partition("of")
-            took = sum(line.get("seconds", 0.0) for line in read_lines(part))
-            ranks = worlds.setdefault(world, {})
-            ranks[rank] = ranks.get(rank, 0.0) + took
+            worlds[world][rank] += sum(line.get("seconds", 0.0) for line in read_lines(part))
         return sum(max(ranks.values()) for ranks in worlds.values())

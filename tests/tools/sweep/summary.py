@@ -57,17 +57,15 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         f"replies that name none, {bad['count']:,} bad rows",
         *(f"  {count:,} x {reason}" for reason, count in bad["reasons"].items()),
     ]
-    if summary["compared"]:
+    if count := summary["compared"]:
+        error, hits = summary["mean_absolute_error_dollars"], summary["share_of_hits"]
         lines.append(
-            f"mean absolute error ${summary['mean_absolute_error_dollars']:.2f}, RMSLE "
-            f"{summary['rmsle']:.3f}, hits {summary['share_of_hits']:.1%} of "
-            f"{summary['compared']:,}"
+            f"mean absolute error ${error:.2f}, RMSLE {summary['rmsle']:.3f}, hits {hits:.1%} of "
+            f"{count:,}"
         )
     if count := check["price_goes_on"]:
-        lines.append(
-            f"{count} of {check['rows']} checked prices go on after the first token: "
-            "use --method generate"
-        )
+        which = f"{count} of {check['rows']} checked prices"
+        lines.append(f"{which} go on after the first token: use --method generate")
     return [*lines, f"{rate:.1f} rows/s on {summary['device']}" if rate else "no row was answered"]
 
 
@@ -83,9 +81,9 @@ def draw(rows: Sequence[dict[str, Any]], title: str, path: Path, kind: str) -> N
     most = max((price for pair in pairs for price in pair), default=1.0) or 1.0
     axes.plot([0, most], [0, most], color="tab:blue", linewidth=1)
     for name in LIMITS:
-        truths = [truth for truth, got in pairs if color(truth, got) == name]
-        predictions = [got for truth, got in pairs if color(truth, got) == name]
-        label, paint = f"{name} {len(truths):,}", f"tab:{name}"
+        own = [pair for pair in pairs if color(*pair) == name]
+        truths, predictions = [truth for truth, _ in own], [got for _, got in own]
+        label, paint = f"{name} {len(own):,}", f"tab:{name}"
         points = axes.scatter(truths, predictions, s=6, color=paint, label=label, gid=name)
         points.set_rasterized(len(pairs) > MAX_POINTS // 4)  # an SVG of many paths opens slowly
     # Dollar signs would be read as mathematics.

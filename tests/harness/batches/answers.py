@@ -58,23 +58,12 @@ def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         group = groups[-1] if groups else []
         size, pads = len(group) * width, pads + width - lengths[index]
-        full = size + width > batch_tokens or pads > MAX_PADS
-        if not group or full or (2 * size >= batch_tokens and lengths[index] < lengths[group[-1]]):
+        full = not group or size + width > batch_tokens or pads > MAX_PADS
+        if full or (2 * size >= batch_tokens and lengths[index] < lengths[group[-1]]):
             groups.append([])
             width, pads = lengths[index], 0
         groups[-1].append(index)
     return groups
-
-
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any | None]:
-    """The ids as one int64 tensor, padded on the left, and its mask; None if nothing is padded."""
-    import torch
-
-    width = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts])
-    if all(len(row) == width for row in prompts):
-        return ids, None
-    return ids, torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
 
 
 def make_batches(prompts: dict[int, list[int]], batch_tokens: int, pad: int) -> tuple[Batch, ...]:
@@ -82,8 +71,18 @@ def make_batches(prompts: dict[int, list[int]], batch_tokens: int, pad: int) -> 
     numbers, batches = list(prompts), []
     for group in group_by_length([len(ids) for ids in prompts.values()], batch_tokens):
         members = tuple(numbers[index] for index in group)
-        batches.append(Batch(members, *pad_left([prompts[number] for number in members], pad)))
+        batches.append(Batch(members, *_pad_left([prompts[number] for number in members], pad)))
     return tuple(batches)
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Any, Any | None]:
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts])
+    if all(len(row) == width for row in prompts):
+        return ids, None
+    return ids, torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
 
 
 def last_logits(model: Any, batch: Batch) -> Any:
@@ -99,25 +98,23 @@ def last_logits(model: Any, batch: Batch) -> Any:
     return model(input_ids=ids, use_cache=False, logits_to_keep=1, **inputs).logits[:, -1]
 
 
-def generate(model: Any, batch: Batch, new_tokens: int) -> Any:
-    """Greedy tokens of each prompt: int64 (prompts, up to new_tokens), eos and pads behind eos."""
-    import torch
-
-    ids = _to_device(batch.ids, model.device)
-    mask = torch.ones_like(ids) if batch.mask is None else _to_device(batch.mask, model.device)
-    options = {"max_new_tokens": new_tokens, "num_return_sequences": 1, "do_sample": False}
-    return model.generate(ids, attention_mask=mask, **options)[:, ids.shape[1] :]
-
-
 def batch_answer(model: Any, method: str, new_tokens: int) -> Answer:
-    """What answers a batch: `score` takes the likeliest next token, `generate` several tokens."""
+    """Answers of a batch: by `score` the likeliest next token, by `generate` up to `new_tokens`.
+
+    Behind a token that ends an answer come pads.
+    """
     import torch
+
+    options = {"max_new_tokens": new_tokens, "num_return_sequences": 1, "do_sample": False}
 
     def answer(batch: Batch) -> Any:
         with torch.inference_mode():
             if method == "score":
                 return last_logits(model, batch).argmax(-1, keepdim=True)
-            return generate(model, batch, new_tokens)
+            ids = _to_device(batch.ids, model.device)
+            real = torch.ones_like(batch.ids) if batch.mask is None else batch.mask
+            mask = _to_device(real, model.device)
+            return model.generate(ids, attention_mask=mask, **options)[:, ids.shape[1] :]
 
     return answer
 
@@ -134,19 +131,16 @@ def answer_batches(answer: Answer, batches: Iterable[Batch], batch_tokens: int, 
     stream, waiting = iter(batches), deque[Batch]()
 
     def halved() -> int:
-        (first, *others) = waiting[0].numbers
+        (first, *others), tokens = waiting[0].numbers, waiting[0].tokens
         if not others:
-            raise MemoryError(
-                f"row {first}: too little memory for one prompt of {waiting[0].tokens} tokens"
-            )
-        return waiting[0].tokens // 2
+            raise MemoryError(f"row {first}: too little memory for one prompt of {tokens} tokens")
+        return tokens // 2
 
     def run(limit: int) -> None:
         ahead: tuple[Batch, Callable[[], Any]] | None = None
         try:
             while True:
-                if not waiting:
-                    waiting.extend(islice(stream, 1))
+                waiting.extend(() if waiting else islice(stream, 1))
                 if not waiting:
                     return
                 batch = waiting[0]
@@ -167,9 +161,7 @@ def answer_batches(answer: Answer, batches: Iterable[Batch], batch_tokens: int, 
 
 def _to_device(tensor: Any, device: Any) -> Any:
     """The tensor there, copied while the device works on."""
-    if device.type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _to_host(answer: Any) -> Callable[[], Any]:
@@ -178,9 +170,7 @@ def _to_host(answer: Any) -> Callable[[], Any]:
 
     if not answer.is_cuda:
         return lambda: answer
-    host = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
-    host.copy_(answer, non_blocking=True)
-    copied = torch.cuda.Event()
+    host, copied = answer.to("cpu", non_blocking=True), torch.cuda.Event()  # to pinned memory
     copied.record()
 
     def wait() -> Any:

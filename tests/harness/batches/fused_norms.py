@@ -7,11 +7,8 @@ from typing import Any
 
 def rms_norms(model: Any) -> list[Any]:
     """The model's RMS norms, as transformers writes them: a weight and an epsilon."""
-    return [
-        module
-        for module in model.modules()
-        if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon")
-    ]
+    named = [norm for norm in model.modules() if type(norm).__name__.endswith("RMSNorm")]
+    return [norm for norm in named if hasattr(norm, "variance_epsilon")]
 
 
 @contextmanager
@@ -24,9 +21,8 @@ def fused_norms(model: Any) -> Iterator[None]:
     from torch.nn.functional import rms_norm
 
     def fused(norm: Any) -> Any:
-        return lambda hidden: rms_norm(
-            hidden, norm.weight.shape, norm.weight, norm.variance_epsilon
-        )
+        weight, epsilon = norm.weight, norm.variance_epsilon
+        return lambda hidden: rms_norm(hidden, weight.shape, weight, epsilon)
 
     with ExitStack() as stack:
         for norm in rms_norms(model):

@@ -7,10 +7,11 @@ from typing import Any
 
 from ..data.registry import Model
 from ..diff import first_difference
+from ..errors import ContractBroken
+from ..model.generation import NEW_TOKENS, predict
+from ..model.logits import logit_bound
 from ..prices.replies import extract_price
 from ..text import quote
-from .generation import NEW_TOKENS, predict
-from .logits import logit_bound
 
 
 @dataclass(frozen=True)
@@ -43,43 +44,42 @@ def compare(
     Where the answers part, the rule of ties looks at the logits that the prompt alone has there:
     the batch's token must be within `logit_bound` of the likeliest, so the two likeliest are, too.
     """
+    import torch
+
     count = max(len(batched), NEW_TOKENS)
     answer = predict(model, tokenizer, text, do_sample=False, max_new_tokens=count)
     single, price = answer.new[: len(batched)], extract_price(answer.reply)
     position = first_difference(list(batched), list(single))
     if position is None:
         return Comparison(number, tuple(batched), single, price)
-    logits = _logits_after(model, [*answer.prompt_ids, *single[:position]])
+    with torch.inference_mode():
+        ids = [*answer.prompt_ids, *single[:position]]
+        inputs = torch.tensor([ids], device=model.device)
+        logits = model(inputs, use_cache=False).logits[0, -1].float().cpu()
     ended = position >= len(batched)  # too few tokens are no tie
     gap = math.inf if ended else float(logits.max() - logits[batched[position]])
     return Comparison(number, tuple(batched), single, price, gap, logit_bound(spec, logits))
 
 
-def _logits_after(model: Any, ids: list[int]) -> Any:
-    """The logits of the token after these ids: float32 (vocabulary,) on the CPU."""
-    import torch
-
-    with torch.inference_mode():
-        inputs = torch.tensor([ids], device=model.device)
-        return model(inputs, use_cache=False).logits[0, -1].float().cpu()
-
-
-def parity_failure(title: str, comparisons: Sequence[Comparison], tokenizer: Any) -> list[str]:
-    """Lines about the first answer that is neither equal nor a tie; empty if there is none."""
+def parity_failure(
+    subject: str, comparisons: Sequence[Comparison], tokenizer: Any
+) -> ContractBroken | None:
+    """The first answer that is neither equal nor a tie, as a failure; None if there is none."""
     wrong = [row for row in comparisons if not row.equal and not row.tie]
     if not wrong:
-        return []
+        return None
     first = wrong[0]
-    position = first_difference(list(first.batched), list(first.single)) or 0
+    position = first_difference(first.batched, first.single) or 0
     got, expected = (
         f"{ids[position]} {quote(tokenizer.decode([ids[position]]))}"
         if position < len(ids)
         else "(end)"
         for ids in (first.batched, first.single)
     )
-    return [
-        f"{title}: row {first.number}: token {position} got {got} in a batch, expected {expected} "
-        f"as one by one, which leads by {first.gap:.3f}, above the bound {first.bound:.3f}; likely "
-        f"cause: pads are read, or positions are counted with them",
-        f"  {len(wrong)} of {len(comparisons)} rows differ",
-    ]
+    return ContractBroken(
+        subject,
+        f"row {first.number}: token {position} got {got} in a batch, expected {expected} as one by "
+        f"one, which leads by {first.gap:.3f}, above the bound {first.bound:.3f}",
+        [f"  {len(wrong)} of {len(comparisons)} rows differ"],
+        cause="pads are read, or positions are counted with them",
+    )
