@@ -36,7 +36,7 @@ def run_warm(
     theirs = {name: value for name, value in environment.items() if _is_read_at_import(name)}
     if not theirs.items() <= (os.environ | _NO_BYTECODE).items():
         return None
-    server = _server((cwd / "conftest.py").read_text().startswith(WITHOUT_TORCH))
+    server = _server(WITHOUT_TORCH in (cwd / "conftest.py").read_text())
     reading, writing = os.pipe()
     request = json.dumps([arguments, str(cwd), environment]).encode()
     socket.send_fds(server, [request], [writing])
