@@ -39,9 +39,7 @@ def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
     The process is a fork of one that has imported the libraries, unless it measures time.
     """
     arguments = ("-p", "no:cacheprovider", *arguments)
-    others = any(
-        argument.startswith(("--latency", "tests/benchmarks")) for argument in arguments
-    )
+    others = any(argument.startswith(("--latency", "tests/benchmarks")) for argument in arguments)
     if not others and (done := run_warm(list(arguments), cwd, _environment(environment))):
         return Run(*done)
     return run_anew("pytest", *arguments, cwd=cwd, **environment)
