@@ -13,6 +13,7 @@ import pytest
 from tests.harness.data.registry import registry
 from tests.harness.sources.bundle import bundle as build_bundle
 from tests.harness.sources.fetch import KEPT
+from tests.meta.support.warm_runs import run_warm
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("conftest.py", "pytest.ini", "fixtures", "tests")
@@ -33,25 +34,37 @@ class Run:
 
 
 def run_pytest(*arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
-    """Run the real suite; `environment` is added to ours, but for what this run set for itself."""
-    return run_anew("pytest", "-p", "no:cacheprovider", *arguments, cwd=cwd, **environment)
+    """Run the real suite; `environment` is added to ours, but for what this run set for itself.
+
+    The process is a fork of one that has imported the libraries, unless it measures time.
+    """
+    arguments = ("-p", "no:cacheprovider", *arguments)
+    others = any(argument.startswith(("--latency", "tests/benchmarks")) for argument in arguments)
+    if not others and (done := run_warm(list(arguments), cwd, _environment(environment))):
+        return Run(*done)
+    return run_anew("pytest", *arguments, cwd=cwd, **environment)
 
 
 def run_anew(module: str, *arguments: str, cwd: Path = PROJECT, **environment: str) -> Run:
-    """Run a module's command in an environment as `run_pytest` has it."""
-    overruled = [name.removeprefix(KEPT) for name in os.environ if name.startswith(f"{KEPT}HF_")]
-    ours = ("CI", "PYTEST_", "GITHUB_", f"{KEPT}HF_", *overruled)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Run a module's command in a process of its own, in an environment as `run_pytest` has it."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
-        env=inherited | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"} | environment,
+        env=_environment(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     return Run(done.returncode, done.stdout)
+
+
+def _environment(added: dict[str, str]) -> dict[str, str]:
+    """Our environment without what this run set for itself, and with `added`."""
+    overruled = [name.removeprefix(KEPT) for name in os.environ if name.startswith(f"{KEPT}HF_")]
+    ours = ("CI", "PYTEST_", "GITHUB_", f"{KEPT}HF_", *overruled)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"} | added
 
 
 def copy_project(copy: Path) -> Path:

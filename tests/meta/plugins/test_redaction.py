@@ -235,16 +235,6 @@ def test_what_is_secret(name: str, value: str, secret: bool) -> None:
 
 
 @pytest.fixture
-def knowing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One secret is known in this process."""
-    monkeypatch.setattr(redaction, "withdrawn", {"HF_TOKEN": HUB})
-    redaction.adopt({})
-    yield
-    monkeypatch.undo()
-    redaction.adopt({})
-
-
-@pytest.fixture
 def known_secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One secret is known in this process."""
     monkeypatch.setattr(redaction, "withdrawn", {"HF_TOKEN": HUB})

@@ -69,17 +69,17 @@ UNCLEAN = {
     "first_failure_stops": Unclean(
         "stopping after 1 failures",
         options=("-x",),
-        plant="def test_plant(model): assert False\n",
+        plant="def test_plant(tokenizer): assert False\n",
         file=FIRST,
     ),
     "fixture_error": Unclean(
         f"{FAILED}plant[phi3]",
         plant="import pytest\n@pytest.fixture\ndef bad(): raise RuntimeError\n"
-        "def test_plant(model, bad): pass\n",
+        "def test_plant(tokenizer, bad): pass\n",
     ),
     "contract_skips": Unclean(
         "tests did not run",
-        plant="import pytest\ndef test_plant(model): pytest.skip('planted')\n",
+        plant="import pytest\ndef test_plant(tokenizer): pytest.skip('planted')\n",
     ),
     "module_skips": Unclean(
         NARROWED, plant="import pytest\npytest.importorskip('no_such')\n", file=TOKENS
@@ -118,7 +118,7 @@ UNCLEAN = {
     "another_root": Unclean(
         f"{FAILED}plant[phi3]",
         options=(CONFORMANCE, "--rootdir", CONFORMANCE),
-        plant="def test_plant(model): assert False\n",
+        plant="def test_plant(tokenizer): assert False\n",
     ),
     "distributed": Unclean("ERROR: --snapshot-update cannot run distributed", ("-n", "2"), code=4),
     "in_ci": Unclean("ERROR: --snapshot-update is refused when CI is set", code=4, ci="1"),

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.snapshots.file import Blocks, format_snapshot_file, read_snapshot_file
 from tests.meta.conftest import Run, run_pytest
+from tests.meta.support.warm_runs import WITHOUT_TORCH
 
 CONFORMANCE = "tests/conformance"
 SNAPSHOTS = f"{CONFORMANCE}/__snapshots__"
@@ -35,10 +36,10 @@ def bad():
     raise RuntimeError
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_skip(model, number):
+def test_skip(tokenizer, number):
     pytest.skip("planted reason")
 
-def test_error(model, bad):
+def test_error(tokenizer, bad):
     pass
 """
 MODES = {"alone": (), "distributed": ("-n", "2")}
@@ -48,7 +49,7 @@ def shrink(project: Path) -> Path:
     """Cut a project down to phi3, three topics and no torch: a complete run takes seconds."""
     shutil.rmtree(project / "tests" / "quantized", ignore_errors=True)
     conftest, fixtures = project / "conftest.py", project / "fixtures"
-    conftest.write_text("import sys\nsys.modules['torch'] = None\n" + conftest.read_text())
+    conftest.write_text(WITHOUT_TORCH + conftest.read_text())
     for name, kept in (("models.toml", "[phi3]\n"), ("upstream_issues.toml", "[*-")):
         tables = re.split(r"\n(?=\[\w+\]\n)", (fixtures / name).read_text(encoding="utf-8"))
         wanted = "\n".join(table for table in tables if kept in table)
