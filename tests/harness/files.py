@@ -60,4 +60,3 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
         scratch.unlink(missing_ok=True)
 
 
-write_text_atomically = write_atomically

@@ -262,14 +262,14 @@ def report_hub() -> None:
     from huggingface_hub.errors import GatedRepoError
 
     from tests.harness.data.registry import registry
-    from tests.harness.sources.hub import ask, explain
+    from tests.harness.sources.hub import explain, request_head
 
     _report(token=bool(get_token()))
     for model in filter(lambda model: model.revision, registry().values()):
         url = hf_hub_url(model.hub_id, "config.json", revision=model.revision)
         answer = ["ok", "can be read", ""]
         try:
-            ask(url)
+            request_head(url)
             if get_hf_file_metadata(url, timeout=5).commit_hash is None:
                 answer = ["warning", "what answers is not a hub", "check the proxy and HF_ENDPOINT"]
             _report(**{model.key: answer})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..errors import DataError
-from ..files import TESTS, write_text_atomically
+from ..files import TESTS, write_atomically
 from ..plugins.results import Check, Results, with_sources
 from ..plugins.selection import SUITES, covers, distributed, is_complete
 from ..plugins.tokenizers import SOURCES
@@ -103,7 +103,7 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
             problems.append(f"{path.name}: NOT saved, the old file is kept: it would hold a secret")
             continue
         try:
-            write_text_atomically(path, text)
+            write_atomically(path, text)
         except OSError as error:
             problems.append(f"{path.name}: not saved, the old file is kept: {error.strerror}")
     return problems
@@ -148,6 +148,6 @@ def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
         if kept:
-            write_text_atomically(path, format_snapshot_file(path, replace(content, blocks=kept)))
+            write_atomically(path, format_snapshot_file(path, replace(content, blocks=kept)))
         else:
             path.unlink()

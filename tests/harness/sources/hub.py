@@ -67,14 +67,14 @@ def _download(model: Model, name: str, force: bool = False) -> Path:
     hub_id, revision = model.hub_id, model.revision
     cached = try_to_load_from_cache(hub_id, name, revision=revision)
     if force or not isinstance(cached, str):
-        ask(hf_hub_url(hub_id, name, revision=revision))
+        request_head(hf_hub_url(hub_id, name, revision=revision))
     if force and isinstance(cached, str):
         # A forced download replaces the blob, but not an entry that leads to another blob.
         Path(cached).unlink()
     return Path(hf_hub_download(hub_id, name, revision=revision, force_download=force))
 
 
-def ask(url: str) -> None:
+def request_head(url: str) -> None:
     """Send one HEAD request with one timeout: the library retries a dead hub for minutes.
 
     Raises the library's error for a status of 400 or more.

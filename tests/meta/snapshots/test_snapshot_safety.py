@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.errors import DataError
-from tests.harness.files import write_text_atomically
+from tests.harness.files import write_atomically
 from tests.harness.snapshots.file import (
     NO_ROWS,
     SnapshotFile,
@@ -192,7 +192,7 @@ def test_kill_while_writing_leaves_the_old_file(small: Path) -> None:
     plant(small, "planted.py", "import os\nos.fsync = lambda stream: os.kill(os.getpid(), 9)\n")
     assert update(small).code == -9
     assert before.items() < state(small).items(), "nothing was being written"
-    write_text_atomically(
+    write_atomically(
         small / SNAPSHOTS / IDS, "the next writing removes what the killed one left"
     )
     assert state(small).keys() == before.keys()

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.harness.data.cases import ChatCase, TextCase, conversations, texts
 from tests.harness.data.registry import registry
-from tests.harness.files import write_text_atomically
+from tests.harness.files import write_atomically
 from tests.harness.tokenizer.tokenizer_json import pipeline
 
 from .record import Observer, short, type_name
@@ -197,7 +197,7 @@ def main() -> None:
             _observe_raw(observer, folder, save)
         else:
             _observe_auto(observer, folder, save, task["key"])
-        write_text_atomically(out, json.dumps(observer.observed))
+        write_atomically(out, json.dumps(observer.observed))
 
 
 if __name__ == "__main__":

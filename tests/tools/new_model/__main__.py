@@ -24,7 +24,7 @@ from tests.harness.data.recipes import RECIPES
 from tests.harness.data.registry import REGISTRY, Model, registry
 from tests.harness.data.schema import parse
 from tests.harness.errors import AssetError
-from tests.harness.files import write_text_atomically
+from tests.harness.files import write_atomically
 from tests.harness.redaction import redact
 from tests.harness.text import error_line
 
@@ -74,8 +74,8 @@ def _check_key(key: str) -> None:
 
 def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
     recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
-    write_text_atomically(RECIPES / f"{key}.json", recipe_text)
-    write_text_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
+    write_atomically(RECIPES / f"{key}.json", recipe_text)
+    write_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
 
 
 def _next_steps(key: str, folder: Path) -> str:
