@@ -42,7 +42,7 @@ _ENDS = {
 _Code = int | pytest.ExitCode | None
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # no plugin starts a process with the step's names
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, _Code, _Code]:
     """Write summary and annotations, also of a run that a mistake in the data ended."""
     # What this process starts (workers, measuring processes, tests of the suite itself) is no

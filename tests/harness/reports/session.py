@@ -47,7 +47,7 @@ class ReportRun:
             return [f"{_OPTION} {self.folder}: not written: {error.strerror}"]
         return []
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(trylast=True)  # the last line a person reads
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print its path."""
         if self.written:

@@ -22,7 +22,6 @@ _VERSIONS = ("transformers", "tokenizers")
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what could bless or lose; turn syrupy's own clean-up off for good."""
     config.option.no_cleanup = True

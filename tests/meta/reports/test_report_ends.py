@@ -27,7 +27,7 @@ def test_plant():
 @pytest.mark.parametrize("mode", MODES)
 def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     plant(small, "conftest.py", HEED)
-    plant(small, FIRST, "def test_first(model): pass\n" + CTRL_C)
+    plant(small, FIRST, "def test_first(tokenizer): pass\n" + CTRL_C)
     run, data = reported(small, *MODES[mode])
     assert run.code == 2 and "Traceback" not in run.out
     ran = sum(data["counts"].values())

@@ -35,10 +35,10 @@ def bad():
     raise RuntimeError
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_skip(model, number):
+def test_skip(tokenizer, number):
     pytest.skip("planted reason")
 
-def test_error(model, bad):
+def test_error(tokenizer, bad):
     pass
 """
 MODES = {"alone": (), "distributed": ("-n", "2")}
