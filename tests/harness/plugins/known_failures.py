@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if pattern.regex.fullmatch(item.name):
                 issue = pattern.issue
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"
-                # Any other exception than a broken contract is no known failure.
+                # Only a broken contract can be a known failure; any other exception is an error.
                 mark = pytest.mark.xfail(strict=True, raises=ContractBroken, reason=reason)
                 item.add_marker(mark)
     lines = _dead_lines(config, {item.name for item in items})

@@ -167,7 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def check_of(item: pytest.Item) -> Check | None:
-    """What a test checks, from what it is parametrized with; None if that is no model."""
+    """What a test checks, from what it is parametrized with; None if no model is among that."""
     call = getattr(item, "callspec", None)
     names = [_names(name, value) for name, value in call.params.items()] if call else []
     models = [model for model, _ in names if model]
@@ -181,7 +181,7 @@ def check_of(item: pytest.Item) -> Check | None:
 
 
 def _names(argument: str, value: Any) -> tuple[str, str]:
-    """Model and case that a parameter stands for; either may be empty."""
+    """Model and case named by a parameter; either may be empty."""
     if isinstance(value, LoadedTokenizer):
         return value.key, ""
     if argument == "placement":
@@ -209,7 +209,7 @@ def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _outcome(report: pytest.TestReport) -> str | None:
-    """The outcome that a report of one phase stands for; None if the phase only passed."""
+    """The outcome by the report of one phase; None if setup or teardown only passed."""
     if hasattr(report, "wasxfail"):
         return "known" if report.skipped else "failed"
     if report.skipped:

@@ -44,7 +44,7 @@ class RowsExtension(AbstractSyrupyExtension):
     """syrupy's storage, by `SnapshotKey`."""
 
     file_extension = "txt"
-    # Of this session; syrupy calls classes, so there is no instance that could hold it.
+    # Of this session; syrupy calls class methods, so no instance could hold it.
     store: ClassVar[SnapshotStore] = SnapshotStore()
 
     def serialize(self, data: Any, **options: Any) -> str:
