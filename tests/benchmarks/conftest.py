@@ -40,7 +40,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("tokenizer", chosen.values(), ids=chosen)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Time with a clock that waits for the device; each load's benchmarks one after the other."""
     for item in items:

@@ -59,7 +59,7 @@ def test_predict_one_token(loaded_model: LoadedModel, batch: int, measure: Measu
 
 
 def _predict(loaded_model: LoadedModel, name: str, measure: Measure) -> None:
-    """The task's own call, with as many new tokens as the entry says."""
+    """Time the task's own call with the entry's number of new tokens."""
     about = _keys(loaded_model, name)
     prompt = fixed_prompt(loaded_model.tokenizer, int(about["prompt_tokens"]))
     new = int(about["new_tokens"])

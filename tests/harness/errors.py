@@ -37,6 +37,7 @@ class CheckFailed(pytest.fail.Exception):  # type: ignore[misc, name-defined]
         next_step: str = "",
         rerun_options: str = "",
     ) -> None:
+        """Keep the fields; pytest takes the message from them."""
         self.subject, self.what, self.cause = subject, what, cause
         self.details, self.evidence = tuple(details), evidence
         self.next_step, self.rerun_options = next_step, rerun_options

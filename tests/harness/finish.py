@@ -1,6 +1,6 @@
-"""What happens when a run ends, in this order. Nothing else of ours settles a run.
+"""What happens at the end of a run, in this order: the suite's only end-of-session hook.
 
-This stands above all other packages, since it calls each of them once.
+Imports every package of the harness: it calls each of them once.
 """
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from .latency.session import save_latency
 from .plugins.gate import gate_problems
 from .plugins.known_failures import dead_known_failures
+from .plugins.redaction import redact_files
 from .plugins.results import RESULTS, Results
 from .reports.session import write_reports
 from .snapshots.session import settle_snapshots
@@ -15,12 +16,13 @@ from .snapshots.session import settle_snapshots
 _GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
-@pytest.hookimpl(trylast=True)  # after syrupy has handed over what an update would write
+@pytest.hookimpl(trylast=True)  # once pytest has written JUnit file and cache, syrupy its blocks
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Save what the run has earned, look for missing evidence, settle the status, report."""
+    """Redact others' files, save what the run has earned, set the status, write the reports."""
     config = session.config
     if hasattr(config, "workerinput"):
         return  # the controller of a distributed run does this once
+    redact_files(config)
     results = config.stash[RESULTS]
     results.problems += settle_snapshots(session, results)
     results.problems += save_latency(session, results)

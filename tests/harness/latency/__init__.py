@@ -1,4 +1,4 @@
-"""Measures, compares and judges latency; what `tests/benchmarks` is made of.
+"""Measures latency and compares it with a baseline, for `tests/benchmarks`.
 
-Imports checks, plugins and what is below; nothing but reports and the benchmarks imports it.
+Imports checks, plugins and what is below them.
 """

@@ -13,7 +13,7 @@ class FirstTokenError(Exception):
     """Ends `generate` once the first new token is on the host."""
 
 
-class Stopwatch:
+class _FirstTokenStreamer:
     """A streamer: `generate` gives it the prompt first, then each new token."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ def predict(model: Any, tokenizer: Any, prompt: str, new: int, **given: Any) -> 
 def first_token(model: Any, tokenizer: Any, prompt: str) -> list[int]:
     """What a user waits for who sees tokens as they come: from the text to the first id."""
     try:
-        predict(model, tokenizer, prompt, 4, streamer=Stopwatch())
+        predict(model, tokenizer, prompt, 4, streamer=_FirstTokenStreamer())
     except FirstTokenError as first:
         return [int(first.args[0])]
     raise AssertionError("generate streamed no token")

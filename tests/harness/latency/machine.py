@@ -53,7 +53,7 @@ def _processor() -> str:
 
 @cache
 def identity(device: Device) -> dict[str, str]:
-    """What must be equal for two latencies to be comparable; asked for once a process."""
+    """What must be equal for two latencies to be comparable; read once a process."""
     if device == "cpu":
         return {"device": _processor(), "cores": str(len(os.sched_getaffinity(0)))}
     import torch
@@ -75,7 +75,7 @@ def clocks(device: Device) -> dict[str, str]:
 def use_one_thread() -> None:
     """Compute with one thread on the CPU.
 
-    Several wait for the slowest core each time, and no pace beside the rounds says how slow it is.
+    Several wait for the slowest core each time, and the pace beside the rounds does not show it.
     """
     import torch
 

@@ -65,7 +65,7 @@ def _measure(
     loaded_model: LoadedModel | None = None,
     setup: Callable[[], None] | None = None,
 ) -> None:
-    """Time a call for model `key` as the test's entry in fixtures/benchmarks.toml says.
+    """Time a call for model `key` by the test's entry in fixtures/benchmarks.toml.
 
     A call of a loaded model returns its new tokens. `setup` runs before every call, untimed.
     """

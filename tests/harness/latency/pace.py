@@ -1,4 +1,4 @@
-"""The machine's own pace beside each round, so that a CPU that slows down is no slower library.
+"""The machine's own pace beside each round: a CPU that slows down is not a slower library.
 
 Other users of a processor's cores make it slower and faster by half within seconds, and a library's
 code with it. So between the rounds fixed work of the standard library is timed: what is compared

@@ -27,9 +27,9 @@ def _options(config: pytest.Config) -> list[str]:
 def _fetch_all(session: pytest.Session) -> None:
     """Fill the cache from the hub: the further processes get no login."""
     config = session.config
-    for loaded in tokenizers_of(config).values():
-        _ = loaded.folder
-    for key in {place[0] for item in session.items if (place := placement_of(item))}:
+    for tokenizer in tokenizers_of(config).values():
+        _ = tokenizer.folder
+    for key in {placement[0] for item in session.items if (placement := placement_of(item))}:
         if config.stash[WEIGHTS][key] == "hub" and registry()[key].revision:
             from_hub(registry()[key], progress_past_capture(config))
 

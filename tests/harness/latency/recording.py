@@ -29,8 +29,8 @@ Machine = dict[str, dict[str, str]]  # what each device is
 class Timed:
     """One benchmark's seconds by process and round.
 
-    `pace` is the seconds of fixed work beside each round; there is none on CUDA, where the host's
-    pace says little.
+    `pace` is the seconds of fixed work beside each round; not on CUDA, where the host's pace
+    matters little.
     """
 
     keys: Keys
@@ -122,7 +122,7 @@ def differences(there: Mapping[str, object], here: Mapping[str, object]) -> list
 
 
 def machine_differences(recording: Recording, here: Machine) -> list[str]:
-    """What makes a recording another machine's; a device that one side lacks is no difference."""
+    """How a recording's machine differs; a device that one side lacks is not compared."""
     return [
         f"{device}: {line}"
         for device in recording.machine.keys() & here.keys()

@@ -131,7 +131,7 @@ def _configured(config: pytest.Config) -> LatencyRun:
     return run
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Benchmarks run alone: beside other tests they are left out."""
     timed = [item for item in items if item.path.is_relative_to(BENCHMARKS)]

@@ -106,8 +106,8 @@ def pace_change(there: Timed, here: Timed) -> str:
 def excuse_by_machine(run: LatencyRun, there: Recording, device: Device, verdict: Verdict) -> str:
     """Why a CUDA machine makes a verdict worthless; empty if it does not.
 
-    A regression on a machine that itself became slower is none yet, and one may hide behind a
-    machine that became faster. Its speed is that of fixed work, judged by the same rule. (On the
+    On a machine that itself became slower a slower library is not proven, and a machine that
+    became faster can hide one. Its speed is that of fixed work, judged by the same rule. (On the
     CPU every round has its pace.)
     """
     for name, now in run.recording().controls.items() if device == "cuda" else ():

@@ -1,4 +1,4 @@
 """The hooks, options and fixtures that make pytest the conformance suite.
 
-May import everything below checks: tokenizer, model, sources, memory, prices, data.
+Imports tokenizer, model, sources, memory, prices, data and what is below them.
 """

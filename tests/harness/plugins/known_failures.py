@@ -7,8 +7,8 @@ from ..errors import ContractBroken, DataError
 from .results import Results
 from .selection import SUITES, distributed, is_complete
 
-KNOWN = pytest.StashKey[list[Pattern]]()
-ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
+_KNOWN = pytest.StashKey[list[Pattern]]()
+_ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
 
 
 def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
@@ -17,32 +17,31 @@ def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
     return [
         f"fixtures/{UPSTREAM_ISSUES.name}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
         "test; remove it or correct its spelling"
-        for pattern in config.stash[KNOWN]
+        for pattern in config.stash[_KNOWN]
         if pattern.issue.suite in suites
         and not any(pattern.regex.fullmatch(name) for name in names)
     ]
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
         issues = read_upstream_issues()
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[KNOWN] = patterns(issues)
-    config.stash[ACTIVE] = patterns([issue for issue in issues if issue.applies_here()])
+    config.stash[_KNOWN] = patterns(issues)
+    config.stash[_ACTIVE] = patterns([issue for issue in issues if issue.applies_here()])
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that must fail, before -k and -m take tests away."""
+    """Mark the tests that must fail, before pytest's own -k and -m take tests away."""
+    active = config.stash[_ACTIVE]
     for item in items:
-        for pattern in config.stash[ACTIVE]:
+        for pattern in active:
             if pattern.regex.fullmatch(item.name):
                 issue = pattern.issue
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"
-                # Only a judgement of ours is the known failure; any other exception is news.
+                # Only a broken contract can be a known failure; any other exception is an error.
                 mark = pytest.mark.xfail(strict=True, raises=ContractBroken, reason=reason)
                 item.add_marker(mark)
     lines = _dead_lines(config, {item.name for item in items})

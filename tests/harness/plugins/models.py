@@ -1,4 +1,4 @@
-"""The loaded models that tests/quantized asks for, one in memory at a time."""
+"""The loaded models of tests/quantized, one in memory at a time."""
 
 import json
 from collections.abc import Callable, Generator, Iterator
@@ -203,7 +203,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The figures of each load, unless -q asks for quiet."""
+    """Print the figures of each load, but not under -q."""
     loads = config.stash.get(LOADED, {})
     if loads and config.get_verbosity() >= 0:
         terminalreporter.section("loads: bytes and seconds")

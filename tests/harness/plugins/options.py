@@ -1,4 +1,4 @@
-"""The suite's pytest options, and what the report header says of a run."""
+"""The suite's pytest options, and the lines they add to the report header."""
 
 import os
 from pathlib import Path
@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--snapshot-prune",
         action="store_true",
-        help="remove recordings that no case uses, after a complete green run; what records is "
+        help="remove snapshots that no case uses, after a complete green run; what records is "
         "syrupy's --snapshot-update (default: off)",
     )
     group.addoption(
@@ -82,15 +82,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--latency-processes",
         type=int,
         metavar="N",
-        help="measure in so many processes, one after the other (default: what "
-        "fixtures/benchmarks.toml says for comparing and saving, else 1)",
+        help="measure in N processes, one after the other (default: the number in "
+        "fixtures/benchmarks.toml for comparing and saving, else 1)",
     )
     # pytest prints this below the error for an option that it does not know.
     ours = ", ".join(name for option in group.options for name in option.names())
     parser.extra_info["options of this suite"] = f"{ours}; pytest --help says more"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # the other plugins read what this stores
 def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
     try:
@@ -108,7 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Sources, versions and options in force."""
+    """Versions, sources, models, weights and options of the run."""
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
     weights = [

@@ -120,7 +120,7 @@ def drop_empty(items: list[pytest.Item]) -> None:
 def placements(config: pytest.Config, test: pytest.Function) -> list[Placement]:
     """The declared combinations for a test, narrowed by its marks.
 
-    Under dummy weights that were asked for by name a test of trained values is not applicable.
+    A test of trained values does not apply to a model whose weights are dummy by option.
     """
     marks = {
         name: test.get_closest_marker(name) for name in ("loads", "devices", "trained", "needs")

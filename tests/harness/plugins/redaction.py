@@ -1,8 +1,8 @@
 """Hides secrets in all that a run prints or writes, and makes control characters visible.
 
-Reports and warnings are sanitized first of all, in the process that made them and again in the one
-that shows them, so that terminal, JUnit, pytest's cache and our own reports, which all read them,
-have nothing to hide. What comes by no report is filtered where it is written.
+Reports and warnings are sanitized before any other plugin sees them, in the process that made
+them and again in the one that shows them, so that terminal, JUnit, pytest's cache and our own
+reports have nothing to hide. What comes by no report is filtered where it is written.
 
 Not covered: `-s` and `--capture=no` show what a test prints as it is; `--debug`, a debugger, a
 log file and a crash of Python itself write past pytest.
@@ -11,7 +11,6 @@ log file and a crash of Python itself write past pytest.
 import sys
 import traceback
 import warnings
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ..redaction import adopt, redact, redact_for_terminal, sanitize, withdraw, 
 _WITHDRAWN = "model_conformance_withdrawn"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # nobody else reads the environment before
 def pytest_configure(config: pytest.Config) -> None:
     """Take the secrets out of the environment; pytest's reporter takes a filtered stdout."""
     withdraw()
@@ -55,13 +54,12 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[_WITHDRAWN] = dict(withdrawn)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
-    """The reporter is there and has the filtered stream: nobody else needs it."""
+    """The reporter has the filtered stream now: nobody else needs it."""
     _restore_stdout()
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before syrupy's, which is so, too
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Explain values that hold a secret, before pytest cuts them and no longer knows it."""
     with suppress(Exception):  # a value without a working repr: pytest can show that
@@ -71,50 +69,45 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # terminal, JUnit and cache come later, but register later, too
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Sanitize all that a test reports; for most tests that passed, this is nothing."""
-    report.user_properties = [
-        (sanitize(name), sanitize(value if isinstance(value, int | float | None) else str(value)))
-        for name, value in report.user_properties
-    ]
+    for index, (name, value) in enumerate(report.user_properties):
+        plain = value if isinstance(value, int | float | None) else str(value)
+        report.user_properties[index] = sanitize(name), sanitize(plain)
     if not report.passed or report.sections:
         vars(report).update(sanitize(vars(report)))
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # as for tests
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Sanitize what a module printed or raised while it was imported."""
     if not report.passed or report.sections:
         report.longrepr, report.sections = sanitize([report.longrepr, report.sections])
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # as for tests
 def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
     """Sanitize a warning before it is shown or sent; its class is shown beside the message."""
     warning_message.message = sanitize(str(warning_message.message))
     warning_message.line = redact(warning_message.line or "") or None
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+def redact_files(config: pytest.Config) -> None:
     """Redact what comes by no report: the whole run's JUnit properties, and ids in the cache."""
-    try:
-        return (yield)
-    finally:
-        junit = session.config.getoption("xmlpath", None)
-        if junit and Path(junit).is_file():
-            text = Path(junit).read_text(encoding="utf-8")
-            if (redacted := redact(text)) != text:
-                Path(junit).write_text(redacted, encoding="utf-8")
-        if cache := getattr(session.config, "cache", None):  # not with `-p no:cacheprovider`
-            for name in ("cache/lastfailed", "cache/nodeids"):
-                nodes = cache.get(name, None)
-                if (sanitized := sanitize(nodes)) != nodes:
-                    cache.set(name, sanitized)
+    junit = config.getoption("xmlpath", None)
+    if junit and Path(junit).is_file():
+        text = Path(junit).read_text(encoding="utf-8")
+        if (redacted := redact(text)) != text:
+            Path(junit).write_text(redacted, encoding="utf-8")
+    if cache := getattr(config, "cache", None):  # not with `-p no:cacheprovider`
+        for name in ("cache/lastfailed", "cache/nodeids"):
+            nodes = cache.get(name, None)
+            if (sanitized := sanitize(nodes)) != nodes:
+                cache.set(name, sanitized)
 
 
-@pytest.hookimpl(optionalhook=True, trylast=True)
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
     """Sanitize what pytest-benchmark is about to save."""
     output_json.update(sanitize(output_json))

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from .tokenizers import SOURCES
 
 MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
 SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
+_CHECK = pytest.StashKey[dict[str, str]]()  # an item's `Check` as plain data
 
 
 @dataclass(frozen=True)
@@ -98,31 +99,28 @@ class Results:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember what is to run (under xdist the reports tell)."""
         self.selected = [item.nodeid for item in session.items]
-        checks = ((item.nodeid, check_of(item)) for item in session.items)
-        self.checks |= {node: check for node, check in checks if check}
+        for item in session.items:
+            if check := check_of(item):
+                item.stash[_CHECK] = asdict(check)
+                self.checks[item.nodeid] = check
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, Any, Any]:
-        """Hang check and failure on the report, as plain data: it travels between processes."""
-        check = check_of(item)
-        error = call.excinfo.value if call.excinfo else None
-        rerun = f"rerun: pytest {quote(item.nodeid)}"
-        if isinstance(error, CheckFailed):
-            keys = (check.model, check.case) if check else ()
-            step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
-            error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
+        """Put check and failure on the report, as plain data: it travels between processes."""
+        error = call.excinfo
+        next_step = _with_next_step(item, error.value) if error else ""
         report = yield
-        report.check = asdict(check) if check else None
-        if call.excinfo and error:
-            is_fail = isinstance(error, pytest.fail.Exception)
-            message = str(error) if is_fail else call.excinfo.exconly()
+        report.check = item.stash.get(_CHECK, None)
+        if error:
+            is_fail = isinstance(error.value, pytest.fail.Exception)
+            message = str(error.value) if is_fail else error.exconly()
             report.failure = {
                 "lines": message.splitlines(),
-                "cause": getattr(error, "cause", ""),
-                "next_step": getattr(error, "next_step", rerun),
-                "evidence": getattr(error, "evidence", None),
+                "cause": getattr(error.value, "cause", ""),
+                "next_step": next_step,
+                "evidence": getattr(error.value, "evidence", None),
             }
             if is_fail and (crash := getattr(report.longrepr, "reprcrash", None)):
                 crash.message = message  # JUnit and pytest's summary put the class in front
@@ -138,13 +136,25 @@ class Results:
         if outcome is None or self.outcomes.get(report.nodeid) in ("failed", "error"):
             return
         self.outcomes[report.nodeid] = outcome
-        if check := getattr(report, "check", None):
-            self.checks[report.nodeid] = Check(**check)
+        if report.nodeid not in self.checks and (check := getattr(report, "check", None)):
+            self.checks[report.nodeid] = Check(**check)  # from a worker of xdist
         if outcome == "skipped":
             self.skips[skip_reason(report)] += 1
         if outcome != "passed":
             finding = _finding(report, outcome, self.checks.get(report.nodeid))
             self.findings[report.nodeid] = finding
+
+
+def _with_next_step(item: pytest.Item, error: BaseException) -> str:
+    """The command to type next, which a failed check's own message then ends with."""
+    rerun = f"rerun: pytest {quote(item.nodeid)}"
+    if not isinstance(error, CheckFailed):
+        return rerun
+    check = item.stash.get(_CHECK, {})
+    step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
+    keys = [check[name] for name in ("model", "case") if name in check]
+    error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
+    return error.next_step
 
 
 RESULTS = pytest.StashKey[Results]()
@@ -157,7 +167,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def check_of(item: pytest.Item) -> Check | None:
-    """What a test checks, from what it is parametrized with; None if that is no model."""
+    """What a test checks, from what it is parametrized with; None if no model is among that."""
     call = getattr(item, "callspec", None)
     names = [_names(name, value) for name, value in call.params.items()] if call else []
     models = [model for model, _ in names if model]
@@ -171,7 +181,7 @@ def check_of(item: pytest.Item) -> Check | None:
 
 
 def _names(argument: str, value: Any) -> tuple[str, str]:
-    """Model and case that a parameter stands for; either may be empty."""
+    """Model and case named by a parameter; either may be empty."""
     if isinstance(value, LoadedTokenizer):
         return value.key, ""
     if argument == "placement":
@@ -180,7 +190,7 @@ def _names(argument: str, value: Any) -> tuple[str, str]:
     return "", str(getattr(value, "name", getattr(value, "id", value)))
 
 
-def with_sources(command: str, sources: Sources, keys: tuple[str, ...]) -> str:
+def with_sources(command: str, sources: Sources, keys: Collection[str]) -> str:
     """The command with `--source`, and with `--model-dir` of these models: without them it would
     look at other files.
     """
@@ -199,7 +209,7 @@ def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _outcome(report: pytest.TestReport) -> str | None:
-    """The outcome that a report of one phase stands for; None if the phase only passed."""
+    """The outcome by the report of one phase; None if setup or teardown only passed."""
     if hasattr(report, "wasxfail"):
         return "known" if report.skipped else "failed"
     if report.skipped:

@@ -14,7 +14,7 @@ from ..tokenizer.loaded import LoadedTokenizer
 
 SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()  # of the chosen models
-WEIGHTS = pytest.StashKey[dict[str, str]]()  # what --weights asks for, by model key
+WEIGHTS = pytest.StashKey[dict[str, str]]()  # the values of --weights by model key
 _TOKENIZERS = pytest.StashKey[dict[str, LoadedTokenizer]]()
 
 

@@ -55,7 +55,7 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         models=_sources(config),
         matrix=table(results),
         problems=list(results.problems),
-        unproved=list(results.missing_evidence),
+        missing_evidence=list(results.missing_evidence),
         failures=[failure_of(finding) for finding in results.failures()],
         known=grouped(known, {}),
         skipped=grouped(skipped, dict(results.skips)),

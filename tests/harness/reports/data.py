@@ -93,7 +93,7 @@ class Report:
     models: list[Source]
     matrix: list[list[str]]  # rows of model x area as in the terminal, titles included
     problems: list[str]  # of the gate, and of snapshots and baselines that were not written
-    unproved: list[str]  # missing evidence, without the gate
+    missing_evidence: list[str]  # missing evidence, without the gate
     failures: list[Failure]
     known: list[Group]  # expected failures by declared reason
     skipped: list[Group]

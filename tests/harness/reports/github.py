@@ -42,11 +42,10 @@ _ENDS = {
 _Code = int | pytest.ExitCode | None
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # no plugin starts a process with the step's names
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, _Code, _Code]:
     """Write summary and annotations, also of a run that a mistake in the data ended."""
-    # What this process starts (workers, measuring processes, tests of the suite itself) is no
-    # step of its own: it must not find the names.
+    # Workers, measuring processes and the suite's own tests must not write to this step, too.
     step = {name: os.environ.pop(name) for name in (_SUMMARY, _ACTIONS) if name in os.environ}
     config.stash[_STEP] = step
     results, code = Results(), None
@@ -96,7 +95,7 @@ def _write(config: pytest.Config, step: dict[str, str], code: int, results: Resu
 def summary(code: int, results: Results, header: list[str]) -> list[str]:
     """The summary's Markdown from its most to its least important part, each whole in itself."""
     failures, outcomes = results.failures(), Counter(results.outcomes.values())
-    outcomes["error"] += sum(it.node not in results.outcomes for it in failures)  # modules
+    outcomes["error"] += sum(f.node not in results.outcomes for f in failures)  # modules
     counts = [f"{outcomes[name]} {word}" for name, word in _WORDS.items() if outcomes[name]]
     counts += [f"problems of the run: {len(results.problems)}"] if results.problems else []
     parts = [
@@ -122,7 +121,7 @@ def _failure(finding: Finding) -> str:
 
 def _reasons(outcome: str, results: Results) -> list[str]:
     """One list: the reasons of an outcome with their counts, the most frequent first."""
-    counts = Counter(it.reason for it in results.findings.values() if it.outcome == outcome)
+    counts = Counter(f.reason for f in results.findings.values() if f.outcome == outcome)
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     lines = [f"- {count} {outcome}: {code_span(reason)}" for reason, count in rows[:_REASONS]]
     more = [f"- {outcome} for {len(rows) - _REASONS} more reasons"] if len(rows) > _REASONS else []
@@ -186,7 +185,9 @@ def _of_problem(problem: str, folder: PurePosixPath) -> str:
 
 def annotation(lines: Iterable[str], **properties: object) -> str:
     """The command for one error; properties without a value are left out."""
-    pairs = [f"{name}={_escaped(str(it), ':', ',')}" for name, it in properties.items() if it]
+    pairs = [
+        f"{name}={_escaped(str(value), ':', ',')}" for name, value in properties.items() if value
+    ]
     message = "\n".join(map(readable, lines))
     return f"::error {','.join(pairs)}::{_escaped(message)}"
 

@@ -47,7 +47,7 @@ class ReportRun:
             return [f"{_OPTION} {self.folder}: not written: {error.strerror}"]
         return []
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(trylast=True)  # the last line a person reads
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print its path."""
         if self.written:
@@ -89,6 +89,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def write_reports(session: pytest.Session, results: Results) -> list[str]:
-    """Write what `--report-dir` asks for; a line if that cannot be done."""
+    """Write the files of `--report-dir`; a line if that cannot be done."""
     run = session.config.stash.get(_RUN, None)
     return run.write(session, results) if run else []

@@ -1,4 +1,4 @@
-"""Snapshots: files of rows, compared exactly, saved only by a complete run that held.
+"""Snapshots: files of rows, compared exactly, saved only by a complete run without failures.
 
-May import what lies below: checks, plugins, tokenizer, data and the foundation.
+Imports checks, plugins, tokenizer, data and what is below them.
 """

@@ -44,7 +44,7 @@ class RowsExtension(AbstractSyrupyExtension):
     """syrupy's storage, by `SnapshotKey`."""
 
     file_extension = "txt"
-    # Of this session; syrupy calls classes, so there is no instance that could hold it.
+    # Of this session; syrupy calls class methods, so no instance could hold it.
     store: ClassVar[SnapshotStore] = SnapshotStore()
 
     def serialize(self, data: Any, **options: Any) -> str:
@@ -53,39 +53,41 @@ class RowsExtension(AbstractSyrupyExtension):
 
     @classmethod
     def get_file_basename(cls, *, test_location: "PyTestLocation", index: Any) -> str:
+        """The file's name, without its ending."""
         return f"{index.model}.{index.kind}"
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: "PyTestLocation", index: Any = 0) -> str:
-        return f"{test_location.methodname}[{index.case}]"  # syrupy wants the test in it
+        """The block's name."""
+        return str(index.case)
 
     @classmethod
     def matches_test_location(cls, **location: Any) -> bool:
+        """Any test may use any snapshot."""
         return True
 
     def read_snapshot_data_from_location(
         self, *, snapshot_location: str, snapshot_name: str, session_id: str
     ) -> str | None:
-        return self.store.file(Path(snapshot_location)).blocks.get(_case(snapshot_name))
+        """The recorded block; None if there is none."""
+        return self.store.file(Path(snapshot_location)).blocks.get(snapshot_name)
 
     @classmethod
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, name_order: Any = None
     ) -> None:
+        """Keep the blocks for the end of the run."""
         blocks = cls.store.pending.setdefault(Path(snapshot_collection.location), {})
-        blocks.update(
-            {_case(snapshot.name): str(snapshot.data) for snapshot in snapshot_collection}
-        )
+        blocks.update({snapshot.name: str(snapshot.data) for snapshot in snapshot_collection})
 
     def discover_snapshots(self, **site: Any) -> SnapshotCollections:
-        return SnapshotCollections()  # `session` looks for unused ones
+        """Discover nothing: `session` looks for unused ones."""
+        return SnapshotCollections()
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
-        raise AssertionError("nothing is discovered, so nothing is read for clean-up")
+        """Never called: nothing is discovered, so nothing is read for clean-up."""
+        raise NotImplementedError
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        raise AssertionError("snapshots are removed by --snapshot-prune alone")
-
-
-def _case(snapshot_name: str) -> str:
-    return snapshot_name.partition("[")[2][:-1]
+        """Never called: --snapshot-prune alone removes snapshots."""
+        raise NotImplementedError

@@ -21,7 +21,7 @@ def read_snapshot_file(path: Path) -> SnapshotFile:
     """Parse a snapshot file; DataError where it is not as we write it."""
     if not path.exists():
         return SnapshotFile({}, {})
-    # What is no UTF-8 becomes U+FFFD, which rows have only escaped.
+    # Bytes that are not UTF-8 become U+FFFD, which rows have only escaped.
     text = path.read_bytes().decode("utf-8", "replace")
     title, _, rest = text.partition("\n\n")
     if {"\r", "\ufffd"} & set(text) or not title.startswith("# ") or not text.endswith("\n"):

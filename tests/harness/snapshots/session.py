@@ -1,4 +1,4 @@
-"""When snapshots are saved or removed: only what a complete run whose contracts held has earned."""
+"""When snapshots are saved or removed: only after a complete run whose contracts held."""
 
 import os
 from dataclasses import replace
@@ -22,9 +22,8 @@ _VERSIONS = ("transformers", "tokenizers")
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse what could bless or lose; turn syrupy's own clean-up off for good."""
+    """Refuse options that could lose snapshots or record drift; turn off syrupy's clean-up."""
     config.option.no_cleanup = True
     config.option.default_extension = f"{RowsExtension.__module__}.{RowsExtension.__name__}"
     RowsExtension.store = SnapshotStore()
@@ -114,7 +113,7 @@ def _snapshot_path(check: Check) -> Path:
 
 
 def _expected_cases(results: Results) -> dict[Path, set[str]]:
-    """The cases that the run's snapshot tests ask for, by file."""
+    """The cases of the run's snapshot tests, by file."""
     cases: dict[Path, set[str]] = {}
     for check in results.checks.values():
         if check.snapshot:
@@ -132,7 +131,7 @@ def _missing(expected: dict[Path, set[str]]) -> list[str]:
 
 
 def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path, list[str]]:
-    """Recorded cases that no test asks for, by file, in the folders the run covers completely."""
+    """Recorded cases that no test uses, by file, in the folders the run covers completely."""
     unused = {}
     folders = [suite / SNAPSHOTS for suite in SUITES if is_complete(config, suite)]
     for path in sorted(path for folder in folders for path in folder.glob("[!.]*")):
@@ -143,7 +142,7 @@ def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path,
 
 
 def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
-    """Remove recorded cases that no test asks for."""
+    """Remove recorded cases that no test uses."""
     for path, cases in _unused(config, expected).items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import Any, cast
 from xml.etree import ElementTree
@@ -11,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.harness.latency.machine import identity
-from tests.harness.latency.session import pytest_configure
+from tests.harness.latency.session import LatencyFigures, pytest_configure
+from tests.harness.latency.statistics import lower_quartile
 from tests.meta.conftest import Run, copy_project, run_pytest
 
 ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
@@ -43,7 +45,8 @@ def recorded(latency_run: Runner, tmp_path_factory: pytest.TempPathFactory) -> P
     Against twenty, two are enough for a verdict.
     """
     path = tmp_path_factory.mktemp("recorded") / "baseline.json"
-    run = latency_run("--latency-save", str(path), "--latency-processes", "2")
+    reports = ("--report-dir", str(path.parent), "--junitxml", str(path.parent / "junit.xml"))
+    run = latency_run("--latency-save", str(path), "--latency-processes", "2", *reports)
     assert run.code == 0, run.out
     content = json.loads(path.read_bytes())
     for timed in content["benchmarks"].values():
@@ -81,6 +84,18 @@ def test_recording_holds_machine_versions_and_both_benchmarks(recorded: Path) ->
     assert not content["controls"]  # only predictions are measured against the machine's rates
     assert content["machine"]["cpu"]["device"]
     assert {"transformers", "tokenizers", "torch"} <= set(content["versions"])
+
+
+def test_report_holds_every_round_and_junit_the_figures(recorded: Path) -> None:
+    rows = json.loads((recorded.parent / "report.json").read_bytes())["latency"]
+    assert {row["name"] for row in rows} == {ENCODE, RENDER}
+    for row in rows:
+        figures = LatencyFigures(**row["figures"])
+        assert (len(row["now"]), sum(map(len, row["now"]))) == (figures.processes, figures.rounds)
+        assert figures.seconds == median(map(lower_quartile, row["now"])) and row["baseline"] == []
+    properties = ElementTree.parse(recorded.parent / "junit.xml").iterfind(".//testcase//property")
+    expected = {f"latency {row['name']}": json.dumps(row["figures"]) for row in rows}
+    assert {entry.get("name"): entry.get("value") for entry in properties} == expected
 
 
 def test_slower_path_fails_and_lost_and_new_benchmarks_are_named(

@@ -1,4 +1,4 @@
-"""What GitHub and JUnit files are told: the same first lines, once, whole, and nothing else."""
+"""What GitHub and JUnit files show: the same first lines, once, whole, and nothing else."""
 
 import json
 import re
@@ -44,7 +44,7 @@ BEFORE = "an earlier command's last line"
 
 
 @dataclass(frozen=True)
-class Told:
+class Step:
     """A run in a step of GitHub's, and the files it left."""
 
     run: Run
@@ -53,15 +53,15 @@ class Told:
 
     def errors(self) -> list[tuple[dict[str, str], str]]:
         """Properties and message of each annotation, as GitHub reads them."""
-        return [parsed(it) for it in self.run.out.splitlines() if it.startswith("::error ")]
+        return [parsed(line) for line in self.run.out.splitlines() if line.startswith("::error ")]
 
 
 def parsed(line: str) -> tuple[dict[str, str], str]:
     """Properties and message of an error, as GitHub reads it."""
-    found = re.fullmatch(r"::error (.*?)::(.*)", line)
-    assert found is not None, line
-    pairs = [it.partition("=") for it in found[1].split(",")]
-    return {name: unquote(value) for name, _, value in pairs}, unquote(found[2])
+    match = re.fullmatch(r"::error (.*?)::(.*)", line)
+    assert match is not None, line
+    pairs = [pair.partition("=") for pair in match[1].split(",")]
+    return {name: unquote(value) for name, _, value in pairs}, unquote(match[2])
 
 
 def swap_ids(folder: Path) -> Path:
@@ -75,7 +75,7 @@ def swap_ids(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Told]:
+def steps(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Step]:
     """Runs of a project with a drift and other trouble, alone and distributed."""
     repository = tmp_path_factory.mktemp("repository")
     project = shrink(copy_project(repository / "suite"))
@@ -91,7 +91,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> d
     return {name: step(project, repository, name, *options, *mode) for name, mode in MODES.items()}
 
 
-def step(project: Path, repository: Path, name: str, *options: str) -> Told:
+def step(project: Path, repository: Path, name: str, *options: str) -> Step:
     """Run the suite as a step whose summary has text already."""
     summary, junit = repository / f"{name}.md", repository / f"{name}.xml"
     summary.write_text(BEFORE)
@@ -102,60 +102,60 @@ def step(project: Path, repository: Path, name: str, *options: str) -> Told:
         GITHUB_STEP_SUMMARY=str(summary),
         GITHUB_WORKSPACE=str(repository),
     )
-    return Told(run, summary.read_text(encoding="utf-8"), ElementTree.parse(junit).getroot())
+    return Step(run, summary.read_text(encoding="utf-8"), ElementTree.parse(junit).getroot())
 
 
 def tokens(markdown: str) -> list[Token]:
     """The text as GitHub's dialect of Markdown reads it: tables, and HTML as such."""
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
-    found = parser.parse(markdown)
-    return [it for token in found for it in (token, *(token.children or []))]
+    outer = parser.parse(markdown)
+    return [each for token in outer for each in (token, *(token.children or []))]
 
 
-def blocks(told: Told) -> list[list[str]]:
+def blocks(one: Step) -> list[list[str]]:
     """The lines of every block of code in the summary."""
-    return [it.content.splitlines() for it in tokens(told.summary) if it.type == "fence"]
+    return [token.content.splitlines() for token in tokens(one.summary) if token.type == "fence"]
 
 
-def first_lines(told: Told) -> set[str]:
+def first_lines(one: Step) -> set[str]:
     """The first line of every failure in the JUnit file."""
-    cases = [it for it in told.junit.iter("failure") if it.get("message")]
-    return {(it.get("message") or "").splitlines()[0] for it in cases}
+    messages = [failure.get("message") for failure in one.junit.iter("failure")]
+    return {message.splitlines()[0] for message in messages if message}
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_drift_has_one_first_line_everywhere(told: dict[str, Told], mode: str) -> None:
-    it = told[mode]
-    drifts = {line for line in first_lines(it) if line.startswith("phi3")}
+def test_drift_has_one_first_line_everywhere(steps: dict[str, Step], mode: str) -> None:
+    one = steps[mode]
+    drifts = {line for line in first_lines(one) if line.startswith("phi3")}
     assert len(drifts) == 6
-    assert drifts <= set(it.run.out.splitlines())
-    told_failures = [lines for lines in blocks(it) if lines[-1].startswith(NEXT)]
-    assert len(told_failures) == 20
-    assert "### Failures, the first 20 of 29\n" in it.summary
-    messages = [message.splitlines() for _, message in it.errors()]
+    assert drifts <= set(one.run.out.splitlines())
+    failures = [lines for lines in blocks(one) if lines[-1].startswith(NEXT)]
+    assert len(failures) == 20
+    assert "### Failures, the first 20 of 29\n" in one.summary
+    messages = [message.splitlines() for _, message in one.errors()]
     assert messages.pop() == ["20 more errors: see the step's summary and its log"]
     assert len(messages) == 9
-    for lines in (told_failures, messages):
-        found = {line[0]: line[-1] for line in lines if line[0] in drifts}
-        assert found.keys() == drifts
-        assert all(last.startswith(NEXT) for last in found.values())
+    for lines in (failures, messages):
+        last_lines = {line[0]: line[-1] for line in lines if line[0] in drifts}
+        assert last_lines.keys() == drifts
+        assert all(last.startswith(NEXT) for last in last_lines.values())
 
 
-def test_summary_is_the_same_distributed(told: dict[str, Told]) -> None:
-    assert told["alone"].summary == told["distributed"].summary
-    assert told["alone"].errors() == told["distributed"].errors()
+def test_summary_is_the_same_distributed(steps: dict[str, Step]) -> None:
+    assert steps["alone"].summary == steps["distributed"].summary
+    assert steps["alone"].errors() == steps["distributed"].errors()
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_summary_is_appended_once(told: dict[str, Told], mode: str) -> None:
-    it = told[mode]
-    assert it.summary.startswith(f"{BEFORE}\n\n## Model conformance: Red\n")
-    assert it.summary.count("## Model conformance") == 1
-    totals = re.search(r"(\d+) failed, (\d+) passed, .*?(\d+) error", it.run.out)
+def test_summary_is_appended_once(steps: dict[str, Step], mode: str) -> None:
+    one = steps[mode]
+    assert one.summary.startswith(f"{BEFORE}\n\n## Model conformance: Red\n")
+    assert one.summary.count("## Model conformance") == 1
+    totals = re.search(r"(\d+) failed, (\d+) passed, .*?(\d+) error", one.run.out)
     assert totals is not None
     failed, passed, errors = totals.groups()
-    assert f"{failed} failed, {errors} with an error, {passed} passed.\n" in it.summary
-    assert [row.content for row in tokens(it.summary) if row.type == "inline"][3:6] == [
+    assert f"{failed} failed, {errors} with an error, {passed} passed.\n" in one.summary
+    assert [row.content for row in tokens(one.summary) if row.type == "inline"][3:6] == [
         "",
         "` batches `",
         "` chat `",
@@ -163,8 +163,8 @@ def test_summary_is_appended_once(told: dict[str, Told], mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_annotations_stand_at_the_fault(told: dict[str, Told], mode: str) -> None:
-    fixture, module, failure, *_ = told[mode].errors()
+def test_annotations_are_at_the_fault(steps: dict[str, Step], mode: str) -> None:
+    fixture, module, failure, *_ = steps[mode].errors()
     assert module[0] == {"file": f"suite/{LAST}", "title": f"{LAST}: error"}
     assert module[1].splitlines()[0] == "ModuleNotFoundError: No module named 'no_such_module'"
     lines = TROUBLE.splitlines()
@@ -176,44 +176,50 @@ def test_annotations_stand_at_the_fault(told: dict[str, Told], mode: str) -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_hostile_text_stays_text(told: dict[str, Told], mode: str) -> None:
-    found = tokens(told[mode].summary)
-    assert not [it for it in found if it.type.startswith("html")]
-    headings = [it for it in found if it.type == "heading_open"]
-    assert [it.tag for it in headings] == ["h2", "h3"]
-    (hostile,) = [lines for lines in blocks(told[mode]) if lines[0] == "a"]
+def test_hostile_text_stays_text(steps: dict[str, Step], mode: str) -> None:
+    parsed_summary = tokens(steps[mode].summary)
+    assert not [token for token in parsed_summary if token.type.startswith("html")]
+    headings = [token for token in parsed_summary if token.type == "heading_open"]
+    assert [token.tag for token in headings] == ["h2", "h3"]
+    (hostile,) = [lines for lines in blocks(steps[mode]) if lines[0] == "a"]
     assert hostile[4].endswith(":error::mine\\u001b[2J\\u202e")
-    assert "\x1b" not in told[mode].summary
-    assert told[mode].errors()[2][1].splitlines()[0] == "a"
+    assert "\x1b" not in steps[mode].summary
+    assert steps[mode].errors()[2][1].splitlines()[0] == "a"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_junit_says_what_ran(told: dict[str, Told], mode: str) -> None:
-    suite = told[mode].junit.find("testsuite/properties")
+def test_junit_holds_what_ran(steps: dict[str, Step], mode: str) -> None:
+    suite = steps[mode].junit.find("testsuite/properties")
     assert suite is not None
-    given = {it.get("name"): it.get("value") for it in suite}
+    given = {entry.get("name"): entry.get("value") for entry in suite}
     assert given["source phi3"] == "directory"
     assert given["device"] == "no CUDA device"
     assert {"version transformers", "version tokenizers", "version python"} <= given.keys()
-    measured = told[mode].junit.findall(".//testcase/properties/property")
-    assert [(it.get("name"), it.get("value")) for it in measured] == [
+    measured = steps[mode].junit.findall(".//testcase/properties/property")
+    assert [(entry.get("name"), entry.get("value")) for entry in measured] == [
         ("memory planted", '{"peak": 1}')
     ]
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "`", "``` `` `", " ", "a|b", "<b>", "\\|", "*x*[y](z)"])
 def test_no_text_leaves_its_code(text: str) -> None:
-    shown = [it for it in tokens(code_block(text.split("\n"))) if it.type != "inline"]
-    assert [it.type for it in shown] == ["fence"]
+    shown = [token for token in tokens(code_block(text.split("\n"))) if token.type != "inline"]
+    assert [token.type for token in shown] == ["fence"]
     line = text.replace("\n", " ").replace("\x1b", "").replace("\u202e", "")
     inline = [
-        it for it in tokens(f"- 1: {code_span(line)}") if it.type in ("code_inline", "html_inline")
+        token
+        for token in tokens(f"- 1: {code_span(line)}")
+        if token.type in ("code_inline", "html_inline")
     ]
-    assert [(it.type, it.content.strip()) for it in inline] == [("code_inline", line.strip())]
+    assert [(token.type, token.content.strip()) for token in inline] == [
+        ("code_inline", line.strip())
+    ]
     cells = [
-        it for it in tokens(markdown_table([["", "t"], [line, "1"]])) if it.type == "code_inline"
+        token
+        for token in tokens(markdown_table([["", "t"], [line, "1"]]))
+        if token.type == "code_inline"
     ]
-    assert [it.content.strip() for it in cells] == ["t", line.strip(), "1"]
+    assert [token.content.strip() for token in cells] == ["t", line.strip(), "1"]
 
 
 @pytest.mark.parametrize("text", ["50%0A", "a,b=c:d::e", "x\r::error::y", "%25", "x\n::error::y"])

@@ -1,4 +1,4 @@
-"""`--report-dir` in runs that stop early, judge nothing or cannot write: it says so."""
+"""`--report-dir` in runs that stop early, judge nothing or cannot write: the report shows it."""
 
 from pathlib import Path
 
@@ -7,11 +7,9 @@ import pytest
 from tests.harness.reports.page import page
 from tests.meta.conftest import run_pytest
 from tests.meta.support.html_reader import read
-from tests.meta.support.small_project import FIRST, LAST, MODES, TROUBLE, plant, small
+from tests.meta.support.small_project import FIRST, LAST, MODES, plant
 
 from .test_report import FILES, reported
-
-__all__ = ["small"]
 
 # A process that a shell started in the background ignores the signal: undo that first.
 HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -27,7 +25,7 @@ def test_plant():
 @pytest.mark.parametrize("mode", MODES)
 def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     plant(small, "conftest.py", HEED)
-    plant(small, FIRST, "def test_first(model): pass\n" + CTRL_C)
+    plant(small, FIRST, "def test_first(): pass\n" + CTRL_C)
     run, data = reported(small, *MODES[mode])
     assert run.code == 2 and "Traceback" not in run.out
     ran = sum(data["counts"].values())
@@ -37,7 +35,7 @@ def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_stop_at_a_failure_is_said(small: Path, mode: str) -> None:
+def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     plant(small, FIRST, "def test_plant(): assert False\n")
     _, data = reported(small, "-x", *MODES[mode])
     assert data["verdict"] == "red"
@@ -52,7 +50,7 @@ def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
     plant(small, LAST, "import no_such\n")
     _, data = reported(small, *MODES[mode])
     assert (data["verdict"], data["stopped"]) == ("red", "1 file could not be collected")
-    assert [it["node"] for it in data["failures"]] == [LAST]
+    assert [failure["node"] for failure in data["failures"]] == [LAST]
 
 
 def test_broken_teardown_does_not_hide_the_failure(small: Path) -> None:
@@ -67,7 +65,7 @@ def test_plant(broken): pytest.fail("the failure")
     plant(small, FIRST, teardown)
     run, data = reported(small)
     assert "consequence" in run.out
-    assert [(it["outcome"], it["first_line"]) for it in data["failures"]] == [
+    assert [(failure["outcome"], failure["first_line"]) for failure in data["failures"]] == [
         ("failed", "the failure")
     ]
 
@@ -75,7 +73,7 @@ def test_plant(broken): pytest.fail("the failure")
 def test_nothing_ran_is_not_green(small: Path) -> None:
     options = ("-k", "no_such_test")
     assert reported(small, *options)[1]["verdict"] == "nothing ran"
-    plant(small, FIRST, TROUBLE.partition("def test_error")[0])
+    plant(small, FIRST, "import pytest\ndef test_skip(): pytest.skip('planted')\n")
     run, data = reported(small, FIRST)
     assert (run.code, data["verdict"]) == (0, "nothing ran")
 
@@ -85,7 +83,7 @@ def test_old_report_is_replaced_whole(small: Path) -> None:
     folder.mkdir(parents=True)
     for name in (*FILES, ".report.json.1"):
         (folder / name).write_text("old" * 100_000)
-    _, data = reported(small, "-k", "prices")
+    _, data = reported(small)
     assert data["verdict"] == "green"
 
 
@@ -116,7 +114,7 @@ def test_secrets_are_hidden_in_both_files(small: Path) -> None:
     token = "hf_" + 10 * "aB3"
     plant(small, FIRST, f"import pytest\ndef test_plant(): pytest.fail('a {token} b')\n")
     _, data = reported(small, FIRST, "-k", f"test_plant or {token}")
-    assert [it["first_line"] for it in data["failures"]] == ["a (hidden) b"]
+    assert [failure["first_line"] for failure in data["failures"]] == ["a (hidden) b"]
     assert "'test_plant or (hidden)'" in data["command"]
     for name in FILES:
         assert token not in (small / "out" / "report" / name).read_text(encoding="utf-8")

@@ -58,7 +58,7 @@ def report(text: str) -> Report:
         models=[Source(text, text, text, text, text)],
         matrix=[["", text], [text, text]],
         problems=[text],
-        unproved=[text],
+        missing_evidence=[text],
         failures=[failure(text, text), failure(text, text, "lines")],
         known=[group],
         skipped=[group],
