@@ -57,7 +57,7 @@ class RowsExtension(AbstractSyrupyExtension):
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: "PyTestLocation", index: Any = 0) -> str:
-        return str(index.case)
+        return f"{test_location.methodname}[{index.case}]"  # syrupy wants the test in it
 
     @classmethod
     def matches_test_location(cls, **location: Any) -> bool:
@@ -66,14 +66,16 @@ class RowsExtension(AbstractSyrupyExtension):
     def read_snapshot_data_from_location(
         self, *, snapshot_location: str, snapshot_name: str, session_id: str
     ) -> str | None:
-        return self.store.file(Path(snapshot_location)).blocks.get(snapshot_name)
+        return self.store.file(Path(snapshot_location)).blocks.get(_case(snapshot_name))
 
     @classmethod
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, name_order: Any = None
     ) -> None:
         blocks = cls.store.pending.setdefault(Path(snapshot_collection.location), {})
-        blocks.update({snapshot.name: str(snapshot.data) for snapshot in snapshot_collection})
+        blocks.update(
+            {_case(snapshot.name): str(snapshot.data) for snapshot in snapshot_collection}
+        )
 
     def discover_snapshots(self, **site: Any) -> SnapshotCollections:
         return SnapshotCollections()  # `session` looks for unused ones
@@ -83,3 +85,7 @@ class RowsExtension(AbstractSyrupyExtension):
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
         raise AssertionError("snapshots are removed by --snapshot-prune alone")
+
+
+def _case(snapshot_name: str) -> str:
+    return snapshot_name.partition("[")[2][:-1]
