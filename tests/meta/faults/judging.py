@@ -16,7 +16,7 @@ class Verdict:
 
     id: str
     wrong: tuple[str, ...]  # a line for each thing that is not as the catalogue says
-    seconds: float = 0.0
+    seconds: float  # of processor time
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -58,7 +56,7 @@ def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
 
 
 def child(fault: Fault, folder: Path, source: Path, quick: bool) -> int:
-    """Start a process that plants the fault and writes what became of it; its id."""
+    """Start a process that plants the fault and writes what is wrong with its kill; its id."""
     if pid := os.fork():
         return pid
     status = 1
@@ -67,10 +65,7 @@ def child(fault: Fault, folder: Path, source: Path, quick: bool) -> int:
         with (folder / "log").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        start = time.monotonic()
-        wrong = run_suite(fault, folder, source, quick)
-        verdict = Verdict(fault.id, tuple(wrong), round(time.monotonic() - start, 1))
-        (folder / "verdict").write_text(json.dumps(asdict(verdict)))
+        (folder / "wrong").write_text(json.dumps(run_suite(fault, folder, source, quick)))
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -80,14 +75,14 @@ def child(fault: Fault, folder: Path, source: Path, quick: bool) -> int:
         os._exit(status)
 
 
-def collected(fault: Fault, folder: Path, status: int) -> Verdict:
+def verdict_of(fault: Fault, folder: Path, status: int, seconds: float) -> Verdict:
     """What a finished child wrote; if it wrote nothing, how it ended."""
     try:
-        content = json.loads((folder / "verdict").read_text())
-        return Verdict(content["id"], tuple(content["wrong"]), content["seconds"])
+        wrong = json.loads((folder / "wrong").read_text())
     except OSError:
         last = (folder / "log").read_text().splitlines()[-8:]
-        return Verdict(fault.id, (f"its process ended with status {status}", *last))
+        wrong = [f"its process ended with status {status}", *last]
+    return Verdict(fault.id, tuple(wrong), round(seconds, 1))
 
 
 def plant_all(faults: Iterable[Fault], quick: bool = False, jobs: int = 2) -> Iterator[Verdict]:
@@ -106,5 +101,6 @@ def plant_all(faults: Iterable[Fault], quick: bool = False, jobs: int = 2) -> It
                 own = Path(folder) / fault.id
                 own.mkdir()
                 running[child(fault, own, sources[fault.model], quick)] = fault, own
-            pid, status = os.wait()
-            yield collected(*running.pop(pid), status)
+            pid, status, usage = os.wait4(-1, 0)
+            seconds = usage.ru_utime + usage.ru_stime
+            yield verdict_of(*running.pop(pid), status, seconds)
