@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="run only the file of the test that must be red (default: the whole suite)",
+        help="run only the test that must be red (default: the whole suite)",
     )
     options = parser.parse_args(arguments)
     try:

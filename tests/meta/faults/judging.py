@@ -69,7 +69,7 @@ class Recorder:
 def judge(fault: Fault, code: int, red: list[Red], ran: str | None = None) -> list[str]:
     """What is not as the catalogue says; empty if the suite killed the fault.
 
-    `ran` is the area that ran alone; the others are not judged.
+    `ran` is the area that alone was run; the others are not judged.
     """
     wrong = [] if code == fault.code else [f"exit code {code}, expected {fault.code}"]
     named = [one for one in red if one.test == fault.red]

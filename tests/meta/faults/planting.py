@@ -75,8 +75,8 @@ def patch(fault: Fault) -> list[str]:
 def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> list[str]:
     """Run the real suite on the planted fault in this process; what is wrong with the kill.
 
-    `quick` runs only the file of the test that must be red: that no other area is red is then
-    left to a whole run.
+    `quick` runs only the test that must be red: that no other area is red is then left to a whole
+    run.
     """
     if fault.area in APART:
         return run_apart(fault, folder)
@@ -98,6 +98,7 @@ def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> 
     if moved := patch(fault):
         return moved
     recorder = Recorder()
-    code = pytest.main([str(file if quick else file.parent), *options], plugins=[recorder])
+    tests = f"{file}::{fault.red}" if quick else str(file.parent)
+    code = pytest.main([tests, *options], plugins=[recorder])
     ran = file.stem.removeprefix("test_") if quick else None
     return ineffective() + judge(fault, int(code), recorder.red(), ran)

@@ -88,7 +88,7 @@ def verdict_of(fault: Fault, folder: Path, status: int, seconds: float) -> Verdi
 def plant_all(faults: Iterable[Fault], quick: bool = False, jobs: int = 2) -> Iterator[Verdict]:
     """Plant the faults in processes of their own, `jobs` at a time, as they finish.
 
-    `quick` runs of the suite only the file of the test that must be red.
+    `quick` runs of the suite only the test that must be red.
     """
     waiting = list(faults)
     keys = [key for fault in waiting for key in (fault.model, *fault.beside)]

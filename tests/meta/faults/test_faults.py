@@ -45,7 +45,7 @@ def verdicts(
 ) -> dict[str, list[str]]:
     """What is wrong with each selected fault, all planted at once; empty for what was killed.
 
-    One fault a contract is judged by that contract's file alone; any more, by the whole suite.
+    One fault a contract is judged by that contract alone; any more, by the whole suite.
     """
     mine = [item.name for item in request.session.items if item.path == Path(__file__)]
     tests = [name.rstrip("]").partition("[") for name in mine]

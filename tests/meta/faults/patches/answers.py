@@ -124,7 +124,7 @@ def pad_not_set() -> None:
 
         return faulty
 
-    replace(ModelSlot, "put", make)
+    replace(ModelSlot, "load", make)
 
 
 def first_number_is_read() -> None:
