@@ -20,7 +20,6 @@ from .patches.quantization import shrink_model
 # Half of this test is another process, in which nothing is planted.
 NEW_PROCESS = "tests/quantized/test_generation.py::test_greedy_answers_repeat_in_a_new_process"
 
-
 # Without what only costs time where nobody reads the output.
 PLUGINS = (
     "cacheprovider",
@@ -32,7 +31,6 @@ PLUGINS = (
     "xdist.looponfail",
     "benchmark",
 )
-
 
 QUICK = (
     "-o",

@@ -30,7 +30,6 @@ HEAVY = (
     "transformers.quantizers.auto",
 )
 
-
 LIMIT = 300  # seconds a fault's run may take
 
 

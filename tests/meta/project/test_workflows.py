@@ -9,7 +9,6 @@ from tests.meta.support.workflow_steps import FETCH, GITHUB, STEPS, WORKFLOWS, w
 
 NAMES = sorted(path.name for path in WORKFLOWS.iterdir())
 
-
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 
 
