@@ -24,7 +24,7 @@ from .processes import plant_all
 
 
 def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
-    """The kill rate by area, as README has it."""
+    """The kill rate by area, as .github/CONTRIBUTING.md has it."""
     planted = Counter(fault.area for fault in faults)
     dead = Counter(fault.area for fault in faults if fault.id in killed)
     cells = [
@@ -38,9 +38,7 @@ def table(faults: Iterable[Fault], killed: set[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Plant, print survivors as they are found and the table at the end; 0 if all are killed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.meta.faults.__main__", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.meta.faults", description=__doc__)
     parser.add_argument(
         "--area", action="append", help="only the faults planted there (default: all)"
     )
@@ -50,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the verdicts there (default: nowhere)")
     parser.add_argument(
         "--readme", action="store_true", help="print the table, plant nothing (default: off)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="run only the test that must be red (default: the whole suite)",
     )
     options = parser.parse_args(arguments)
     try:
@@ -71,10 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     os.chdir(PROJECT)
     start, verdicts = time.monotonic(), []
-    for verdict in plant_all(faults):
+    for verdict in plant_all(faults, options.quick):
         verdicts.append(verdict)
         for line in verdict.wrong:
-            print(f"{verdict.id}: {line}")
+            print(f"fault {verdict.id}: {line}")
         print(f"  [{len(verdicts)}/{len(faults)}] {verdict.id} {verdict.seconds} s", flush=True)
     if options.json:
         options.json.write_text(json.dumps([asdict(verdict) for verdict in verdicts]))

@@ -14,12 +14,10 @@ from tests.harness.files import FIXTURES
 
 FAULTS = FIXTURES / "faults"
 
-
 SNAPSHOTS, HASHES = "snapshots", "test_files_match_pinned_hashes"
 
 
 MACHINERY = "machinery"
-
 
 APART = (MACHINERY, "latency")  # areas whose faults are planted in a copy of the project
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.meta.conftest import copy_project, run_pytest
-from tests.meta.faults.patches.quantization import shrink_model
 from tests.meta.support.small_project import shrink
 
 from .catalogue import APART, MACHINERY, QUANTIZED, Fault
+from .contracts import contract_of, contracts
 from .editing import make
 from .judging import Recorder, judge
+from .patches.places import PlaceMovedError, ineffective, package_of
+from .patches.quantization import shrink_model
 
 # Half of this test is another process, in which nothing is planted.
 NEW_PROCESS = "tests/quantized/test_generation.py::test_greedy_answers_repeat_in_a_new_process"
-
 
 # Without what only costs time where nobody reads the output.
 PLUGINS = (
@@ -30,7 +31,6 @@ PLUGINS = (
     "xdist.looponfail",
     "benchmark",
 )
-
 
 QUICK = (
     "-o",
@@ -56,8 +56,26 @@ def run_apart(fault: Fault, folder: Path) -> list[str]:
     return wrong
 
 
-def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
-    """Run the real suite on the planted fault in this process; what is wrong with the kill."""
+def patch(fault: Fault) -> list[str]:
+    """Change the running libraries; a line if they have moved what was to be changed."""
+    if not fault.patch:
+        return []
+    module, _, name = fault.patch.partition(".")
+    try:
+        getattr(import_module(f"tests.meta.faults.patches.{module}"), name)(**fault.given)
+    except PlaceMovedError as error:
+        return [str(error)]
+    except ImportError as error:
+        return [f"{package_of(error.name or '')}: {error}: the patch must follow"]
+    return []
+
+
+def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> list[str]:
+    """Run the real suite on the planted fault in this process; what is wrong with the kill.
+
+    `quick` runs only the test that must be red: that no other area is red is then left to a whole
+    run.
+    """
     if fault.area in APART:
         return run_apart(fault, folder)
     options = [*QUICK, "--models", ",".join((fault.model, *fault.beside)), *fault.options]
@@ -67,18 +85,18 @@ def run_suite(fault: Fault, folder: Path, source: Path) -> list[str]:
         for edit in fault.edits:
             make(edit, copy)
         options += ["--model-dir", f"{fault.model}={copy}"]
-    tests = "tests/conformance"
+    file = contracts()[contract_of(fault)]
     if fault.area in QUANTIZED:
-        tests = "tests/quantized"
         options += ["-m", "not gpu"]
         if not fault.trained:
             shrink_model()
             options += ["--weights", f"{fault.model}=dummy"]
         if not NEW_PROCESS.endswith(f"::{fault.red}"):
             options += ["--deselect", NEW_PROCESS]
-    if fault.patch:
-        module, _, name = fault.patch.partition(".")
-        getattr(import_module(f"tests.meta.faults.patches.{module}"), name)(**fault.given)
+    if moved := patch(fault):
+        return moved
     recorder = Recorder()
+    tests = f"{file}::{fault.red}" if quick else str(file.parent)
     code = pytest.main([tests, *options], plugins=[recorder])
-    return judge(fault, int(code), recorder.red())
+    ran = file.stem.removeprefix("test_") if quick else None
+    return ineffective() + judge(fault, int(code), recorder.red(), ran)

@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
+import conftest  # sets its switches before any import of transformers
 from tests.harness.console import say
 from tests.harness.data.registry import registry
 from tests.harness.files import PROJECT
@@ -23,19 +22,6 @@ from .catalogue import QUANTIZED, Fault
 from .judging import Verdict
 from .planting import run_suite
 
-# As in conftest.py: before any import of transformers.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-
-
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-
-
 # What loading a quantized model imports.
 HEAVY = (
     "bitsandbytes",
@@ -43,7 +29,6 @@ HEAVY = (
     "transformers.models.llama.modeling_llama",
     "transformers.quantizers.auto",
 )
-
 
 LIMIT = 300  # seconds a fault's run may take
 
@@ -61,16 +46,16 @@ def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
         file = tokenizer_json(folder / "tokenizer.json")
         assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
     suites = ["conformance", *(["quantized"] if loading else [])]
-    for path in [it for suite in suites for it in (PROJECT / "tests" / suite).glob("*.py")]:
-        import_module(f"tests.{path.parent.name}.{path.stem}")
-    for name in HEAVY if loading else ():
+    paths = [path for suite in suites for path in (PROJECT / "tests" / suite).glob("*.py")]
+    modules = [f"tests.{path.parent.name}.{path.stem}" for path in paths]
+    for name in (*conftest.pytest_plugins, *modules, *(HEAVY if loading else ())):
         import_module(name)
     gc.freeze()  # no collection shall touch, and so copy, what all children share
     return folders
 
 
-def child(fault: Fault, folder: Path, sources: dict[str, Path]) -> int:
-    """Start a process that plants the fault and writes what became of it; its id."""
+def child(fault: Fault, folder: Path, source: Path, quick: bool) -> int:
+    """Start a process that plants the fault and writes what is wrong with its kill; its id."""
     if pid := os.fork():
         return pid
     status = 1
@@ -79,10 +64,7 @@ def child(fault: Fault, folder: Path, sources: dict[str, Path]) -> int:
         with (folder / "log").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        start = time.monotonic()
-        wrong = run_suite(fault, folder, sources[fault.model])
-        verdict = Verdict(fault.id, tuple(wrong), round(time.monotonic() - start, 1))
-        (folder / "verdict").write_text(json.dumps(asdict(verdict)))
+        (folder / "wrong").write_text(json.dumps(run_suite(fault, folder, source, quick)))
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -92,18 +74,21 @@ def child(fault: Fault, folder: Path, sources: dict[str, Path]) -> int:
         os._exit(status)
 
 
-def collected(fault: Fault, folder: Path, status: int) -> Verdict:
+def verdict_of(fault: Fault, folder: Path, status: int, seconds: float) -> Verdict:
     """What a finished child wrote; if it wrote nothing, how it ended."""
     try:
-        content = json.loads((folder / "verdict").read_text())
-        return Verdict(content["id"], tuple(content["wrong"]), content["seconds"])
+        wrong = json.loads((folder / "wrong").read_text())
     except OSError:
         last = (folder / "log").read_text().splitlines()[-8:]
-        return Verdict(fault.id, (f"its process ended with status {status}", *last))
+        wrong = [f"its process ended with status {status}", *last]
+    return Verdict(fault.id, tuple(wrong), round(seconds, 1))
 
 
-def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
-    """Plant the faults in processes of their own, `jobs` at a time, as they finish."""
+def plant_all(faults: Iterable[Fault], quick: bool = False, jobs: int = 2) -> Iterator[Verdict]:
+    """Plant the faults in processes of their own, `jobs` at a time, as they finish.
+
+    `quick` runs of the suite only the test that must be red.
+    """
     waiting = list(faults)
     keys = [key for fault in waiting for key in (fault.model, *fault.beside)]
     sources = warm(keys, any(fault.area in QUANTIZED for fault in waiting))
@@ -112,8 +97,9 @@ def plant_all(faults: Iterable[Fault], jobs: int = 2) -> Iterator[Verdict]:
         while waiting or running:
             while waiting and len(running) < jobs:
                 fault = waiting.pop(0)
-                place = Path(folder) / fault.id
-                place.mkdir()
-                running[child(fault, place, sources)] = fault, place
-            pid, status = os.wait()
-            yield collected(*running.pop(pid), status)
+                own = Path(folder) / fault.id
+                own.mkdir()
+                running[child(fault, own, sources[fault.model], quick)] = fault, own
+            pid, status, usage = os.wait4(-1, 0)
+            seconds = usage.ru_utime + usage.ru_stime
+            yield verdict_of(*running.pop(pid), status, seconds)

@@ -1,12 +1,13 @@
-"""Planted faults: the suite must name each of the catalogue, and README must say how many."""
+"""Planted faults: the suite must name each of the catalogue, and CONTRIBUTING says how many."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,16 +15,15 @@ from tests.harness.errors import DataError
 from tests.meta.conftest import PROJECT, run_pytest
 
 from .__main__ import table
-from .catalogue import APART, FAULTS, HASHES, QUANTIZED, SNAPSHOTS, catalogue, read_catalogue
-
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-
+from .catalogue import APART, FAULTS, HASHES, SNAPSHOTS, catalogue, read_catalogue
+from .contracts import cheapest_faults, contract_of, contracts
+from .patches import places
+from .patches.places import package_of
+from .planting import patch
 
 PLANTED = "test_planted_fault_is_named"
 
-
-CONTRACTS = ("tests/conformance", "tests/quantized")
-
+QUICK = cheapest_faults()
 
 # Tests of the running suite whose faults are planted elsewhere, and where.
 ELSEWHERE = {
@@ -43,22 +43,24 @@ ELSEWHERE = {
 def verdicts(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[str]]:
-    """What is wrong with each selected fault, all planted at once; empty for what was killed."""
+    """What is wrong with each selected fault, all planted at once; empty for what was killed.
+
+    One fault a contract is judged by that contract alone; any more, by the whole suite.
+    """
     mine = [item.name for item in request.session.items if item.path == Path(__file__)]
     tests = [name.rstrip("]").partition("[") for name in mine]
     names = [name for test, _, name in tests if test == PLANTED]
     path = tmp_path_factory.mktemp("faults") / "verdicts.json"
     only = [word for name in names for word in ("--only", name)]
-    command = [sys.executable, "-m", "tests.meta.faults", "--json", str(path), *only]
+    quick = ["--quick"] if set(names) <= QUICK else []
+    command = [sys.executable, "-m", "tests.meta.faults", "--json", str(path), *quick, *only]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert path.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     return {row["id"]: row["wrong"] for row in json.loads(path.read_text())}
 
 
-# Those in a copy of the project cost a process each, those of a loaded model seconds.
 NAMED = [
-    pytest.param(name, marks=[pytest.mark.slow] if fault.area in (*APART, *QUANTIZED) else [])
-    for name, fault in catalogue().items()
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in catalogue()
 ]
 
 
@@ -79,26 +81,25 @@ def test_catalogue_is_large_and_demands_contracts() -> None:
 
 
 def test_every_contract_has_a_planted_fault() -> None:
-    """A contract that no fault can break is none."""
-    sources = [path for folder in CONTRACTS for path in (PROJECT / folder).glob("test_*.py")]
-    tests = {
-        name
-        for path in sources
-        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
-    }
-    broken = {fault.red for fault in catalogue().values()}
-    assert tests - broken - set(ELSEWHERE) == set()
-    assert (broken - {None}) <= tests
+    """A contract that no fault can break is none; a quick run breaks each once."""
+    faults = [fault for fault in catalogue().values() if fault.area not in APART]
+    broken = {contract_of(fault) for fault in faults}
+    elsewhere = {contract for contract in contracts() if contract[1] in ELSEWHERE}
+    assert contracts().keys() - broken == elsewhere
+    assert broken <= contracts().keys()
+    assert {contract_of(catalogue()[name]) for name in QUICK} == broken
+    assert len(QUICK) == len(broken)
 
 
-def test_readme_has_the_catalogues_numbers() -> None:
-    assert "\n".join(table(list(catalogue().values()), set(catalogue()))) in README
+def test_contributing_has_the_catalogues_numbers() -> None:
+    text = (PROJECT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "\n".join(table(list(catalogue().values()), set(catalogue()))) in text
 
 
 def test_no_fault_is_an_equal_of_another() -> None:
     plants = [
-        json.dumps([it.model, it.red, it.patch, it.given, [str(e) for e in it.edits], it.options])
-        for it in catalogue().values()
+        json.dumps([one.model, one.red, one.patch, one.given, str(one.edits), one.options])
+        for one in catalogue().values()
     ]
     assert [plant for plant, count in Counter(plants).items() if count > 1] == []
 
@@ -122,9 +123,10 @@ def test_wrong_entry_is_one_line(name: str, tmp_path: Path) -> None:
 def test_a_survivor_is_named_and_fails_the_command(tmp_path: Path) -> None:
     """With the contract taken away, the fault it was for survives."""
     plant = "def pytest_collection_modifyitems(items):\n"
-    plant += "    items[:] = [it for it in items if 'test_setting_is' not in it.name]\n"
+    plant += "    items[:] = [item for item in items if 'test_setting_matches' not in item.name]\n"
     (tmp_path / "planted.py").write_text(plant)
-    command = [sys.executable, "-m", "tests.meta.faults", "--only", "padding_side_flipped"]
+    command = [sys.executable, "-m", "tests.meta.faults", "--quick"]
+    command += ["--only", "padding_side_flipped"]
     done = subprocess.run(
         command,
         cwd=PROJECT,
@@ -134,7 +136,62 @@ def test_a_survivor_is_named_and_fails_the_command(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "padding_side_flipped: test_setting_matches_registry stays green" in done.stdout
+    assert "fault padding_side_flipped: test_setting_matches_registry stays green" in done.stdout
+
+
+class Library:
+    """What a patch changes."""
+
+    def method(self, size: int = 0) -> int:
+        """Return the size."""
+        return size
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> type[Library]:
+    """A library in which nothing is replaced yet, and which is given back as it was."""
+    monkeypatch.setattr(places, "_places", [])
+    monkeypatch.setattr(Library, "method", Library.method)
+    return Library
+
+
+def test_a_moved_place_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs then, so the fault is not killed."""
+    transformers = package_of("transformers")
+    gone = {"method": "_gone", "keyword": "x"}
+    lines = patch(
+        replace(catalogue()["truncation_swallowed"], patch="wrapping.swallowed", given=gone)
+    )
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{transformers} has no transformers.")
+    assert lines[0].endswith("._gone any more: the patch must follow")
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    lines = patch(catalogue()["mask_dropped"])
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{transformers}: cannot import name 'GenerationMixin' from ")
+
+
+def test_a_moved_argument_is_one_line(library: type[Library]) -> None:
+    with pytest.raises(places.PlaceMovedError) as caught:
+        places.replace(library, "method", lambda right: right, ("gone", "size"))
+    name = f"{library.__module__}.Library.method(gone=)"
+    assert str(caught.value) == f"tests has no {name} any more: the patch must follow"
+
+
+def test_a_place_that_nothing_reaches_is_one_line(library: type[Library]) -> None:
+    places.replace(library, "method", lambda right: right, when=lambda given: "size" in given)
+    assert library().method() == 0
+    name = f"{library.__module__}.Library.method"
+    assert places.ineffective() == [f"tests never reached {name}: nothing was planted"]
+    library().method(size=5)
+    assert places.ineffective() == []
+
+
+def test_a_result_without_what_a_patch_changes_is_one_line(library: type[Library]) -> None:
+    places.change_result(library, "method", lambda result: places.set_existing(result, "gone", 1))
+    with pytest.raises(places.PlaceMovedError):
+        library().method()
+    assert places.ineffective() == ["builtins has no int.gone any more: the patch must follow"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -13,9 +13,7 @@ from tests.meta.conftest import PROJECT, Run
 
 GITHUB = PROJECT / ".github"
 
-
 WORKFLOWS = GITHUB / "workflows"
-
 
 # What GitHub sets anew for a step, and what this run set for itself.
 OURS = ("CI", "GITHUB_", "PYTEST_", "HF_", "MODEL_CONFORMANCE_HF_")
@@ -38,26 +36,24 @@ def workflow(name: str) -> dict[str, Any]:
 
 def steps() -> dict[str, Step]:
     """All steps that run a script, by `tests.yml suite: Install`."""
-    found = {}
+    steps_by_name = {}
     for path in sorted(WORKFLOWS.iterdir()):
         content = workflow(path.name)
         for key, job in content["jobs"].items():
             for step in job["steps"]:
                 if "run" in step:
                     declared = [part.get("env", {}) for part in (content, job, step)]
-                    found[f"{path.name} {key}: {step['name']}"] = Step(
+                    steps_by_name[f"{path.name} {key}: {step['name']}"] = Step(
                         step["run"],
                         step.get("shell", content["defaults"]["run"]["shell"]),
                         {name: value for part in declared for name, value in part.items()},
                     )
-    return found
+    return steps_by_name
 
 
 STEPS = steps()
 
-
 FETCH = "gpu.yml quantized: Fetch from the hub, the one step that has the token"
-
 
 COMPARE = "drift.yml newest: Compare the pinned version with the newest"
 

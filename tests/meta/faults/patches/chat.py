@@ -4,12 +4,16 @@ from typing import Any
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase as Base
 
-from .wrapping import Wrapped, changing, wrap
+from .places import Function, change_result, replace
 
 
 def chat_returns_bare_ids() -> None:
     """As before 5.0: a list where a BatchEncoding is asked for."""
-    changing(Base, "apply_chat_template", lambda it: it if isinstance(it, str) else it["input_ids"])
+    change_result(
+        Base,
+        "apply_chat_template",
+        lambda result: result if isinstance(result, str) else result["input_ids"],
+    )
 
 
 def chat_returns_nested_ids() -> None:
@@ -20,7 +24,7 @@ def chat_returns_nested_ids() -> None:
             result["input_ids"] = [result["input_ids"]]
         return result
 
-    changing(Base, "apply_chat_template", nest)
+    change_result(Base, "apply_chat_template", nest)
 
 
 def chat_adds_special_tokens() -> None:
@@ -31,24 +35,28 @@ def chat_adds_special_tokens() -> None:
             result["input_ids"] = [result["input_ids"][0], *result["input_ids"]]
         return result
 
-    changing(Base, "apply_chat_template", double)
+    change_result(Base, "apply_chat_template", double)
 
 
 def rendered_text_trimmed() -> None:
     """A rendering that trims the prompt."""
-    changing(Base, "apply_chat_template", lambda it: it.strip() if isinstance(it, str) else it)
+    change_result(
+        Base,
+        "apply_chat_template",
+        lambda result: result.strip() if isinstance(result, str) else result,
+    )
 
 
 def first_turn_lost() -> None:
     """A rendering that drops the first of several messages."""
 
-    def wrapper(method: Wrapped) -> Wrapped:
+    def make(right: Function) -> Function:
         def faulty(self: Any, conversation: Any, *args: Any, **given: Any) -> Any:
-            return method(self, conversation[-3:], *args, **given)
+            return right(self, conversation[-3:], *args, **given)
 
         return faulty
 
-    wrap(Base, "apply_chat_template", wrapper)
+    replace(Base, "apply_chat_template", make)
 
 
 def chat_loses_the_last_id() -> None:
@@ -59,4 +67,4 @@ def chat_loses_the_last_id() -> None:
             result["input_ids"] = result["input_ids"][:-1]
         return result
 
-    changing(Base, "apply_chat_template", cut)
+    change_result(Base, "apply_chat_template", cut)

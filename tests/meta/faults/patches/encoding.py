@@ -6,17 +6,17 @@ from typing import Any
 from tokenizers import decoders
 from transformers import PreTrainedTokenizerFast as Fast
 
-from .wrapping import Wrapped, changing, wrap
+from .places import Function, change_result, replace, set_existing
 
 
 def decode_cleans_up() -> None:
     """As decode did where the file says clean_up_tokenization_spaces = true."""
-    changing(Fast, "_decode", lambda text: text.replace(" !=", "!=").replace(" .", "."))
+    change_result(Fast, "_decode", lambda text: text.replace(" !=", "!=").replace(" .", "."))
 
 
 def decode_strips() -> None:
     """A decode that trims the text."""
-    changing(Fast, "_decode", lambda text: text.strip())
+    change_result(Fast, "_decode", lambda text: text.strip())
 
 
 def encoding_edited(change: Callable[[Any], None]) -> None:
@@ -26,7 +26,7 @@ def encoding_edited(change: Callable[[Any], None]) -> None:
         change(result)
         return result
 
-    changing(Fast, "_encode_plus", edited)
+    change_result(Fast, "_encode_plus", edited)
 
 
 def is_batch(result: Any) -> bool:
@@ -88,18 +88,18 @@ def mask_of_a_batch_all_ones() -> None:
 def truncation_cuts_the_other_end() -> None:
     """truncation_side that is read the wrong way round."""
 
-    def wrapper(method: Wrapped) -> Wrapped:
+    def make(right: Function) -> Function:
         def faulty(self: Any, *args: Any, **given: Any) -> Any:
             side = self.truncation_side
-            self.truncation_side = "left" if side == "right" else "right"
+            set_existing(self, "truncation_side", "left" if side == "right" else "right")
             try:
-                return method(self, *args, **given)
+                return right(self, *args, **given)
             finally:
                 self.truncation_side = side
 
         return faulty
 
-    wrap(Fast, "_encode_plus", wrapper)
+    replace(Fast, "_encode_plus", make)
 
 
 def stream_cleans_up() -> None:
@@ -114,5 +114,4 @@ def stream_cleans_up() -> None:
             text: str = tokenizer.decode([token], skip_special_tokens=self.skip)
             return text
 
-    module: Any = decoders
-    module.DecodeStream = Faulty
+    replace(decoders, "DecodeStream", lambda _: Faulty)

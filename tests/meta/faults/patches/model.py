@@ -5,19 +5,18 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from .places import change_result
+
 
 def after_model_load(change: Callable[[Any], None]) -> None:
     """Change every model that `AutoModelForCausalLM` loads from now on."""
     from transformers import AutoModelForCausalLM
 
-    load = AutoModelForCausalLM.from_pretrained
-
-    def faulty(*args: Any, **given: Any) -> Any:
-        loaded = load(*args, **given)
+    def changed(loaded: Any) -> Any:
         change(loaded[0] if isinstance(loaded, tuple) else loaded)
         return loaded
 
-    AutoModelForCausalLM.from_pretrained = faulty
+    change_result(AutoModelForCausalLM, "from_pretrained", changed)
 
 
 def embeddings_in_fp32() -> None:
@@ -28,7 +27,9 @@ def embeddings_in_fp32() -> None:
 def row_added() -> None:
     """Room for a pad token that nobody asked for."""
     after_model_load(
-        lambda it: it.resize_token_embeddings(it.config.vocab_size + 1, mean_resizing=False)
+        lambda model: model.resize_token_embeddings(
+            model.config.vocab_size + 1, mean_resizing=False
+        )
     )
 
 
@@ -36,7 +37,7 @@ def buffer_added() -> None:
     """A buffer that another version registers."""
     import torch
 
-    after_model_load(lambda it: it.model.register_buffer("mask", torch.zeros(64, 64)))
+    after_model_load(lambda model: model.model.register_buffer("mask", torch.zeros(64, 64)))
 
 
 def weights_of_another_checkpoint() -> None:

@@ -1,6 +1,6 @@
-"""Faults planted in transformers and bitsandbytes that only a loaded model shows.
+"""Faults in quantizing that only a loaded model shows.
 
-Each function changes a library for the rest of the process. The real tests/quantized then runs
+The real tests/quantized then runs
 on SmolLM2 with two narrow layers, random values and a head of its own, so that a fault takes
 seconds; what needs trained values is left to the full model.
 """
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.data.registry import registry
+
+from .places import Function, change_result, set_existing
+from .places import replace as replace_place
 
 KEY = "smollm2"
 
@@ -38,25 +41,24 @@ def task_changed(**changes: Any) -> None:
     """Another value than the task asks for reaches the quantizer."""
     from transformers import BitsAndBytesConfig
 
-    made = BitsAndBytesConfig.__init__
+    def make(right: Function) -> Function:
+        return lambda *args, **given: right(*args, **given | changes)
 
-    def faulty(self: Any, *args: Any, **given: Any) -> None:
-        made(self, *args, **given | changes)
-
-    BitsAndBytesConfig.__init__ = faulty
+    replace_place(BitsAndBytesConfig, "__init__", make, tuple(changes))
 
 
 def blocks_of_128() -> None:
     """Blocks as bitsandbytes has them on other devices."""
     from bitsandbytes.nn import Params4bit
 
-    quantize = Params4bit._quantize
+    def make(right: Function) -> Function:
+        def faulty(self: Any, device: Any) -> Any:
+            set_existing(self, "blocksize", 128)
+            return right(self, device)
 
-    def faulty(self: Any, device: Any) -> Any:
-        self.blocksize = 128
-        return quantize(self, device)
+        return faulty
 
-    Params4bit._quantize = faulty
+    replace_place(Params4bit, "_quantize", make)
 
 
 def checkpoint_changed(drop: str = "", add: str = "") -> None:
@@ -64,12 +66,10 @@ def checkpoint_changed(drop: str = "", add: str = "") -> None:
     import torch
 
     weights: Any = import_module("tests.harness.sources.weights")
-    made = weights.dummy
 
-    def faulty(model: Any, device: str, folder: Path, progress: Any) -> Path:
+    def harm(source: Path) -> Path:
         from safetensors.torch import load_file, save_file
 
-        source = made(model, device, folder, progress)
         harmed = Path(shutil.copytree(source, tempfile.mkdtemp(), dirs_exist_ok=True))
         tensors = load_file(harmed / "model.safetensors")
         tensors.pop(drop, None)
@@ -77,36 +77,36 @@ def checkpoint_changed(drop: str = "", add: str = "") -> None:
         save_file(tensors, harmed / "model.safetensors", metadata={"format": "pt"})
         return harmed
 
-    weights.dummy = faulty
+    change_result(weights, "dummy", harm)
 
 
 def quantizing_is_random() -> None:
     """A kernel that rounds otherwise each time."""
     from bitsandbytes import functional
 
-    right = functional.quantize_4bit
+    def make(right: Function) -> Function:
+        def faulty(values: Any, *args: Any, **given: Any) -> Any:
+            import torch
 
-    def wrong(values: Any, *args: Any, **given: Any) -> Any:
-        import torch
+            return right(values + torch.randn_like(values) * 0.02, *args, **given)
 
-        return right(values + torch.randn_like(values) * 0.02, *args, **given)
+        return faulty
 
-    functional.quantize_4bit = wrong
+    replace_place(functional, "quantize_4bit", make)
 
 
 def saved_otherwise() -> None:
     """A saved checkpoint with one bit changed, in the middle of its weights."""
     from transformers import PreTrainedModel
 
-    save = PreTrainedModel.save_pretrained
+    def make(right: Function) -> Function:
+        def faulty(self: Any, folder: Any, *args: Any, **given: Any) -> None:
+            right(self, folder, *args, **given)
+            for path in Path(folder).glob("*.safetensors"):
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
 
-    def faulty(self: Any, folder: Any, *args: Any, **given: Any) -> None:
-        save(self, folder, *args, **given)
-        for path in Path(folder).glob("*.safetensors"):
-            content = path.read_bytes()
-            middle = len(content) // 2
-            path.write_bytes(
-                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-            )
+        return faulty
 
-    PreTrainedModel.save_pretrained = faulty
+    replace_place(PreTrainedModel, "save_pretrained", make)
