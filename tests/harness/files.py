@@ -58,5 +58,3 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
-
-

@@ -107,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[WEIGHTS] = weights
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
+def header_lines(config: pytest.Config) -> list[str]:
     """Versions, sources, models, weights and options of the run."""
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
@@ -129,3 +129,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What the run is about, above its tests."""
+    return header_lines(config)

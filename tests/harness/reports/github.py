@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ..html.pages import readable
-from ..plugins.options import pytest_report_header
+from ..plugins.options import header_lines
 from ..plugins.results import RESULTS, Finding, Results
 from ..plugins.summary import table
 from ..plugins.tokenizers import SOURCES
@@ -82,7 +82,7 @@ def _write(config: pytest.Config, step: dict[str, str], code: int, results: Resu
     if path := step.get(_SUMMARY):
         header = [", ".join(f"{name} {number}" for name, number in versions().items())]
         if SOURCES in config.stash:  # options and data were sound
-            header = pytest_report_header(config)
+            header = header_lines(config)
         try:
             append(Path(path), [redact(part) for part in summary(code, results, header)])
         except OSError as error:

@@ -192,9 +192,7 @@ def test_kill_while_writing_leaves_the_old_file(small: Path) -> None:
     plant(small, "planted.py", "import os\nos.fsync = lambda stream: os.kill(os.getpid(), 9)\n")
     assert update(small).code == -9
     assert before.items() < state(small).items(), "nothing was being written"
-    write_atomically(
-        small / SNAPSHOTS / IDS, "the next writing removes what the killed one left"
-    )
+    write_atomically(small / SNAPSHOTS / IDS, "the next writing removes what the killed one left")
     assert state(small).keys() == before.keys()
 
 
