@@ -43,7 +43,6 @@ def write_atomically(path: Path, content: str | Callable[[Path], object]) -> Non
     `content` is the text, or a function that fills the file it is given. OSError passes through.
     Of two processes at a time that write one file, one may fail.
     """
-    path.parent.mkdir(exist_ok=True)
     for leftover in path.parent.glob(f".{path.name}.*"):  # of a killed process
         if leftover.suffix[1:].isdecimal():
             leftover.unlink(missing_ok=True)

@@ -290,7 +290,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--text-column", default="text", metavar="NAME", help="(default: text)")
     price = "'' if only the texts' `Price is $` is followed by prices (default: price)"
     option("--price-column", default="price", metavar="NAME", help=price)
-    option("--wrap", action="store_true", help="put the texts, descriptions, into price prompts")
+    option(
+        "--wrap",
+        action="store_true",
+        help="put the texts, descriptions, into price prompts (default: off)",
+    )
 
 
 def data_of(options: argparse.Namespace) -> DataSet:

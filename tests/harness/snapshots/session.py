@@ -102,6 +102,7 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
             problems.append(f"{path.name}: NOT saved, the old file is kept: it would hold a secret")
             continue
         try:
+            path.parent.mkdir(exist_ok=True)
             write_atomically(path, text)
         except OSError as error:
             problems.append(f"{path.name}: not saved, the old file is kept: {error.strerror}")
