@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from .errors import AssetError, DataError
+from .errors import AssetError, DataError, LoadError
 from .redaction import redact
 
 Progress = Callable[[str], None]
@@ -21,11 +21,11 @@ def say(message: str) -> None:
 def exit_status(run: Callable[[], int | None]) -> int:
     """Exit code of a command: 0 no findings, 1 findings, 2 wrong use or it could not run.
 
-    AssetError and DataError are printed as one line on stderr.
+    Errors of data, files and loading are printed as one line on stderr.
     """
     try:
         return run() or 0
-    except (AssetError, DataError) as error:
+    except (AssetError, DataError, LoadError) as error:
         say(str(error))
         return COULD_NOT_RUN
     except KeyboardInterrupt:
