@@ -72,7 +72,7 @@ def state_tensors(state: Any) -> dict[str, Any]:
 
 def size(tensor: Any) -> int:
     """Bytes of a tensor's elements."""
-    return int(tensor.numel() * tensor.elementsize())
+    return int(tensor.numel() * tensor.element_size())
 
 
 def _dtype_name(dtype: Any) -> str:
