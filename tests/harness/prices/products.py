@@ -1,4 +1,4 @@
-"""The price task: its question, products, prompts and training texts, and replies to read."""
+"""The price task: its question, products, prompts and training texts."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..data.cases import read_topic
-from ..data.schema import STRICT, Comment, Slug, parse
+from ..data.schema import STRICT, Slug, parse
 from ..errors import DataError
 from ..files import FIXTURES
 
 PRODUCTS = FIXTURES / "prices" / "products.jsonl"
-PRICE_REPLIES = FIXTURES / "prices" / "replies.json"
 
 # The task's frame around a description. The price is the next token, and the last of training.
 QUESTION = "How much does this cost to the nearest dollar?"
@@ -38,17 +36,6 @@ class Product:
     def text(self) -> str:
         """The prompt's description of the product: a line with the title, then the rest."""
         return f"{self.title}\n{self.description}"
-
-
-@dataclass(frozen=True, config=STRICT)
-class PriceReply:
-    """A model's reply and the price that must be read from it; None where it names none."""
-
-    id: Slug
-    reply: str
-    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    comment: Comment
-    topic: str = ""
 
 
 def price_prompt(description: str) -> str:
@@ -96,8 +83,3 @@ def _parse_product(line: str, path: Path, where: str) -> Product:
             place = f"{path.parent.name}/{path.name}: [{where}] {key}"
             raise DataError(f"{place}: {MARKER!r} ends a prompt")
     return product
-
-
-def read_price_replies(path: Path = PRICE_REPLIES) -> list[PriceReply]:
-    """All replies in the file's order; DataError names file, reply and key."""
-    return read_topic(path, PriceReply)

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -123,18 +124,22 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
             f"{model.key}: making dummy weights on {device}, once: {need / 1e9:.1f} GB, kept in "
             f"{folder.parents[1]} until you delete them"
         )
-        _random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
+        random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
         (folder / DUMMY).write_text(json.dumps({"seed": _SEED}) + "\n", encoding="utf-8")
 
     return _cached(model, "dummy", tokenizer_folder, build)
 
 
-def _random_model(model: Model, device: str) -> Any:
-    """The model in bf16 with the values that its own initialization draws for the seed."""
+def random_model(model: Model, device: str) -> Any:
+    """The model in bf16 with the values that its own initialization draws for the seed.
+
+    On the device "meta" it has none.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(_SEED)
     with torch.device(device):
-        config = AutoConfig.for_model(**model.architecture)
+        # A copy: the library adds keys to the dicts within it.
+        config = AutoConfig.for_model(**deepcopy(model.architecture))
         return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

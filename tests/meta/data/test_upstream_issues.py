@@ -57,7 +57,6 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
     "no_versions": ({"versions": '""'}, "versions", "at least 1 character"),
     "unknown_key": ({"issue": '"1"'}, "issue", "unknown key"),
     "http_link": ({"link": '"http://example.org"'}, "link", "'http://example.org'"),
-    "no_link": ({"link": ""}, "link", "required"),
     "no_reason": ({"reason": ""}, "reason", "required"),
     "no_nodes": ({"nodes": "[]"}, "nodes", "at least 1 item"),
     "no_changes": ({"changes": "[]"}, "changes", "at least 1 item"),
@@ -74,8 +73,6 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
         "regular expression",
     ),
     "node_is_no_test": ({"nodes": '["*"]'}, "nodes.0", "'*'"),
-    "node_is_no_list": ({"nodes": '"test_plant"'}, "nodes", "'test_plant'"),
-    "version_is_a_number": ({"versions": "5"}, "versions", "5"),
 }
 NO_TABLES = {
     "not_toml": (b"[planted\n", "line 1"),

@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.data.registry import registry
 from tests.harness.memory.footprint import LOADS, Load, footprint, quant_state_bytes
+from tests.harness.sources.checkpoints import random_model
 from tests.meta.support import real_models as real
 
 Build = Callable[[str, Load, bool], Any]  # key, load, double_quant
@@ -39,7 +40,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Build:
     @cache
     def saved(key: str) -> Path:
         folder = tmp_path_factory.mktemp(key)
-        real.unquantized(real.small(key), "cpu").save_pretrained(folder)
+        random_model(real.small(key), "cpu").save_pretrained(folder)
         return folder
 
     @cache

@@ -48,9 +48,8 @@ def flip(path: Path) -> None:
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-def without_tensors(path: Path) -> None:
-    """A valid safetensors file that holds nothing: the library loads it without a warning."""
-    path.write_bytes(struct.pack("<Q", 2) + b"{}")
+# A valid safetensors file that holds nothing: the library loads it without a warning.
+NO_TENSORS = struct.pack("<Q", 2) + b"{}"
 
 
 def only_pickles(folder: Path) -> None:
@@ -60,25 +59,15 @@ def only_pickles(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"never read")
 
 
-def in_config(folder: Path, **values: object) -> None:
-    """Add to config.json."""
-    path = folder / "config.json"
-    content = json.loads(path.read_bytes())
-    path.write_text(json.dumps(content | values), encoding="utf-8")
-
-
-def in_index(folder: Path, name: str) -> None:
-    """Let the index send every tensor to this file."""
-    path = folder / shards.INDEX
-    content = json.loads(path.read_bytes())
-    content["weight_map"] = dict.fromkeys(content["weight_map"], name)
-    path.write_text(json.dumps(content), encoding="utf-8")
+def put(path: Path, **values: object) -> None:
+    """Set keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | values), encoding="utf-8")
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty_file": (lambda folder: (folder / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
     "empty_shard": (
-        lambda folder: without_tensors(folder / FIRST),
+        lambda folder: (folder / FIRST).write_bytes(NO_TENSORS),
         f"{FIRST} lacks 6 of its 6 tensors",
     ),
     "cut_off": (
@@ -95,14 +84,17 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "only_pickles": (only_pickles, "pytorch_model.bin is a pickle, which can run code: not read"),
     "outside": (
-        lambda folder: in_index(folder, "../x.safetensors"),
+        lambda folder: put(folder / shards.INDEX, weight_map={"a": "../x.safetensors"}),
         "names '../x.safetensors', which is",
     ),
     "no_config": (
         lambda folder: (folder / "config.json").unlink(),
         "has no config.json that can be read",
     ),
-    "quantized": (lambda folder: in_config(folder, quantization_config={}), "is quantized already"),
+    "quantized": (
+        lambda folder: put(folder / "config.json", quantization_config={}),
+        "is quantized already",
+    ),
 }
 
 

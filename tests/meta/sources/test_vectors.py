@@ -6,7 +6,6 @@ The bundle is built from vocabularies that lie beside them in the same archive; 
 normalizers, Phi-3's merges and all flags are ours, and that is what this compares.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,60 +18,55 @@ SEPARATOR = "\n__ggml_vocab_test__\n"
 COUNT = 46
 
 
-@dataclass(frozen=True)
-class Vector:
-    """A string and the ids it must give."""
-
-    text: str
-    ids: tuple[int, ...]
+Vectors = list[tuple[str, tuple[int, ...]]]  # strings, and the ids that each must give
 
 
-def read_vectors(folder: Path, name: str) -> list[Vector]:
+def read_vectors(folder: Path, name: str) -> Vectors:
     """The strings and ids of one vocabulary."""
     # The strings hold CR; a text reader with its usual newline handling would change them.
     with (folder / f"{name}.inp").open(encoding="utf-8", newline="") as stream:
         texts = stream.read().removesuffix(SEPARATOR).split(SEPARATOR)
     lines = (folder / f"{name}.out").read_text(encoding="ascii").removesuffix("\n").split("\n")
     ids = [tuple(map(int, line.split())) for line in lines]
-    return [Vector(text, row) for text, row in zip(texts, ids, strict=True)]
+    return list(zip(texts, ids, strict=True))
 
 
-def differences(key: str, tokenizer: Tokenizer, vectors: list[Vector]) -> list[str]:
+def differences(key: str, tokenizer: Tokenizer, vectors: Vectors) -> list[str]:
     """A message for every vector that gives other ids."""
     messages = []
-    for number, vector in enumerate(vectors, 1):
-        title = f"{key} vector {number} of {len(vectors)} {quote(vector.text)}"
-        ids = tokenizer.encode(vector.text, add_special_tokens=False).ids
-        messages.append(mismatch(title, tokenizer, ids, list(vector.ids), "recorded"))
+    for number, (text, recorded) in enumerate(vectors, 1):
+        title = f"{key} vector {number} of {len(vectors)} {quote(text)}"
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        messages.append(mismatch(title, tokenizer, ids, list(recorded), "recorded"))
     return [message for message in messages if message]
 
 
 @pytest.fixture(scope="session")
-def vectors() -> dict[str, list[Vector]]:
+def vectors() -> dict[str, Vectors]:
     """The vectors by model."""
     folder = llama_cpp_folder()
     return {key: read_vectors(folder, name) for key, name in FILES.items()}
 
 
 @pytest.mark.parametrize("key", FILES)
-def test_recorded_ids(key: str, bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
+def test_recorded_ids(key: str, bundle: dict[str, Path], vectors: dict[str, Vectors]) -> None:
     assert len(vectors[key]) == COUNT
     if messages := differences(key, open_file(bundle[key]), vectors[key]):
         pytest.fail("\n".join(messages), pytrace=False)
 
 
-def test_four_vocabularies(vectors: dict[str, list[Vector]]) -> None:
+def test_four_vocabularies(vectors: dict[str, Vectors]) -> None:
     """184 vectors in all: 46 of four vocabularies, the same strings with other ids."""
     distinct = {name: vectors[key] for key, name in FILES.items()}
     assert sum(map(len, distinct.values())) == 4 * COUNT
-    assert len({tuple(vector.text for vector in listed) for listed in distinct.values()}) == 1
-    assert len({tuple(vector.ids for vector in listed) for listed in distinct.values()}) == 4
+    texts, ids = zip(*(zip(*listed, strict=True) for listed in distinct.values()), strict=True)
+    assert (len(set(texts)), len(set(ids))) == (1, 4)
 
 
-def test_a_wrong_id_is_reported(bundle: dict[str, Path], vectors: dict[str, list[Vector]]) -> None:
+def test_a_wrong_id_is_reported(bundle: dict[str, Path], vectors: dict[str, Vectors]) -> None:
     changed = list(vectors["qwen2"])
-    index = next(i for i, vector in enumerate(changed) if vector.text == "Hello world")
-    changed[index] = Vector("Hello world", (*changed[index].ids[:-1], 0))
+    index = next(i for i, (text, _) in enumerate(changed) if text == "Hello world")
+    changed[index] = ("Hello world", (*changed[index][1][:-1], 0))
     messages = differences("qwen2", open_file(bundle["qwen2"]), changed)
     assert [line.splitlines()[0] for line in messages] == [
         f"qwen2 vector {index + 1} of 46 'Hello world': position 1 got 1879 'Ġworld', "

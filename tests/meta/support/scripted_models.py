@@ -20,7 +20,7 @@ from tests.harness.model.generation import Answer, predict
 from tests.harness.model.loading import LoadedModel, ModelSlot
 from tests.harness.model.messages import capture_messages
 from tests.harness.prices.products import price_prompt
-from tests.harness.sources.checkpoints import copy_generation_config
+from tests.harness.sources.checkpoints import copy_generation_config, random_model
 from tests.harness.sources.weights import Weights
 
 KEY = "llama3_1"
@@ -79,11 +79,7 @@ def follow(model: Any, following: Mapping[int, int]) -> None:
 
 def save(folder: Path, spec: Model, tokenizer: Any, script: tuple[str, ...]) -> None:
     """A checkpoint that follows the script."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(**spec.architecture)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model = random_model(spec, "cpu")
     follow(model, next_tokens(tokenizer, script))
     with capture_messages():  # no progress bar
         model.save_pretrained(folder)
