@@ -89,7 +89,6 @@ def check_bytes(loaded: LoadedModel) -> None:
 
 
 def _explain_states(loaded: LoadedModel, difference: int) -> str:
-    """What explains bytes too many or too few beside the footprint."""
     if loaded.load == "nf4":
         for words, size in {
             "double quantization is off": quant_state_bytes(loaded.spec, double_quant=False),

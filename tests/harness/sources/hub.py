@@ -43,7 +43,6 @@ def fetch(model: Model, progress: Progress) -> Path:
 
 
 def _verified(model: Model, name: str, pin: PinnedFile) -> Path:
-    """The file's path in the cache, with the published content."""
     path = _download(model, name)
     if not pin.published or sha256(path) == pin.sha256:
         return path

@@ -37,7 +37,6 @@ def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str,
 
 
 def _download_sentence(stderr: str) -> str:
-    """What to do about a failed download, or pip's own last error, in one line."""
     if "DO NOT MATCH THE HASHES" in stderr:
         return (
             "a package of the index is not the one pinned in fixtures/bundle-requirements.txt "
