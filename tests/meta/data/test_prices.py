@@ -10,8 +10,8 @@ import pytest
 from pydantic.dataclasses import dataclass
 from tokenizers import Tokenizer
 
-from tests.harness.data.cases import read_topic
-from tests.harness.data.schema import STRICT, Comment, Slug
+from tests.harness.data.cases import Case, read_topic
+from tests.harness.data.schema import STRICT
 from tests.harness.errors import DataError
 from tests.harness.files import FIXTURES
 from tests.harness.prices.products import (
@@ -24,15 +24,12 @@ from tests.harness.prices.products import (
 from tests.harness.prices.replies import extract_price, price_token_ids
 
 
-@dataclass(frozen=True, config=STRICT)
-class PriceReply:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PriceReply(Case):
     """A model's reply and the price in dollars to read from it; None where it names none."""
 
-    id: Slug
     reply: str
     price: float | None
-    comment: Comment
-    topic: str = ""
 
 
 REPLIES: list[PriceReply] = read_topic(FIXTURES / "prices" / "replies.json", PriceReply)
