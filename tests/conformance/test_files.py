@@ -118,7 +118,7 @@ def _check_by_key(
 
 def declared_added_tokens(key: str) -> dict[int, dict[str, Any]]:
     """Id to content and flags, from the recipe."""
-    return {token.id: token.as_json() for token in read_recipe(key).tokens()}
+    return {token["id"]: token for token in read_recipe(key).tokens()}
 
 
 def test_file_added_tokens_match_recipe(tokenizer: LoadedTokenizer) -> None:

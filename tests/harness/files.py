@@ -28,15 +28,6 @@ def sha256_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def storage_sentence(error: OSError) -> str:
-    """One line for a cache that cannot be written."""
-    what = error.strerror or str(error)
-    return (
-        f"the bundle cannot be built in {cache_folder()}: {what}; free 500 MB there or set "
-        "MODEL_CONFORMANCE_CACHE to a folder that can be written"
-    )
-
-
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:
     """Replace a file whole or not at all, whatever happens to the process or the disk.
 

@@ -8,16 +8,9 @@ import pytest
 
 # Shown as they are; everything else is escaped. Fixed ranges, because what counts as printable
 # changes with Python's Unicode tables, and combining or reordering scripts mislead the eye.
-_VISIBLE = (
-    range(0x20, 0x7F),
-    range(0xA1, 0xAD),
-    range(0xAE, 0x250),
-    range(0x370, 0x483),
-    range(0x48A, 0x530),
-    range(0x3041, 0x3097),
-    range(0x30A1, 0x3100),
-    range(0x4E00, 0xA000),
-    range(0xAC00, 0xD7A4),
+_VISIBLE = re.compile(
+    "[ -~\\xa1-\\xac\\xae-\\u024f\\u0370-\\u0482\\u048a-\\u052f\\u3041-\\u3096\\u30a1-\\u30ff"
+    "\\u4e00-\\u9fff\\uac00-\\ud7a3]"
 )
 # What moves the cursor, hides or reorders text, or cannot be written; but for line ends and tabs.
 MISLEADING = re.compile(
@@ -31,11 +24,11 @@ _SHORT = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def escape_character(character: str) -> str:
     r"""One character, visible and exact; a lone byte (surrogate-escaped) as `\xNN`."""
-    code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
-    if any(code in span for span in _VISIBLE):
+    if _VISIBLE.fullmatch(character):
         return character
+    code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

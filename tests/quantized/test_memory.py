@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.checks import device_memory, memory
+from tests.harness.checks import memory
 from tests.harness.model.loading import LoadedModel
 
 # The CPU's allocator counts nothing, so these run where there is a CUDA device.
@@ -27,14 +27,14 @@ def test_total_bytes_including_quant_state(loaded_model: LoadedModel) -> None:
 
 @on_cuda
 def test_no_other_tensors_on_the_device(loaded_model: LoadedModel) -> None:
-    device_memory.check_requested(loaded_model)
+    memory.check_requested(loaded_model)
 
 
 @on_cuda
 def test_allocated_memory(loaded_model: LoadedModel) -> None:
-    device_memory.check_allocated(loaded_model)
+    memory.check_allocated(loaded_model)
 
 
 @on_cuda
 def test_peak_while_loading(loaded_model: LoadedModel) -> None:
-    device_memory.check_peak(loaded_model)
+    memory.check_peak(loaded_model)

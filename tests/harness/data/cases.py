@@ -40,21 +40,27 @@ class Declared:
     why: Comment
 
 
-@dataclass(frozen=True, config=STRICT)
-class TextCase:
-    """A text to encode; `repeat` writes long runs short."""
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Case:
+    """What the cases of every topic have."""
 
     id: Slug
-    text: str
     comment: Comment
-    repeat: int = 1
-    topic: str = ""
-    declared: tuple[Declared, ...] = ()
+    topic: str
 
     @property
     def name(self) -> str:
         """`topic.id`, the case's name in test ids and snapshots."""
         return f"{self.topic}.{self.id}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TextCase(Case):
+    """A text to encode; `repeat` writes long runs short."""
+
+    text: str
+    repeat: int = 1
+    declared: tuple[Declared, ...] = ()
 
     @property
     def full_text(self) -> str:
@@ -69,12 +75,10 @@ class TextCase:
         return self.full_text
 
 
-@dataclass(frozen=True, config=STRICT)
-class ChatCase:
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ChatCase(Case):
     """A conversation to render; `needs` are capabilities the model must declare."""
 
-    id: Slug
-    comment: Comment
     messages: tuple[Message, ...]
     add_generation_prompt: bool
     needs: tuple[Literal["system", "tools"], ...] = ()
@@ -83,12 +87,6 @@ class ChatCase:
     continue_final_message: bool = False
     # Models whose template, or transformers itself, must refuse it.
     raises: tuple[ModelKey, ...] = ()
-    topic: str = ""
-
-    @property
-    def name(self) -> str:
-        """`topic.id`, the case's name in test ids and snapshots."""
-        return f"{self.topic}.{self.id}"
 
     def template_arguments(self) -> dict[str, Any]:
         """Keyword arguments of `apply_chat_template`; those at their default are left out."""

@@ -1,6 +1,5 @@
 """Recipes (`fixtures/recipes/KEY.json`): what a model's files are built from."""
 
-from dataclasses import dataclass as plain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,20 +57,6 @@ class FileRecipe:
     inline: tuple[str, ...] = ()  # keys whose value is on one line
 
 
-@plain(frozen=True)
-class AddedToken:
-    """An entry of `added_tokens`; `flags` are those that are true."""
-
-    id: int
-    content: str
-    flags: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The entry as `tokenizer.json` writes it."""
-        flags = {flag: flag in self.flags for flag in FLAGS}
-        return {"id": self.id, "content": self.content, **flags}
-
-
 @dataclass(frozen=True, config=STRICT)
 class AddedRow:
     """`count` added tokens from `id` on; `#` in their content stands for `number` and on."""
@@ -92,13 +77,14 @@ class Recipe:
     vocabulary: Origin | None = None  # None: no package holds it, so nothing can be built
     template: Origin | None = None
 
-    def tokens(self) -> list[AddedToken]:
-        """The added tokens, ranges written out."""
-        rows: list[AddedToken] = []
+    def tokens(self) -> list[dict[str, Any]]:
+        """The added tokens as `tokenizer.json` writes them, ranges written out."""
+        rows: list[dict[str, Any]] = []
         for row in self.added_tokens:
+            flags = {flag: flag in row.flags for flag in FLAGS}
             for offset in range(row.count):
                 content = row.content.replace("#", str(row.number + offset))
-                rows.append(AddedToken(row.id + offset, content, row.flags))
+                rows.append({"id": row.id + offset, "content": content, **flags})
         return rows
 
 

@@ -40,7 +40,6 @@ def read_tables(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _field_names(kind: type[Any]) -> set[str]:
-    """The fields of a dataclass and of the dataclasses in it."""
     schema = TypeAdapter(kind).json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
     return {name for part in parts for name in part.get("properties", {})}

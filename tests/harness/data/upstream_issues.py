@@ -32,7 +32,6 @@ Kind = Literal[
 
 
 def _check_specifier(versions: str) -> str:
-    """ValueError unless it is a version specifier."""
     try:
         SpecifierSet(versions)
     except InvalidSpecifier:

@@ -32,58 +32,39 @@ def rotary_frequencies(config: Config) -> int:
     return int(head_size(config) * config.get("partial_rotary_factor", 1.0)) // 2
 
 
-def _attention(config: Config, qkv_bias: bool, out_bias: bool) -> tuple[Linear, ...]:
-    """Separate projections; keys and values may have fewer heads than queries."""
-    hidden, width = config["hidden_size"], head_size(config)
-    query, value = config["num_attention_heads"] * width, config["num_key_value_heads"] * width
-    return (
-        Linear("q_proj", query, hidden, qkv_bias),
-        Linear("k_proj", value, hidden, qkv_bias),
-        Linear("v_proj", value, hidden, qkv_bias),
-        Linear("o_proj", hidden, query, out_bias),
-    )
-
-
-def _gated_mlp(config: Config, bias: bool) -> tuple[Linear, ...]:
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    return (
-        Linear("gate_proj", inner, hidden, bias),
-        Linear("up_proj", inner, hidden, bias),
-        Linear("down_proj", hidden, inner, bias),
-    )
-
-
-def _fused(config: Config) -> tuple[Linear, ...]:
-    """Phi-3's layer: q, k and v are one weight, gate and up another; no biases."""
-    query, key, value, out = _attention(config, qkv_bias=False, out_bias=False)
-    gate, up, down = _gated_mlp(config, bias=False)
-    hidden = config["hidden_size"]
-    return (
-        Linear("qkv_proj", query.rows + key.rows + value.rows, hidden),
-        out,
-        Linear("gate_up_proj", gate.rows + up.rows, hidden),
-        down,
-    )
-
-
 def layer_linears(config: Config) -> tuple[Linear, ...]:
     """The linear layers of one transformer layer.
 
     Source: the modelling code of transformers 5.23. ValueError for an unknown `model_type`.
     """
+    hidden, inner, width = config["hidden_size"], config["intermediate_size"], head_size(config)
+    # Keys and values may have fewer heads than queries.
+    query, value = config["num_attention_heads"] * width, config["num_key_value_heads"] * width
     match config["model_type"]:
+        case "phi3":  # q, k and v are one weight, gate and up another; no biases
+            return (
+                Linear("qkv_proj", query + 2 * value, hidden),
+                Linear("o_proj", hidden, query),
+                Linear("gate_up_proj", 2 * inner, hidden),
+                Linear("down_proj", hidden, inner),
+            )
         case "llama":
-            bias = config["attention_bias"]
-            return _attention(config, bias, bias) + _gated_mlp(config, config["mlp_bias"])
+            qkv_bias = out_bias = config["attention_bias"]
+            mlp_bias = config["mlp_bias"]
         case "qwen2":
-            attention = _attention(config, qkv_bias=True, out_bias=False)
-            return attention + _gated_mlp(config, bias=False)
-        case "phi3":
-            return _fused(config)
+            qkv_bias, out_bias, mlp_bias = True, False, False
         case "starcoder2":
-            bias = config["use_bias"]
-            hidden, inner = config["hidden_size"], config["intermediate_size"]
-            mlp = Linear("c_fc", inner, hidden, bias), Linear("c_proj", hidden, inner, bias)
-            return _attention(config, bias, bias) + mlp
-    known = "llama, phi3, qwen2, starcoder2"
-    raise ValueError(f"model_type {config['model_type']!r} is not known (allowed: {known})")
+            qkv_bias = out_bias = mlp_bias = config["use_bias"]
+        case unknown:
+            known = "llama, phi3, qwen2, starcoder2"
+            raise ValueError(f"model_type {unknown!r} is not known (allowed: {known})")
+    is_gated = config["model_type"] != "starcoder2"
+    inward = ("gate_proj", "up_proj") if is_gated else ("c_fc",)
+    return (
+        Linear("q_proj", query, hidden, qkv_bias),
+        Linear("k_proj", value, hidden, qkv_bias),
+        Linear("v_proj", value, hidden, qkv_bias),
+        Linear("o_proj", hidden, query, out_bias),
+        *(Linear(name, inner, hidden, mlp_bias) for name in inward),
+        Linear("down_proj" if is_gated else "c_proj", hidden, inner, mlp_bias),
+    )

@@ -1,99 +1,67 @@
 """The layers that the registry implies, and where a loaded model differs from them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import Any
 
 from ..data.registry import Device, Model
-from .architecture import layer_linears
-from .footprint import BF16, FP32, NESTED_STATE, NF4_CODE, Load, weight_bytes
+from .architecture import Linear, layer_linears
+from .footprint import BF16, BLOCK, FP32, NESTED_BLOCK, Load, layer_state_bytes, weight_bytes
 from .inventory import Layer
 
-BLOCK, NESTED_BLOCK = 64, 256  # weights of one absmax; absmax values of one nested absmax
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
-# The order in which a layer's differences are reported: causes before their consequences.
-_FIELDS = (
-    "kind",
-    "quant_type",
-    "nested_block_size",
-    "block_size",
-    "compute_dtype",
-    "shape",
-    "dtype",
-    "device",
-    "absmax_dtype",
-    "weight_bytes",
-    "absmax_bytes",
-    "state_bytes",
-)
-assert set(_FIELDS) == {field.name for field in fields(Layer)}
+_NORMS = {"llama": "LlamaRMSNorm", "qwen2": "Qwen2RMSNorm", "phi3": "Phi3RMSNorm"}
 
 
 def expected_inventory(model: Model, load: Load, device: Device) -> dict[str, Layer]:
     """The inventory that the registry's architecture and the task's configuration give."""
     config = model.architecture
     hidden, rows = config["hidden_size"], config["vocab_size"]
-    norm = _unquantized(_norm_class(config), (hidden,), device)
+    # Starcoder2's norms are torch's own.
+    norm = _unquantized(_NORMS.get(config["model_type"], "LayerNorm"), (hidden,), device)
     layers = {"model.embed_tokens": _unquantized("Embedding", (rows, hidden), device)}
     for index in range(config["num_hidden_layers"]):
         layer = f"model.layers.{index}"
         for linear in layer_linears(config):
             part = "self_attn" if linear.name in _ATTENTION else "mlp"
-            layers[f"{layer}.{part}.{linear.name}"] = _expected_linear(
-                linear.rows, linear.columns, load, device
-            )
+            layers[f"{layer}.{part}.{linear.name}"] = _expected_linear(linear, load, device)
         layers[f"{layer}.input_layernorm"] = norm
         layers[f"{layer}.post_attention_layernorm"] = norm
     return layers | {"model.norm": norm, "lm_head": _unquantized("Linear", (rows, hidden), device)}
 
 
 def _unquantized(kind: str, shape: tuple[int, ...], device: Device) -> Layer:
-    return Layer(kind, shape, dtype="bfloat16", weight_bytes=BF16 * prod(shape), device=device)
+    held = BF16 * prod(shape)
+    return Layer(kind=kind, shape=shape, dtype="bfloat16", device=device, weight_bytes=held)
 
 
-def _norm_class(config: dict[str, Any]) -> str:
-    # Starcoder2's are torch's own.
-    names = {"llama": "LlamaRMSNorm", "qwen2": "Qwen2RMSNorm", "phi3": "Phi3RMSNorm"}
-    return names.get(config["model_type"], "LayerNorm")
-
-
-def _expected_linear(rows: int, columns: int, load: Load, device: Device) -> Layer:
+def _expected_linear(linear: Linear, load: Load, device: Device) -> Layer:
+    layer = _unquantized("Linear", (linear.rows, linear.columns), device)
     if load == "bf16":
-        return _unquantized("Linear", (rows, columns), device)
-    weights = rows * columns
-    common: dict[str, Any] = {"shape": (rows, columns), "device": device}
-    common["weight_bytes"] = weight_bytes(weights, load)
+        return layer
+    packed = replace(layer, weight_bytes=weight_bytes(linear.weights, load))
     if load == "int8":
-        scales = FP32 * rows
-        return Layer(
-            "Linear8bitLt",
+        return replace(
+            packed,
+            kind="Linear8bitLt",
             dtype="int8",
             absmax_dtype="float32",
-            absmax_bytes=scales,
-            state_bytes=scales,
-            **common,
+            absmax_bytes=FP32 * linear.rows,
+            state_bytes=FP32 * linear.rows,
         )
-    blocks = -(-weights // BLOCK)
-    nested = FP32 * -(-blocks // NESTED_BLOCK) + NESTED_STATE
-    return Layer(
-        "Linear4bit",
+    return replace(
+        packed,
+        kind="Linear4bit",
         dtype="uint8",
         quant_type="nf4",
         block_size=BLOCK,
         nested_block_size=NESTED_BLOCK,
         compute_dtype="bfloat16",
         absmax_dtype="uint8",
-        absmax_bytes=blocks,
-        state_bytes=blocks + nested + NF4_CODE,
-        **common,
+        absmax_bytes=-(-linear.weights // BLOCK),
+        state_bytes=layer_state_bytes(linear.weights),
     )
-
-
-def row_scale_bytes(model: Model) -> int:
-    """Bytes of int8's scales: an fp32 for each row of a quantized layer."""
-    rows = sum(linear.rows for linear in layer_linears(model.architecture))
-    return FP32 * rows * int(model.architecture["num_hidden_layers"])
 
 
 @dataclass(frozen=True)
@@ -140,7 +108,7 @@ def differences(got: dict[str, Layer], expected: dict[str, Layer]) -> Iterator[D
             kinds = [side[name].kind if name in side else None for side in (got, expected)]
             yield Difference(name, "presence", *kinds)
             continue
-        for field in _FIELDS:
-            value, right = getattr(got[name], field), getattr(expected[name], field)
+        for field in fields(Layer):
+            value, right = getattr(got[name], field.name), getattr(expected[name], field.name)
             if value != right:
-                yield Difference(name, field, value, right)
+                yield Difference(name, field.name, value, right)

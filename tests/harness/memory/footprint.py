@@ -13,8 +13,7 @@ Load = Literal["nf4", "int8", "bf16"]
 
 LOADS: tuple[Load, ...] = ("nf4", "int8", "bf16")
 BF16, FP32 = 2, 4  # bytes of a value
-NF4_CODE = 16 * FP32  # the 16 values of the data type
-NESTED_STATE = 256 * FP32 + FP32  # the code table of the quantized absmax, and their mean
+BLOCK, NESTED_BLOCK = 64, 256  # weights of one absmax; absmax values of one nested absmax
 GB = 1e9
 _HEADROOM = 2_000_000_000  # what a load needs beside the model: tensors on their way, kernels
 
@@ -74,22 +73,23 @@ def footprint(model: Model, load: Load) -> Footprint:
     )
 
 
-def quant_state_bytes(
-    model: Model, blocksize: int = 64, double_quant: bool = True, nested_blocksize: int = 256
-) -> int:
-    """Bytes of all NF4 quant_states, which the footprint does not see.
+def layer_state_bytes(weights: int, blocksize: int = BLOCK, double_quant: bool = True) -> int:
+    """Bytes of the NF4 quant_state of one linear layer of so many weights.
 
-    Counted for each quantized linear layer: an absmax for each `blocksize` weights (fp32; with
-    double quantization uint8, plus an fp32 for each `nested_blocksize` of them, their mean and
-    a code table of 256 fp32), and NF4's code table of 16 fp32. Each layer has its own tables.
-    Source: `QuantState` of bitsandbytes 0.50.2, where `nested_blocksize` is always 256.
+    An absmax for each `blocksize` weights (fp32; with double quantization uint8, plus an fp32 for
+    each 256 of them, their mean and a code table of 256 fp32), and NF4's code table of 16 fp32.
+    Each layer has its own tables. Source: `QuantState` of bitsandbytes 0.50.2.
     """
-    total = 0
-    for linear in layer_linears(model.architecture):
-        blocks = -(-linear.weights // blocksize)
-        nested = FP32 * -(-blocks // nested_blocksize) + NESTED_STATE
-        total += (blocks + nested if double_quant else FP32 * blocks) + NF4_CODE
-    return total * int(model.architecture["num_hidden_layers"])
+    blocks = -(-weights // blocksize)
+    nested = -(-blocks // NESTED_BLOCK) + 1 + 256
+    return (blocks + FP32 * nested if double_quant else FP32 * blocks) + FP32 * 16
+
+
+def quant_state_bytes(model: Model, blocksize: int = BLOCK, double_quant: bool = True) -> int:
+    """Bytes of all NF4 quant_states, which the footprint does not see."""
+    linears = layer_linears(model.architecture)
+    layer = sum(layer_state_bytes(linear.weights, blocksize, double_quant) for linear in linears)
+    return layer * int(model.architecture["num_hidden_layers"])
 
 
 def causes(model: Model, load: Load) -> dict[str, int]:

@@ -1,23 +1,26 @@
 """The layers of a loaded model: type, shape, bytes and quantization of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A module's weight. Fields that a kind of layer lacks are None (0 for bytes)."""
+    """A module's weight. Fields that a kind of layer lacks are None (0 for bytes).
+
+    Differences are reported in the order of the fields: causes before their consequences.
+    """
 
     kind: str  # the module's class
+    quant_type: str | None = None
+    nested_block_size: int | None = None  # None: not nested, the absmax values are fp32
+    block_size: int | None = None
+    compute_dtype: str | None = None  # in which a 4-bit layer multiplies
     shape: tuple[int, ...]  # of the weight before packing: (rows, columns), or (width,)
     dtype: str  # of the weight's elements in memory
-    weight_bytes: int  # of the weight in memory
     device: str
-    quant_type: str | None = None
-    block_size: int | None = None
-    nested_block_size: int | None = None  # None: not nested, the absmax values are fp32
-    compute_dtype: str | None = None  # in which a 4-bit layer multiplies
     absmax_dtype: str | None = None
+    weight_bytes: int  # of the weight in memory
     absmax_bytes: int = 0  # the absmax values; for int8 the scale of each row
     state_bytes: int = 0  # all tensors of the quant_state, the absmax among them
 
@@ -33,26 +36,21 @@ def inventory(model: Any) -> dict[str, Layer]:
 
 def _layer_of(module: Any) -> Layer:
     weight = module.weight
-    state = getattr(weight, "quant_state", None)
-    scales = getattr(weight, "SCB", None)
-    common = {
-        "kind": type(module).__name__,
-        "shape": tuple(weight.shape if state is None else state.shape),
-        "dtype": _dtype_name(weight.dtype),
-        "weight_bytes": size(weight),
-        "device": weight.device.type,
-    }
-    if scales is not None:
-        return Layer(
-            **common,
-            absmax_dtype=_dtype_name(scales.dtype),
-            absmax_bytes=size(scales),
-            state_bytes=size(scales),
-        )
-    if state is None:
-        return Layer(**common)
-    return Layer(
-        **common,
+    layer = Layer(
+        kind=type(module).__name__,
+        shape=tuple(weight.shape),
+        dtype=_dtype_name(weight.dtype),
+        weight_bytes=size(weight),
+        device=weight.device.type,
+    )
+    if (scales := getattr(weight, "SCB", None)) is not None:
+        dtype, held = _dtype_name(scales.dtype), size(scales)
+        return replace(layer, absmax_dtype=dtype, absmax_bytes=held, state_bytes=held)
+    if (state := getattr(weight, "quant_state", None)) is None:
+        return layer
+    return replace(
+        layer,
+        shape=tuple(state.shape),
         quant_type=state.quant_type,
         block_size=state.blocksize,
         nested_block_size=state.state2.blocksize if state.nested else None,

@@ -89,9 +89,8 @@ def requested(device: str) -> int:
     """Bytes the tensors on a CUDA device need, before torch's rounding up; 0 on the CPU."""
     import torch
 
-    if device == "cpu":
-        return 0
-    return int(torch.cuda.memory_stats().get("requested_bytes.all.current", 0))
+    name = "requested_bytes.all.current"
+    return 0 if device == "cpu" else int(torch.cuda.memory_stats().get(name, 0))
 
 
 def peak(device: str, reset: bool = False) -> int:

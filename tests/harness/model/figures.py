@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from ..memory.expected import row_scale_bytes
-from ..memory.footprint import bytes_needed, footprint, quant_state_bytes
+from ..memory.expected import expected_inventory
+from ..memory.footprint import bytes_needed, footprint
 from .loading import LoadedModel
 
 
@@ -58,9 +58,8 @@ def load_figures(loaded: LoadedModel) -> LoadFigures:
 
 def state_bytes(loaded: LoadedModel) -> int:
     """Bytes that the footprint leaves out: the quant_states of NF4, the row scales of int8."""
-    if loaded.load == "nf4":
-        return quant_state_bytes(loaded.spec)
-    return row_scale_bytes(loaded.spec) if loaded.load == "int8" else 0
+    expected = expected_inventory(loaded.spec, loaded.load, loaded.device)
+    return sum(layer.state_bytes for layer in expected.values())
 
 
 def describe(loaded: LoadedModel) -> str:

@@ -37,8 +37,6 @@ class Answer:
 
 @dataclass
 class _GenerateCall:
-    """Filled in while `generate` runs."""
-
     settings: dict[str, Any] = field(default_factory=dict)
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by method
     mask: Any = None

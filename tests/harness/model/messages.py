@@ -16,17 +16,6 @@ _LOGGERS = ("", "transformers", "accelerate", "bitsandbytes", "torch", "safetens
 DECLARED = {"bitsandbytes.autograd._functions": "MatMul8bitLt: inputs will be cast from"}
 
 
-class _LogCollector(logging.Handler):
-    """Keeps every record from WARNING on as `log NAME: MESSAGE`."""
-
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self.messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(f"log {record.name}: {record.getMessage()}")
-
-
 def drop_declared() -> None:
     """Keep the declared messages out of every log; calling it again changes nothing."""
     for name in DECLARED:
@@ -50,7 +39,12 @@ def capture_messages() -> Iterator[list[str]]:
     from transformers.utils import logging as hf
 
     messages: list[str] = []
-    collector, printed = _LogCollector(messages), io.StringIO()
+
+    def collect(record: logging.LogRecord) -> None:
+        messages.append(f"log {record.name}: {record.getMessage()}")
+
+    collector, printed = logging.Handler(logging.WARNING), io.StringIO()
+    collector.emit = collect  # type: ignore[method-assign]
     named = map(logging.getLogger, _LOGGERS)
     loggers = [logger for logger in named if logger.parent is None or not logger.propagate]
     verbosity, bars = hf.get_verbosity(), hf.is_progress_bar_enabled()

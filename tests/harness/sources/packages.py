@@ -11,13 +11,16 @@ from pathlib import Path
 
 from ..console import Progress
 from ..errors import AssetError
-from ..files import FIXTURES, storage_sentence
+from ..files import FIXTURES
 
 REQUIREMENTS = FIXTURES / "bundle-requirements.txt"
 
 
 def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str, Path]:
-    """Archives in `scratch` by package name, hashes checked by pip; AssetError if pip fails."""
+    """Archives in `scratch` by package name, hashes checked by pip.
+
+    Raises AssetError if pip fails, OSError if it finds no space.
+    """
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line.split("==")[0].replace("-", "_") in packages]
     listing = scratch / "requirements.txt"
@@ -27,19 +30,18 @@ def download(packages: set[str], scratch: Path, progress: Progress) -> dict[str,
     command += ["--no-binary", "llama-cpp-python", "--dest", str(scratch), "-r", str(listing)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
+        if os.strerror(errno.ENOSPC) in run.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise AssetError(_download_sentence(run.stderr))
     return {path.name.split("-")[0]: path for path in scratch.iterdir() if path != listing}
 
 
 def _download_sentence(stderr: str) -> str:
-    """What to do about a failed download, or pip's own last error, in one line."""
     if "DO NOT MATCH THE HASHES" in stderr:
         return (
             "a package of the index is not the one pinned in fixtures/bundle-requirements.txt "
             "(sha256 differs): do not use it; check the index or mirror you install from"
         )
-    if os.strerror(errno.ENOSPC) in stderr:
-        return storage_sentence(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if "No module named pip" in stderr:
         return "this environment has no pip: install requirements.txt into it"
     # pip's newer errors start with a cross, its older ones with a word.

@@ -91,7 +91,8 @@ def digests(paths: list[Path]) -> dict[Path, str]:
     memory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(memory.with_suffix(".lock")):
         known: dict[str, list[Any]] = json.loads(memory.read_bytes()) if memory.is_file() else {}
-        marks = {path: _mark(path) for path in paths}
+        states = {path: path.stat() for path in paths}
+        marks = {p: [s.st_size, s.st_mtime_ns, s.st_ino] for p, s in states.items()}
         unknown = [p for p in paths if known.get(str(p.resolve()), [None])[:-1] != marks[p]]
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):
@@ -99,8 +100,3 @@ def digests(paths: list[Path]) -> dict[Path, str]:
         if unknown:
             write_atomically(memory, json.dumps(known, indent=1))
     return {path: known[str(path.resolve())][-1] for path in paths}
-
-
-def _mark(path: Path) -> list[int]:
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns, state.st_ino]

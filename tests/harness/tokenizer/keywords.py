@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .loaded import LoadedTokenizer
@@ -24,10 +25,6 @@ def _encode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
     return list(tokenizer.transformers("one two three four", **given).items())
 
 
-def _truncate(tokenizer: LoadedTokenizer, **given: Any) -> Any:
-    return _encode(tokenizer, truncation=True, **given)
-
-
 def _decode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
     return tokenizer.transformers.decode([tokenizer.spec.tokenizer.eos, 1000], **given)
 
@@ -45,7 +42,7 @@ def _ids_of_typed_tokens(tokenizer: LoadedTokenizer, **given: Any) -> Any:
 
 KEYWORDS = {
     "add_special_tokens": Keyword(_encode, False, ("bos",)),
-    "max_length": Keyword(_truncate, 2),
+    "max_length": Keyword(partial(_encode, truncation=True), 2),
     "return_offsets_mapping": Keyword(_encode, True),
     "return_attention_mask": Keyword(_encode, False),
     "skip_special_tokens": Keyword(_decode, True),

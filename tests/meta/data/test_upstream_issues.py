@@ -9,6 +9,7 @@ import pytest
 from tests.harness.data.upstream_issues import read_upstream_issues
 from tests.harness.errors import DataError
 from tests.meta.conftest import run_pytest
+from tests.meta.data.test_data import check_refusal
 from tests.meta.support.small_project import shrink
 
 DATA = "fixtures/upstream_issues.toml"
@@ -57,7 +58,6 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
     "no_versions": ({"versions": '""'}, "versions", "at least 1 character"),
     "unknown_key": ({"issue": '"1"'}, "issue", "unknown key"),
     "http_link": ({"link": '"http://example.org"'}, "link", "'http://example.org'"),
-    "no_link": ({"link": ""}, "link", "required"),
     "no_reason": ({"reason": ""}, "reason", "required"),
     "no_nodes": ({"nodes": "[]"}, "nodes", "at least 1 item"),
     "no_changes": ({"changes": "[]"}, "changes", "at least 1 item"),
@@ -74,8 +74,6 @@ WRONG: dict[str, tuple[dict[str, str], str, str]] = {
         "regular expression",
     ),
     "node_is_no_test": ({"nodes": '["*"]'}, "nodes.0", "'*'"),
-    "node_is_no_list": ({"nodes": '"test_plant"'}, "nodes", "'test_plant'"),
-    "version_is_a_number": ({"versions": "5"}, "versions", "5"),
 }
 NO_TABLES = {
     "not_toml": (b"[planted\n", "line 1"),
@@ -178,11 +176,7 @@ def test_wrong_entry_stops_pytest_with_one_line(project: Path, options: tuple[st
 def test_wrong_entry_is_named(tmp_path: Path, name: str) -> None:
     changes, key, message = WRONG[name]
     path = write(tmp_path, entry(**changes).encode())
-    with pytest.raises(DataError) as caught:
-        read_upstream_issues(path)
-    assert str(caught.value).startswith(f"{DATA}: [planted] {key}: ")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    check_refusal(lambda: read_upstream_issues(path), f"{DATA}: [planted] {key}", message)
 
 
 def test_entry_needs_nodes_or_changes(tmp_path: Path) -> None:
@@ -196,9 +190,8 @@ def test_entry_needs_nodes_or_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NO_TABLES)
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     text, message = NO_TABLES[name]
-    with pytest.raises(DataError) as caught:
-        read_upstream_issues(write(tmp_path, text))
-    assert re.fullmatch(rf"{re.escape(DATA)}: [^\n]*{re.escape(message)}[^\n]*", str(caught.value))
+    path = write(tmp_path, text)
+    check_refusal(lambda: read_upstream_issues(path), DATA, message)
 
 
 @pytest.mark.parametrize(

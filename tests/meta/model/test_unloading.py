@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.checks.device_memory import allocation_bounds
+from tests.harness.checks.memory import allocation_bounds
 from tests.harness.errors import LoadError
 from tests.harness.memory.footprint import LOADS, Load, footprint
 from tests.harness.model import device as devices

@@ -22,10 +22,6 @@ from tests.tools import fetch as fetch_command
 FIRST = "model-00001-of-00003.safetensors"
 
 
-def say(message: str) -> None:
-    """Progress that nobody reads."""
-
-
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own; checkpoints made in it have three shards."""
@@ -37,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(cache: Path, tmp_path: Path) -> Path:
     """A local copy of a tiny checkpoint in three shards, without the note that it is random."""
-    made = shutil.copytree(dummy(tiny(), "cpu", cache, say), tmp_path / "local")
+    made = shutil.copytree(dummy(tiny(), "cpu", cache, print), tmp_path / "local")
     (made / checkpoints.DUMMY).unlink()
     return made
 
@@ -48,9 +44,8 @@ def flip(path: Path) -> None:
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-def without_tensors(path: Path) -> None:
-    """A valid safetensors file that holds nothing: the library loads it without a warning."""
-    path.write_bytes(struct.pack("<Q", 2) + b"{}")
+# A valid safetensors file that holds nothing: the library loads it without a warning.
+NO_TENSORS = struct.pack("<Q", 2) + b"{}"
 
 
 def only_pickles(folder: Path) -> None:
@@ -60,25 +55,15 @@ def only_pickles(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"never read")
 
 
-def in_config(folder: Path, **values: object) -> None:
-    """Add to config.json."""
-    path = folder / "config.json"
-    content = json.loads(path.read_bytes())
-    path.write_text(json.dumps(content | values), encoding="utf-8")
-
-
-def in_index(folder: Path, name: str) -> None:
-    """Let the index send every tensor to this file."""
-    path = folder / shards.INDEX
-    content = json.loads(path.read_bytes())
-    content["weight_map"] = dict.fromkeys(content["weight_map"], name)
-    path.write_text(json.dumps(content), encoding="utf-8")
+def put(path: Path, **values: object) -> None:
+    """Set keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | values), encoding="utf-8")
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty_file": (lambda folder: (folder / FIRST).write_bytes(b""), f"{FIRST} is empty (0 bytes)"),
     "empty_shard": (
-        lambda folder: without_tensors(folder / FIRST),
+        lambda folder: (folder / FIRST).write_bytes(NO_TENSORS),
         f"{FIRST} lacks 6 of its 6 tensors",
     ),
     "cut_off": (
@@ -95,14 +80,17 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "only_pickles": (only_pickles, "pytorch_model.bin is a pickle, which can run code: not read"),
     "outside": (
-        lambda folder: in_index(folder, "../x.safetensors"),
+        lambda folder: put(folder / shards.INDEX, weight_map={"a": "../x.safetensors"}),
         "names '../x.safetensors', which is",
     ),
     "no_config": (
         lambda folder: (folder / "config.json").unlink(),
         "has no config.json that can be read",
     ),
-    "quantized": (lambda folder: in_config(folder, quantization_config={}), "is quantized already"),
+    "quantized": (
+        lambda folder: put(folder / "config.json", quantization_config={}),
+        "is quantized already",
+    ),
 }
 
 
@@ -112,7 +100,7 @@ def test_unusable_folder_is_refused(
 ) -> None:
     plant(folder)
     with pytest.raises(AssetError) as caught:
-        prepare_weights(tiny(), "cpu", str(folder), folder, say)
+        prepare_weights(tiny(), "cpu", str(folder), folder, print)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -128,11 +116,11 @@ def pinned(folder: Path) -> Model:
 
 def test_local_folder_is_named_as_the_pinned_one_or_as_another(folder: Path) -> None:
     model = pinned(folder)
-    weights_of_folder = prepare_weights(model, "cpu", str(folder), folder, say)
+    weights_of_folder = prepare_weights(model, "cpu", str(folder), folder, print)
     assert (weights_of_folder.kind, weights_of_folder.trained) == ("directory", True)
     assert weights_of_folder.note == f"the pinned weights in {folder}"
     flip(folder / FIRST)
-    other = prepare_weights(model, "cpu", str(folder), folder, say)
+    other = prepare_weights(model, "cpu", str(folder), folder, print)
     assert other.note == f"other weights ({FIRST} differs) in {folder}"
 
 
@@ -141,32 +129,32 @@ def test_flipped_byte_in_the_hubs_cache_is_named(
 ) -> None:
     model = replace(pinned(folder), files={})
     monkeypatch.setattr(weights, "cached_on_hub", lambda model: folder)
-    assert prepare_weights(model, "cpu", "hub", folder, say).note == "published weights"
+    assert prepare_weights(model, "cpu", "hub", folder, print).note == "published weights"
     flip(folder / FIRST)
     with pytest.raises(AssetError, match=f"{FIRST} in .* is not the published file: delete it"):
-        prepare_weights(model, "cpu", "hub", folder, say)
+        prepare_weights(model, "cpu", "hub", folder, print)
 
 
 def test_damaged_dummy_is_named_and_made_again(cache: Path) -> None:
-    made = dummy(tiny(), "cpu", cache, say)
+    made = dummy(tiny(), "cpu", cache, print)
     whole = (made / FIRST).read_bytes()
     flip(made / FIRST)
     assert str(checkpoints.damaged(made)).startswith(f"{FIRST} has sha256 ")
-    assert dummy(tiny(), "cpu", cache, say) == made
+    assert dummy(tiny(), "cpu", cache, print) == made
     assert checkpoints.damaged(made) is None
     assert (made / FIRST).read_bytes() == whole, "the seed does not give the same values"
 
 
 def test_dummy_is_recognized_by_its_folder(cache: Path, tmp_path: Path) -> None:
-    made = dummy(tiny(), "cpu", cache, say)
-    weights_of_folder = prepare_weights(tiny(), "cpu", str(made), tmp_path, say)
+    made = dummy(tiny(), "cpu", cache, print)
+    weights_of_folder = prepare_weights(tiny(), "cpu", str(made), tmp_path, print)
     assert not weights_of_folder.trained
     assert weights_of_folder.note == f"dummy weights of {made}"
 
 
 def test_generation_settings_are_the_models_own(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "generation_config.json").write_text('{"top_p": 0.9}', encoding="utf-8")
-    made = dummy(tiny(), "cpu", tmp_path, say)
+    made = dummy(tiny(), "cpu", tmp_path, print)
     assert json.loads((made / "generation_config.json").read_bytes()) == {"top_p": 0.9}
     assert json.loads((made / "config.json").read_bytes()) == tiny().architecture
 
@@ -175,7 +163,7 @@ def test_too_small_disk_is_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch
     usage = shutil._ntuple_diskusage(10**12, 10**12, 10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(AssetError) as caught:
-        dummy(registry()["llama3_1"], "cpu", cache, say)
+        dummy(registry()["llama3_1"], "cpu", cache, print)
     assert str(caught.value).startswith("dummy weights of llama3_1 take 16.1 GB in ")
     assert "1.0 GB are free: free some, or set MODEL_CONFORMANCE_CACHE" in str(caught.value)
 

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from tests.harness.data.registry import Model, registry
 from tests.harness.memory.footprint import Load
+from tests.harness.sources.checkpoints import random_model
 
 # Odd on purpose: most weights fill neither whole blocks (64) nor whole nested blocks (256).
 SMALL = {
@@ -30,16 +31,6 @@ def small(key: str) -> Model:
     """The model with its own architecture but few and narrow layers."""
     model = registry()[key]
     return replace(model, architecture=model.architecture | SMALL)
-
-
-def unquantized(model: Model, device: str) -> Any:
-    """The model in bf16 with random weights, or with none on the device "meta"."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(**model.architecture)
-    with torch.device(device):
-        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
 
 
 def quantization(load: Load, double_quant: bool = True, skip: list[str] | None = None) -> Any:
@@ -64,7 +55,7 @@ def on_meta(model: Model, load: Load, **options: Any) -> Any:
     from bitsandbytes import functional
     from transformers.quantizers.auto import AutoHfQuantizer
 
-    built = unquantized(model, "meta")
+    built = random_model(model, "meta")
     if load == "bf16":
         return built
     quantizer = AutoHfQuantizer.from_config(quantization(load, **options))

@@ -1,14 +1,118 @@
-"""Faults planted into real models on the meta device, and what `explain` makes of them."""
+"""The memory arithmetic against real models, to the byte, and how it explains planted faults."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.data.registry import Model, registry
-from tests.harness.memory.footprint import LOADS, Load, causes, explain, footprint
+from tests.harness.memory.footprint import (
+    LOADS,
+    Load,
+    causes,
+    explain,
+    footprint,
+    quant_state_bytes,
+)
+from tests.harness.sources.checkpoints import random_model
 from tests.meta.support import real_models as real
+
+Build = Callable[[str, Load, bool], Any]  # key, load, double_quant
+
+Loads = pytest.mark.parametrize("load", LOADS)
+Models = pytest.mark.parametrize("key", list(registry()))
+DoubleQuant = pytest.mark.parametrize("double_quant", [True, False], ids=["double", "single"])
+
+# Measured on an H100 with transformers 5.17 and bitsandbytes 0.50.2, random weights.
+LLAMA: dict[Load, int] = {
+    "nf4": 5_591_540_224,
+    "int8": 9_081_201_152,
+    "bf16": 16_060_523_008,
+}
+
+
+@cache
+def on_meta(key: str, load: Load, double_quant: bool) -> Any:
+    """The model of full size without memory, built once."""
+    return real.on_meta(registry()[key], load, double_quant=double_quant)
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """`on_meta` for small models with random weights, saved and loaded."""
+
+    @cache
+    def saved(key: str) -> Path:
+        folder = tmp_path_factory.mktemp(key)
+        random_model(real.small(key), "cpu").save_pretrained(folder)
+        return folder
+
+    @cache
+    def build(key: str, load: Load, double_quant: bool) -> Any:
+        return real.loaded(saved(key), load, double_quant=double_quant)
+
+    return build
+
+
+@Loads
+@Models
+def test_footprint_is_transformers_own(key: str, load: Load) -> None:
+    built, ours = on_meta(key, load, True), footprint(registry()[key], load)
+    assert real.measured_by_kind(built) == vars(ours)
+    assert built.get_memory_footprint(return_buffers=False) == ours.parameters
+    assert built.get_memory_footprint() == ours.total
+
+
+@Loads
+@Models
+def test_footprint_of_a_loaded_small_model(small_model: Build, key: str, load: Load) -> None:
+    built, ours = small_model(key, load, True), footprint(real.small(key), load)
+    assert real.measured_by_kind(built) == vars(ours)
+    assert built.get_memory_footprint() == ours.total
+
+
+@Loads
+def test_footprint_is_the_one_measured_on_a_gpu(load: Load) -> None:
+    assert footprint(registry()["llama3_1"], load).total == LLAMA[load]
+
+
+@DoubleQuant
+@Models
+def test_quant_states(key: str, double_quant: bool) -> None:
+    model = registry()[key]
+    built = on_meta(key, "nf4", double_quant)
+    ours = quant_state_bytes(model, double_quant=double_quant)
+    assert real.size(real.quant_state_tensors(built)) == ours
+    assert built.get_memory_footprint() == footprint(model, "nf4").total
+
+
+@DoubleQuant
+@Models
+def test_quant_states_of_a_loaded_small_model(
+    small_model: Build, key: str, double_quant: bool
+) -> None:
+    tensors = list(real.quant_state_tensors(small_model(key, "nf4", double_quant)))
+    assert real.size(tensors) == quant_state_bytes(real.small(key), double_quant=double_quant)
+    storages = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    assert len(storages) == len(tensors)
+
+
+def test_quant_states_of_llama() -> None:
+    model = registry()["llama3_1"]
+    assert quant_state_bytes(model) == 111_000_448
+    assert quant_state_bytes(model, double_quant=False) == 436_221_952
+    assert quant_state_bytes(model, blocksize=128, double_quant=False) == 218_118_144
+
+
+def test_unknown_architecture_is_named() -> None:
+    llama = registry()["llama3_1"]
+    model = replace(llama, architecture={**llama.architecture, "model_type": "gemma"})
+    with pytest.raises(ValueError, match=r"'gemma' is not known .*llama, phi3, qwen2, starcoder2"):
+        footprint(model, "nf4")
+
 
 Fault = Callable[[Model, Load], Any]
 
@@ -67,14 +171,11 @@ ALL = "all that is not quantized in fp32"
 
 PLANTED: list[tuple[str, str, Load, Fault, str]] = [
     ("q_proj", "llama3_1", "nf4", left_out("lm_head", Q_PROJ), f"+25,165,824 B = {Q_OR_O}"),
-    ("k_proj", "llama3_1", "nf4", left_out("lm_head", K_PROJ), f"+6,291,456 B = {K_OR_V}"),
-    ("int8_q_proj", "llama3_1", "int8", left_out("lm_head", Q_PROJ), f"+16,777,216 B = {Q_OR_O}"),
     ("q_and_k", "llama3_1", "nf4", left_out("lm_head", Q_PROJ, K_PROJ),
      f"+31,457,280 B = 1 x ({Q_OR_O}) + 1 x ({K_OR_V})"),
     ("every_v", "llama3_1", "nf4", left_out("lm_head", "v_proj"),
      "+201,326,592 B = every k_proj not quantized or every v_proj not quantized"),
     ("head", "llama3_1", "nf4", left_out(), "-788,004,864 B = head quantized"),
-    ("int8_head", "llama3_1", "int8", left_out(), "-525,336,576 B = head quantized"),
     ("pad_row", "llama3_1", "nf4", padded, f"+16,384 B = {BOTH}"),
     ("pad_row_tied", "smollm2", "int8", padded, "+1,152 B = a row added to the embedding"),
     ("fp32", "llama3_1", "nf4", in_fp32("embed", "lm_head"),
@@ -88,8 +189,6 @@ PLANTED: list[tuple[str, str, Load, Fault, str]] = [
     ("bf16_for_nf4", "phi3", "nf4", loaded_as("bf16"), "+5,435,817,984 B = loaded as bf16"),
     ("qkv_proj", "phi3", "nf4", left_out("lm_head", f"{LAYER}.self_attn.qkv_proj"),
      "+42,467,328 B = one qkv_proj not quantized"),
-    ("gate_up_proj", "phi3", "nf4", left_out("lm_head", f"{LAYER}.mlp.gate_up_proj"),
-     "+75,497,472 B = one gate_up_proj not quantized"),
     ("c_fc", "starcoder2", "nf4", left_out("lm_head", f"{LAYER}.mlp.c_fc"),
      "+56,623,104 B = one c_fc not quantized or one c_proj not quantized"),
     ("untied", "smollm2", "nf4", untied,
@@ -113,8 +212,8 @@ def test_other_differences_stay_unexplained(difference: int) -> None:
     assert words == f"{difference:+,} B: unexplained"
 
 
-@pytest.mark.parametrize("load", LOADS)
-@pytest.mark.parametrize("key", list(registry()))
+@Loads
+@Models
 def test_every_cause_is_found_by_its_bytes(key: str, load: Load) -> None:
     model = registry()[key]
     for name, difference in causes(model, load).items():
