@@ -84,8 +84,9 @@ def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[s
     """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
     folders = {m.key: sources.directories[m.key] for m in models if m.key in sources.directories}
     rest = [model for model in models if model.key not in folders]
-    if rest:  # without keys, `select_models` would take all models
-        select_models([model.key for model in rest], sources.default)
+    if reasons := [r for r in (unavailable_reason(m, sources.default) for m in rest) if r]:
+        raise AssetError(reasons[0])
+    if rest:
         load = fetch_apart if sources.default == "hub" else bundle
         folders |= load(rest, progress)
     return {model.key: folders[model.key] for model in models}

@@ -13,7 +13,6 @@ import pytest
 from ..data.cases import TextCase
 from ..data.registry import Model
 from ..files import sha256
-from ..sources.folders import unavailable_reason
 from .tokenizer_json import TokenizerJson, tokenizer_json
 
 
@@ -27,6 +26,7 @@ class LoadedTokenizer:
     spec: Model
     source: str
     folders: Callable[[], dict[str, Path]]  # prepares the files of all models, at the first call
+    missing_reason: str = ""  # why no source has the model's files, and what to type
     _ids: dict[str, list[int]] = field(default_factory=dict)  # by case, and "plain" without BOS
 
     @property
@@ -36,18 +36,13 @@ class LoadedTokenizer:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder with the model's files; skips the test if no source has them.
+        """The folder with the model's files.
 
-        AssetError if they cannot be prepared.
+        Skips the test if no source has them, and fails it if they cannot be prepared.
         """
-        if self.lacking:
-            pytest.skip(self.lacking)
+        if self.missing_reason:
+            pytest.skip(self.missing_reason)
         return self.folders()[self.key]
-
-    @cached_property
-    def lacking(self) -> str:
-        """Why no source has the model's files, and what to type; empty if one has."""
-        return "" if self.source == "directory" else unavailable_reason(self.spec, self.source)
 
     @cached_property
     def transformers(self) -> Any:
