@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
 
 from .count import Counted
 
@@ -62,18 +61,6 @@ class Summary:
             parts[(tokens - low) // width] += rows
         firsts = range(low, high + 1, width)
         return [(first, first + width - 1, parts[part]) for part, first in enumerate(firsts)]
-
-    def figures(self) -> dict[str, Any]:
-        """All figures as plain data; of the rows the first SHOWN of each kind."""
-        figures: dict[str, Any] = {"counted": self.histogram.total(), "bad": self.rows_bad}
-        figures |= {"limit": self.limit, "over_limit": self.rows_over}
-        figures |= {"train_limit": self.train_limit, "price_lost": self.rows_lost}
-        if self.histogram:
-            figures["min"], figures["max"] = min(self.histogram), max(self.histogram)
-            figures["quantiles"] = {f"{share:g}": self.quantile(share) for share in SHARES}
-            figures["histogram"] = self.bins()
-        figures |= {"first_over_limit": self.over, "first_price_lost": self.lost}
-        return figures | {"first_bad": self.bad}
 
     def text(self) -> str:
         """All figures as lines for a terminal."""
