@@ -16,7 +16,7 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.pieces import token_rows
 
 from .causes import Cause, Packages, Step, group, issue_of
-from .differences import Difference, Rows, begins, compare, error_of, show
+from .differences import KINDS, Difference, Rows, begins, compare, error_of, show
 from .environments import Environment, environment
 from .record import Observed
 from .runner import Outcomes, Subject, conformance, observe, observe_all, results_folder, task
@@ -73,6 +73,22 @@ class Compared:
     def differences(self) -> list[Difference]:
         """The differences of all causes."""
         return [difference for cause in self.causes for difference in cause.differences]
+
+    @property
+    def lost(self) -> list[Exchange]:
+        """Saved files that the other version reads with other ids, or not at all."""
+        return [row for row in self.exchanges if not row.same]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """By kind: cases (of the whole model: values) that differ, and models."""
+        counts = {}
+        for kind in KINDS:
+            members = [one for one in self.differences if one.kind == kind]
+            if members:
+                cases = {(one.model, one.case or one.call) for one in members}
+                counts[kind] = len(cases), len({one.model for one in members})
+        return counts
 
     @property
     def packages(self) -> Packages:
@@ -174,7 +190,6 @@ def _exchange(saver: Seen, loader: Seen, rows: Rows) -> list[Exchange]:
 
 
 def _compare_step(older: Seen, newer: Seen, rows: Rows) -> Compared:
-    """All differences between two neighbours, and what each makes of the other's saved files."""
     packages = older.installed.packages, newer.installed.packages
     sides = older.observed, newer.observed
     step = Step(packages, sides, (older.outcomes, newer.outcomes))
@@ -186,10 +201,9 @@ def _compare_step(older: Seen, newer: Seen, rows: Rows) -> Compared:
 
 
 def compare_all(
-    package: str, versions: list[Seen], folders: dict[str, Path], progress: Progress
+    package: str, versions: list[Seen], rows: Rows, progress: Progress
 ) -> list[Compared]:
     """The steps between neighbours that could be looked at."""
-    rows = rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
         compared = _compare_step(*pair, rows)
