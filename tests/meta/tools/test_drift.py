@@ -126,7 +126,7 @@ def test_a_changed_source_is_observed_and_tested_again(
     project = copy_project(tmp_path / "project")
     runs: list[str] = []
     monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(runner, "ROOT", project)
+    monkeypatch.setattr(runner, "PROJECT", project)
 
     def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
         (report,) = (option for option in arguments if option.startswith("--junitxml="))
@@ -195,12 +195,12 @@ def test_dying_process_costs_its_model_and_no_other(
 ) -> None:
     mortal = tmp_path / "python"
     mortal.write_text(
-        f'#!/bin/sh\ntasks=$(cat)\ncase $tasks in \'[{{"name": "bad"\'*) kill -ABRT $$;; esac\n'
+        f'#!/bin/sh\ntasks=$(cat)\ncase $tasks in \'[{{"key": "bad"\'*) kill -ABRT $$;; esac\n'
         f'printf "%s" "$tasks" | exec {sys.executable} "$@"\n'
     )
     mortal.chmod(mortal.stat().st_mode | stat.S_IXUSR)
     tasks = [
-        {**task("phi3", bundle["phi3"], tmp_path / f"{name}.json", "raw", None), "name": name}
+        task(name, bundle["phi3"], tmp_path / f"{name}.json", "raw", None)
         for name in ("bad", "good")
     ]
     observed = observe(Environment(mortal, {}), tasks)

@@ -10,11 +10,12 @@ import pytest
 
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
-from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
+from tests.tools.drift.causes import Cause, Packages, fits, group, issue_of
 from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
+from tests.tools.drift.environments import Environment
 from tests.tools.drift.record import Observed
-from tests.tools.drift.runner import Outcomes, read_outcomes
+from tests.tools.drift.runner import Outcomes, Seen, Subject, read_outcomes
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]
@@ -81,16 +82,23 @@ def installed(older: str, newer: str, package: str = "transformers") -> Packages
     return {package: older}, {package: newer}
 
 
-def step(new: Observed, before: Outcomes = Outcomes(), after: Outcomes = Outcomes()) -> Step:  # noqa: B008
-    """A step of phi3 alone."""
-    sides = {"phi3": OBSERVED}, {"phi3": new}
-    return Step(installed("4.57.6", "5.0.0"), sides, (before, after))
+def side(version: str, observed: Observed, failing: set[str]) -> Seen:
+    """A version that sees this of phi3, and whose tests of these names fail."""
+    environment = Environment(Path(), {"transformers": version})
+    outcomes = Outcomes(known=dict.fromkeys(failing, ""))
+    subject, seen = Subject({}, "auto"), {"phi3": observed}
+    return Seen(version, version, subject, "", environment, Path(), seen, outcomes)
 
 
-def causes(new: Observed, before: set[str] = set(), after: set[str] = set()) -> list[Cause]:  # noqa: B006
+def causes(
+    new: Observed,
+    before: set[str] = set(),  # noqa: B006
+    after: set[str] = set(),  # noqa: B006
+    old: Observed = OBSERVED,
+) -> list[Cause]:
     """The causes of a step in which these tests fail before and after."""
-    outcomes = [Outcomes(known=dict.fromkeys(nodes, "")) for nodes in (before, after)]
-    return group(step(new, *outcomes), list(compare("phi3", OBSERVED, new)))
+    step = side("4.57.6", old, before), side("5.0.0", new, after)
+    return group(step, list(compare("phi3", old, new)))
 
 
 def test_equal_observations_give_no_difference() -> None:
@@ -149,11 +157,8 @@ def test_contracts_decide_what_is_a_breakage(
 
 def test_model_that_no_longer_loads_is_a_breakage() -> None:
     dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
-    outcomes = Outcomes(), Outcomes()
-    sides = {"phi3": OBSERVED}, {"phi3": dead}
-    for order, expected in ((sides, "breaks"), (sides[::-1], "fixes")):
-        step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
-        (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
+    for old, new, expected in ((OBSERVED, dead, "breaks"), (dead, OBSERVED, "fixes")):
+        (cause,) = causes(new, old=old)
         assert (cause.kind, cause.verdict) == ("load failure", expected)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.harness.files import write_atomically
 from tests.tools.rows import write_rows
 from tests.tools.sweep.run import columns
 from tests.tools.sweep.store import Store, SweepError, read_lines
@@ -64,22 +63,6 @@ def test_broken_part_is_named(store: Store) -> None:
     part.write_bytes(part.read_bytes()[:10])
     with pytest.raises(SweepError, match="delete this file, and its rows are answered again"):
         store.results()
-
-
-def test_write_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(scratch: Path) -> None:
-        scratch.write_text("half")
-        raise OSError("no space")
-
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
-    with path.open() as reader:
-        write_atomically(path, lambda scratch: scratch.write_text("new"))
-        assert reader.read() == "old" and path.read_text() == "new"
 
 
 def test_scratch_of_a_killed_process_is_no_part(store: Store) -> None:

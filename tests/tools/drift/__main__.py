@@ -54,7 +54,6 @@ examples:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options; argparse's exit code 2 for a wrong one."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.drift",
         description=__doc__,
@@ -79,7 +78,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _problem(options: argparse.Namespace) -> str:
-    """What is wrong with the options; empty if nothing is."""
     if len(options.versions) < 2:
         return "give at least two versions to compare"
     if not NAME.fullmatch(options.package):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from tests.harness.data.upstream_issues import UpstreamIssue
 
 from .causes import MOVERS, Cause
-from .compare import Compared, Seen
+from .compare import Compared
 from .differences import Rows, begins
+from .runner import Seen
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,6 @@ def _measure_slices(count: int, folder: Path, model: Path) -> None:
 
 
 def _measure_command(rows: int, folder: Path) -> None:
-    """Print what the whole command takes for that many rows."""
     file = folder / "all.jsonl"
     _write_texts(file, rows)
     arguments = ["tests.tools.budget", str(file), "--out", str(folder / "out.parquet")]
