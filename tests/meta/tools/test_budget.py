@@ -138,8 +138,7 @@ def test_report_on_hand_counted_figures() -> None:
     assert (
         "tokens: min 10, 1% 10, 25% 10, 50% 10, 75% 20, 95% 20, 99% 200, max 200" in report.text()
     )
-    assert [rows for _, _, rows in report.bins() if rows] == [95, 5]
-    assert sum(rows for _, _, rows in report.bins()) == 100
+    assert report.text().startswith("100 texts counted, 1 bad rows\n")
     assert "more than 179 tokens: 5 rows (95, 96, 97, 98, 99)" in report.text()
     assert report.text().endswith("price token lost at 182: 1 rows (99)\nrow 100: no text")
 

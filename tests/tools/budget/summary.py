@@ -7,7 +7,7 @@ from itertools import accumulate
 from .count import Counted
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
-BINS, BAR, SHOWN = 12, 40, 10
+SHOWN = 10
 
 
 @dataclass
@@ -52,16 +52,6 @@ class Summary:
         enough = share * self.histogram.total()
         return next(n for n, total in zip(counts, totals, strict=True) if total >= enough)
 
-    def bins(self) -> list[tuple[int, int, int]]:
-        """The histogram in at most BINS parts of equal width: first and last tokens, rows."""
-        low, high = min(self.histogram), max(self.histogram)
-        width = -(-(high - low + 1) // BINS)
-        parts = Counter[int]()
-        for tokens, rows in self.histogram.items():
-            parts[(tokens - low) // width] += rows
-        firsts = range(low, high + 1, width)
-        return [(first, first + width - 1, parts[part]) for part, first in enumerate(firsts)]
-
     def text(self) -> str:
         """All figures as lines for a terminal."""
         lines = [f"{self.histogram.total():,} texts counted, {self.rows_bad:,} bad rows"]
@@ -69,10 +59,6 @@ class Summary:
             shares = [f"{share:.0%} {self.quantile(share)}" for share in SHARES]
             ends = min(self.histogram), max(self.histogram)
             lines.append(f"tokens: min {ends[0]}, {', '.join(shares)}, max {ends[1]}")
-            most = max(rows for _, _, rows in self.bins())
-            for first, last, rows in self.bins():
-                bar = "#" * -(-rows * BAR // most)
-                lines.append(f"  {first:>5}..{last:<5} {rows:>9,} {bar}".rstrip())
         over = f"more than {self.limit} tokens: {self.rows_over:,} rows"
         lost = f"price token lost at {self.train_limit}: {self.rows_lost:,} rows"
         lines.append(over + _in_brackets(self.over, self.rows_over))
