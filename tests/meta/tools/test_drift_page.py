@@ -71,6 +71,14 @@ def test_first_words_are_the_answer() -> None:
     assert "No contract was run" in read(page(raw)).text
 
 
+def test_terminal_has_the_same_answer() -> None:
+    lines = list(report("MARK").lines())
+    assert lines[0] == "MARK MARK: 3 passed, 1 known, 1 red, 1 unexplained"
+    assert lines[3] == "MARK -> MARK: rendered text 1; 1 causes break a contract"
+    assert lines[4] == "  breaks rendered text, MARK (5 in MARK)"
+    assert report("MARK").differs
+
+
 def test_strip_aligns_and_shows_gaps_and_spaces() -> None:
     left = [Cell("a", "1"), Cell("b", "2"), Cell("c", "3")]
     columns = align(left, [Cell("a", "1"), Cell("c", "3")])
