@@ -18,27 +18,23 @@ An `error` is broken or missing; a `warning` is something that part of the suite
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from .probes import gpus, run_child
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "pip install -r requirements.txt"
 FETCH = "python -m tests.tools.fetch"
 CUDA_TORCH = "install a torch built for CUDA (https://pytorch.org/get-started/locally)"
-SECONDS = 180  # for a process that loads torch on a busy machine
 GPU_BYTES = 8_000_000_000  # Llama-3.1-8B in NF4 and the headroom it is loaded with
 BUNDLE_BYTES = 500_000_000  # 240 MB of packages, what is unpacked of them, and the folders
 TEMPORARY_BYTES = 200_000_000  # written by tests for a while
@@ -80,24 +76,24 @@ def _packages() -> Iterator[Row]:
 
 
 def _gpu() -> Iterator[Row]:
-    gpus, problem = _gpus()
-    facts, death = ({}, "") if problem else _run_child("report_torch")
+    names, problem = gpus()
+    facts, death = ({}, "") if problem else run_child("report_torch")
     build = f"torch {_installed('torch')}"
     if problem:
         fix = "install or load the NVIDIA driver, or leave out the GPU tests"
         yield "error", f"the driver does not answer: {problem}", fix
     elif "usable" not in facts:
         yield "error", f"{build}: {facts.get('torch', death)}", INSTALL
-    elif not gpus:
+    elif not names:
         fix = "none for the CPU tests; `pytest -m gpu --gate` needs a machine with a GPU"
         yield "warning", f"no NVIDIA GPU; {build} computes on the CPU", fix
     elif not facts["usable"]:
         why = facts["reason"] or death or "torch gives no reason"
         fix = f"update the NVIDIA driver, or {CUDA_TORCH} as old as the driver's"
-        yield "error", f"{gpus[0]}: {build} cannot use it: {why}", fix
+        yield "error", f"{names[0]}: {build} cannot use it: {why}", fix
     else:
         short = facts["free"] < GPU_BYTES
-        free = f"{gpus[0]}: {_size(facts['free'])} of {_size(facts['total'])} free, {build}"
+        free = f"{names[0]}: {_size(facts['free'])} of {_size(facts['total'])} free, {build}"
         fix = f"end what runs there: Llama-3.1-8B in NF4 needs {_size(GPU_BYTES)}"
         yield ("warning", free, fix) if short else ("ok", free, "")
 
@@ -105,7 +101,7 @@ def _gpu() -> Iterator[Row]:
 def _bitsandbytes() -> Iterator[Row]:
     number, pin = _installed("bitsandbytes"), _pinned()["bitsandbytes"]
     release, oldest = ([int(n) for n in re.findall(r"\d+", text)[:3]] for text in (number, pin))
-    facts, death = ({}, "") if release < oldest else _run_child("report_torch")
+    facts, death = ({}, "") if release < oldest else run_child("report_torch")
     if release < oldest:  # or not installed at all
         message = f"{number or 'not installed'}: no model loads in 4 bit without {pin} or newer"
         yield "error", message, f"pip install bitsandbytes=={pin}"
@@ -125,7 +121,7 @@ def _disk() -> Iterator[Row]:
 
     models, home = registry().values(), cache_folder()
     needed = 0 if all(map(is_intact, models)) else BUNDLE_BYTES
-    devices = {"cpu", "cuda"} if _gpus()[0] else {"cpu"}
+    devices = {"cpu", "cuda"} if gpus()[0] else {"cpu"}
     for model in models:
         if devices & set(model.quantized_on) and not any((home / "weights").glob(f"{model.key}-*")):
             needed += footprint(model, "bf16").parameters
@@ -166,7 +162,7 @@ def _hub() -> Iterator[Row]:
 
     variables = users_own()
     offline = os.environ.get(f"{KEPT}HF_HUB_OFFLINE", variables.pop("HF_HUB_OFFLINE", ""))
-    facts, death = _run_child("report_hub", **{"HF_HUB_ETAG_TIMEOUT": "5", **variables})
+    facts, death = run_child("report_hub", **{"HF_HUB_ETAG_TIMEOUT": "5", **variables})
     if not facts:
         return (yield "warning", f"the request could not be made: {death}", INSTALL)
     token = facts.pop("token")
@@ -198,91 +194,6 @@ def _installed(package: str) -> str:
         return ""
 
 
-def _gpus() -> tuple[list[str], str]:
-    """`name, driver` of every NVIDIA GPU, and why the driver does not answer."""
-    if not (tool := shutil.which("nvidia-smi")):
-        return ["an NVIDIA GPU"] * any(Path("/proc/driver/nvidia/gpus").glob("*")), ""
-    command = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    return ([], (lines or ["nvidia-smi fails"])[0]) if done.returncode else (lines, "")
-
-
-@cache
-def _run_child(function: str, /, **environment: str) -> tuple[dict[str, Any], str]:
-    """What a function of this module reports in a process of its own, and how that one died."""
-    command = [sys.executable, "-c", f"from tests.tools.doctor import {function} as f; f()"]
-    options: dict[str, Any] = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
-    options |= {"cwd": ROOT, "env": environment or None, "timeout": SECONDS}
-    try:
-        done = subprocess.run(command, check=False, **options)
-    except subprocess.TimeoutExpired:
-        return {}, f"no answer within {SECONDS} s"
-    facts: dict[str, Any] = {}
-    for line in done.stdout.splitlines():
-        facts.update(json.loads(line) if line.startswith("{") else {})
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-    last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-    return facts, f"its process ended with {how}: {last[:200]}" if done.returncode else ""
-
-
-def _report(**facts: Any) -> None:
-    print(json.dumps(facts), flush=True)  # at once: the next step may end the process
-
-
-def report_torch() -> None:
-    """In a child: import torch and bitsandbytes, and compute with them."""
-    package = "torch"
-    try:
-        import torch
-
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            usable = bool(torch.cuda.is_available())
-        reasons = [str(warning.message).partition("\n")[0] for warning in caught]
-        reasons += ["it is a CPU build"] * (torch.version.cuda is None)
-        free, total = torch.cuda.mem_get_info() if usable else (0, 0)
-        _report(usable=usable, reason="; ".join(reasons), free=free, total=total)
-        package = "bitsandbytes"
-        import bitsandbytes  # noqa: F401
-
-        from tests.harness.model.device import preflight
-
-        _report(bitsandbytes=preflight("cuda" if usable else "cpu") or "")
-    except BaseException as error:  # some broken packages raise SystemExit
-        _report(**{package: f"cannot be loaded: {(str(error).splitlines() or [repr(error)])[0]}"})
-
-
-def report_hub() -> None:
-    """In a child, since the hub's library reads its switches at import: ask for a file a model.
-
-    After a hub that does not answer no other model is tried.
-    """
-    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
-    from huggingface_hub.errors import GatedRepoError
-
-    from tests.harness.data.registry import registry
-    from tests.harness.sources.hub import explain, request_head
-
-    _report(token=bool(get_token()))
-    for model in filter(lambda model: model.revision, registry().values()):
-        url = hf_hub_url(model.hub_id, "config.json", revision=model.revision)
-        answer = ["ok", "can be read", ""]
-        try:
-            request_head(url)
-            if get_hf_file_metadata(url, timeout=5).commit_hash is None:
-                answer = ["warning", "what answers is not a hub", "check the proxy and HF_ENDPOINT"]
-            _report(**{model.key: answer})
-        except Exception as error:
-            status = getattr(getattr(error, "response", None), "status_code", 0)
-            refused = status == 401 and get_token() and not isinstance(error, GatedRepoError)
-            state = "error" if refused else "warning"
-            message = str(explain(model, "config.json", error)).partition(": ")[2]
-            _report(**{model.key: [state, *message.partition("; ")[::2]]})
-            if not status:
-                return
-
-
 CHECKS = {
     **{"python": _python, "packages": _packages, "gpu": _gpu, "bitsandbytes": _bitsandbytes},
     **{"disk": _disk, "bundle": _bundle, "hub": _hub},
@@ -310,15 +221,6 @@ def _print(text: str) -> None:
         print(redact(text), flush=True)
 
 
-def summary(findings: list[Finding]) -> str:
-    """`2 errors, 1 warning; fix `gpu` first`."""
-    errors = [finding.subject for finding in findings if finding.state == "error"]
-    counts = {"error": len(errors)}
-    counts["warning"] = sum(finding.state == "warning" for finding in findings)
-    words = [f"{n or 'no'} {state}{'s' * (n != 1)}" for state, n in counts.items()]
-    return f"{', '.join(words)}; " + (f"fix `{errors[0]}` first" if errors else "next: pytest")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Print each finding as it is made; the exit status."""
     parser = argparse.ArgumentParser(
@@ -327,25 +229,25 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="exit status: 0 no errors, 1 errors, 2 wrong usage, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names, as_json = ", ".join(CHECKS), "print the findings as a JSON list (default: lines)"
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="check these (default: all)")
-    parser.add_argument("--json", action="store_true", help=as_json)
-    options = parser.parse_args(arguments)
-    if unknown := [name for name in options.subjects if name not in CHECKS]:
-        parser.error(f"unknown subject {unknown[0]}: allowed are {names}")
+    subjects = parser.parse_args(arguments).subjects
+    for name in subjects:
+        if name not in CHECKS:
+            parser.error(f"unknown subject {name}: allowed are {', '.join(CHECKS)}")
     findings: list[Finding] = []
     try:
-        for name in options.subjects or CHECKS:
-            new = check(name)
-            findings += new
-            if not options.json:
-                _print("\n".join(map(str, new)))
+        for name in subjects or CHECKS:
+            for finding in check(name):
+                findings.append(finding)
+                _print(str(finding))
     except KeyboardInterrupt:
         print("interrupted: run it again", file=sys.stderr)
         return 130
-    rows = [asdict(finding) for finding in findings]
-    _print(json.dumps(rows, indent=1) if options.json else summary(findings))
-    return int(any(finding.state == "error" for finding in findings))
+    errors = [finding.subject for finding in findings if finding.state == "error"]
+    warnings = sum(finding.state == "warning" for finding in findings)
+    _print(f"errors: {len(errors)}, warnings: {warnings}")
+    _print(f"fix `{errors[0]}` first" if errors else "next: pytest")
+    return int(bool(errors))
 
 
 if __name__ == "__main__":

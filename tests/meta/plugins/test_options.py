@@ -18,7 +18,7 @@ KEYS = ", ".join(registry())
 COMMANDS = {
     "tests.tools.fetch": "--source",
     "tests.tools.budget": "DATA",
-    "tests.tools.doctor": "--json",
+    "tests.tools.doctor": "SUBJECT",
     "tests.tools.explore": "TEXT",
     "tests.tools.drift": "VERSION",
     "tests.tools.sweep": "--load",

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
-from tests.tools.drift.causes import Cause, Packages, Step, fits, group, issue_of
+from tests.tools.drift.causes import Cause, Packages, fits, group, issue_of
 from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
+from tests.tools.drift.environments import Environment
 from tests.tools.drift.record import Observed
-from tests.tools.drift.runner import Outcomes, read_outcomes
+from tests.tools.drift.runner import Outcomes, Seen, Subject, read_outcomes
 
 CASE = "plain.task_sentence"
 IDS = [306, 626, 24173]
@@ -81,16 +83,23 @@ def installed(older: str, newer: str, package: str = "transformers") -> Packages
     return {package: older}, {package: newer}
 
 
-def step(new: Observed, before: Outcomes = Outcomes(), after: Outcomes = Outcomes()) -> Step:  # noqa: B008
-    """A step of phi3 alone."""
-    sides = {"phi3": OBSERVED}, {"phi3": new}
-    return Step(installed("4.57.6", "5.0.0"), sides, (before, after))
+def side(version: str, observed: Observed, failing: Collection[str]) -> Seen:
+    """A version that sees this of phi3, and whose tests of these names fail."""
+    environment = Environment(Path(), {"transformers": version})
+    outcomes = Outcomes(known=dict.fromkeys(failing, ""))
+    subject, seen = Subject({}, "auto"), {"phi3": observed}
+    return Seen(version, version, subject, "", environment, Path(), seen, outcomes)
 
 
-def causes(new: Observed, before: set[str] = set(), after: set[str] = set()) -> list[Cause]:  # noqa: B006
+def causes(
+    new: Observed,
+    before: Collection[str] = (),
+    after: Collection[str] = (),
+    old: Observed = OBSERVED,
+) -> list[Cause]:
     """The causes of a step in which these tests fail before and after."""
-    outcomes = [Outcomes(known=dict.fromkeys(nodes, "")) for nodes in (before, after)]
-    return group(step(new, *outcomes), list(compare("phi3", OBSERVED, new)))
+    step = side("4.57.6", old, before), side("5.0.0", new, after)
+    return group(step, list(compare("phi3", old, new)))
 
 
 def test_equal_observations_give_no_difference() -> None:
@@ -108,13 +117,6 @@ def test_planted_differences_are_found_and_named(rows: Rows) -> None:
     assert kinds == set(KINDS), "every kind is planted"
 
 
-def test_load_failure_hides_nothing_else_of_other_models() -> None:
-    dead = {"load": {"load": {"": {"error": "gone"}}}}
-    assert [one.kind for one in compare("phi3", OBSERVED, dead)] == ["load failure"]
-    assert [one.kind for one in compare("phi3", dead, OBSERVED)] == ["load failure"]
-    assert list(compare("phi3", dead, dead)) == []
-
-
 def test_differences_are_grouped_by_what_moved() -> None:
     new = changed("ids", "encode", CASE, [306, 13, 24173])
     new["offsets"]["return_offsets_mapping=True"][CASE] = [[0, 1]]
@@ -128,20 +130,23 @@ def test_differences_are_grouped_by_what_moved() -> None:
     assert alone[0].why == "the loaded pipeline is the same: the library's own code changed"
 
 
+DECODING = [f"test_decoding_gives_the_text_back[phi3-{CASE}]"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        (set(), {f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, "breaks"),
-        ({f"test_decoding_gives_the_text_back[phi3-{CASE}]"}, set(), "fixes"),
-        (set(), set(), "changes"),
-        (*({f"test_decoding_gives_the_text_back[phi3-{CASE}]"},) * 2, "changes"),
-        (set(), {f"test_decoding_gives_the_text_back[qwen2-{CASE}]"}, "changes"),
-        (set(), {f"test_offsets_rebuild_the_text[phi3-{CASE}]"}, "changes"),
+        ([], DECODING, "breaks"),
+        (DECODING, [], "fixes"),
+        ([], [], "changes"),
+        (DECODING, DECODING, "changes"),
+        ([], [f"test_decoding_gives_the_text_back[qwen2-{CASE}]"], "changes"),
+        ([], [f"test_offsets_rebuild_the_text[phi3-{CASE}]"], "changes"),
     ],
     ids=["breaks", "fixes", "changes", "stays_broken", "of_another_model", "of_another_contract"],
 )
 def test_contracts_decide_what_is_a_breakage(
-    before: set[str], after: set[str], expected: str
+    before: list[str], after: list[str], expected: str
 ) -> None:
     (cause,) = causes(changed("decode", "decode", CASE, "x!= y"), before, after)
     assert cause.verdict == expected
@@ -149,12 +154,11 @@ def test_contracts_decide_what_is_a_breakage(
 
 def test_model_that_no_longer_loads_is_a_breakage() -> None:
     dead = {"load": {"load": {"": {"error": "ValueError: no"}}}}
-    outcomes = Outcomes(), Outcomes()
-    sides = {"phi3": OBSERVED}, {"phi3": dead}
-    for order, expected in ((sides, "breaks"), (sides[::-1], "fixes")):
-        step_ = Step(installed("4.57.6", "5.0.0"), (order[0], order[1]), outcomes)
-        (cause,) = group(step_, list(compare("phi3", order[0]["phi3"], order[1]["phi3"])))
+    for old, new, expected in ((OBSERVED, dead, "breaks"), (dead, OBSERVED, "fixes")):
+        (cause,) = causes(new, old=old)
         assert (cause.kind, cause.verdict) == ("load failure", expected)
+        assert len(cause.differences) == 1, "nothing else of the model"
+    assert causes(dead, old=dead) == []
 
 
 def test_saved_files_are_judged_by_ids(rows: Rows) -> None:

@@ -1,46 +1,43 @@
 """Drift: the page holds what it must, and whatever the texts say, they stay text."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from tests.harness.html.strips import Cell, align, spans, strip_html, visible, words
 from tests.meta.support.html_reader import HOSTILE, read
+from tests.tools.drift.causes import Cause
+from tests.tools.drift.compare import Compared, Exchange
+from tests.tools.drift.differences import Difference
+from tests.tools.drift.environments import Environment
 from tests.tools.drift.page import page
+from tests.tools.drift.report import Report
+from tests.tools.drift.runner import Outcomes, Seen, Subject
 
 LINK = "https://github.com/huggingface/transformers/issues/45812"
 
 
-def column(text: str) -> dict[str, Any]:
-    """A column of a strip as the report holds it, both sides different."""
-    side = [{"text": text, "below": text, "gap": False}]
-    return {"left": side, "right": [{**side[0], "gap": True}]}
-
-
-def report(text: str, verdict: str = "breaks") -> dict[str, Any]:
+def report(text: str, verdict: str = "breaks", problem: str | None = None) -> Report:
     """A report in which every text is this one."""
-    issue = {"package": text, "versions": text, "reason": text, "link": LINK}
-    example = {"model": text, "case": text, "first": text, "strip": [column(text)]}
-    cause = {
-        **{"kind": "ids", "calls": [text], "why": text, "verdict": verdict, "models": [text]},
-        **{"differences": 5, "cases": [text] * 5, "first": text, "issue": issue},
-        **{"places": [[text, text]] * 5, "examples": [{**example, "left": text, "right": text}]},
-    }
-    saved = {"saver": text, "loader": text, "model": text, "same": False, "result": text}
-    version = {
-        **{"label": text, "version": text, "problem": "", "packages": {text: text}},
-        **{"tests_problem": None, "passed": 3, "known": 1, "red": {text: text}},
-        **{"unexplained": [text]},
-    }
-    step = {
-        **{"older": text, "newer": text, "causes": [cause]},
-        **{"counts": {"ids": {"differences": 5, "cases": 5, "models": 1}}},
-        **{"saved_files": [{**saved, "issue": issue}]},
-    }
-    lost = {**version, "problem": text}
-    return {
-        **{"format": 2, "package": text, "models": {text: {text: "0" * 64}}},
-        **{"versions": [version, lost], "steps": [step]},
-    }
+    issue: Any = SimpleNamespace(package=text, versions=text, reason=text, link=LINK)
+    difference = Difference("rendered text", text, text, text, text, text + "other")
+    cause = Cause("rendered text", text, verdict, (difference,) * 5, issue)
+    outcomes = Outcomes(3, {text: text}, {text: text}, problem)
+    here = Environment(Path(text), {text: text})
+    seen = Seen(text, text, Subject({}, "auto"), environment=here, outcomes=outcomes)
+    step = Compared(seen, seen, [cause], [Exchange(text, text, text, False, text)])
+    lost = replace(seen, problem=text)
+    return Report(text, [seen, lost], [step], {text: {text: "0" * 64}}, lambda *_: [])
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved files that cannot be read are known, too."""
+    monkeypatch.setattr(Exchange, "issue", lambda *_: report("x").steps[0].causes[0].issue)
 
 
 def test_hostile_text_stays_text() -> None:
@@ -70,9 +67,16 @@ def test_first_words_are_the_answer() -> None:
     assert text.index("Breaks a contract:") < text.index("Upgrade steps")
     assert "MARK" in text.partition("Upgrade steps")[0]
     assert "No change breaks a contract." in read(page(report("MARK", "fixes"))).text
-    raw = report("MARK", "changes")
-    raw["versions"][0]["tests_problem"] = "not run"
+    raw = report("MARK", "changes", problem="not run")
     assert "No contract was run" in read(page(raw)).text
+
+
+def test_terminal_has_the_same_answer() -> None:
+    lines = list(report("MARK").lines())
+    assert lines[0] == "MARK MARK: 3 passed, 1 known, 1 red, 1 unexplained"
+    assert lines[3] == "MARK -> MARK: rendered text 1; 1 causes break a contract"
+    assert lines[4] == "  breaks rendered text, MARK (5 in MARK)"
+    assert report("MARK").differs
 
 
 def test_strip_aligns_and_shows_gaps_and_spaces() -> None:

@@ -146,11 +146,6 @@ def test_commands_repeat_only_what_was_given() -> None:
     assert with_sources("pytest", hub, ("phi3",)) == "pytest --source hub"
 
 
-def no_file(name: str) -> Callable[[Path], object]:
-    """Removes a file."""
-    return lambda folder: (folder / name).unlink()
-
-
 def only_slow(folder: Path) -> None:
     """Puts SentencePiece's file in the place of tokenizer.json."""
     (folder / "tokenizer.json").rename(folder / "tokenizer.model")
@@ -169,9 +164,11 @@ def other_json(name: str, **changes: Any) -> Callable[[Path], object]:
 WORDS = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no_folder": (shutil.rmtree, "there is no such folder"),
-    "no_tokenizer": (no_file("tokenizer.json"), "there is no tokenizer.json"),
+    "no_tokenizer": (
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        "there is no tokenizer.json",
+    ),
     "slow": (only_slow, "a slow tokenizer must be saved as a fast one first"),
-    "no_config": (no_file("config.json"), "there is no config.json"),
     "unknown_type": (other_json("config.json", model_type="x"), "knows no model_type 'x'"),
     "no_bpe": (
         other_json("tokenizer.json", model=WORDS),

@@ -195,8 +195,6 @@ def test_two_processes_give_what_one_gives(tiny_whole: Path, data: Path, tmp_pat
     ("arguments", "line"),
     [
         (["missing.jsonl"], "missing.jsonl: there is no such file; check the path"),
-        (["owner/name"], "owner/name: a data set of the hub is read at a pinned revision only"),
-        (["DATA", "--text-column", "body"], "give --text-column one of text, price"),
         (["DATA", "--weights", "nowhere"], "--weights smollm2=nowhere: write auto, hub, dummy"),
     ],
 )

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.files import write_atomically
+from tests.harness.errors import DataError
 from tests.tools.rows import write_rows
 from tests.tools.sweep.run import columns
-from tests.tools.sweep.store import Store, SweepError, read_lines
+from tests.tools.sweep.store import Store, read_lines
 
 LINE = {"number": 0, "price": 1.5, "prediction": None, "error": None, "tokens": [7], "reply": "x"}
 
@@ -29,13 +29,13 @@ def test_differing_keys_are_named_with_the_fix(store: Store) -> None:
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
     store.check_identity({"model": "smollm2", "load": "nf4", "limit": 179})
     text = r"other load, limit \(load: nf4 there, bf16 given; "
-    with pytest.raises(SweepError, match=text) as error:
+    with pytest.raises(DataError, match=text) as error:
         store.check_identity({"model": "smollm2", "load": "bf16", "limit": 5})
     assert "give another --out" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_second_sweep_of_the_same_rank_is_refused(store: Store) -> None:
-    refused = pytest.raises(SweepError, match="another sweep writes there")
+    refused = pytest.raises(DataError, match="another sweep writes there")
     with store.claimed(), refused, Store(store.folder).claimed():
         pytest.fail("two at once")
 
@@ -62,24 +62,8 @@ def test_broken_part_is_named(store: Store) -> None:
     store.add([line(0)])
     (part,) = store.parts
     part.write_bytes(part.read_bytes()[:10])
-    with pytest.raises(SweepError, match="delete this file, and its rows are answered again"):
+    with pytest.raises(DataError, match="delete this file, and its rows are answered again"):
         store.results()
-
-
-def test_write_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(scratch: Path) -> None:
-        scratch.write_text("half")
-        raise OSError("no space")
-
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old" and [*tmp_path.iterdir()] == [path]
-    with path.open() as reader:
-        write_atomically(path, lambda scratch: scratch.write_text("new"))
-        assert reader.read() == "old" and path.read_text() == "new"
 
 
 def test_scratch_of_a_killed_process_is_no_part(store: Store) -> None:

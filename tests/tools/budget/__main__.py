@@ -7,10 +7,8 @@ Exit status: 0 if there is none of these, 1 if there is, 2 if nothing could be d
 """
 
 import argparse
-import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,6 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     training = "with BOS and EOS (default: %(default)s)"
     option("--train-limit", **limit, default=TRAINING_LIMIT, help=training)
     option("--out", type=Path, help="all rows named, as .jsonl or .parquet (default: none)")
-    option("--json", action="store_true", help="print the summary as JSON (default: off)")
     return parser.parse_args(arguments)
 
 
@@ -81,14 +78,8 @@ def _count(options: argparse.Namespace) -> Summary:
 def main(arguments: list[str] | None = None) -> int:
     """Count and print the summary; 1 if a row is over a limit or bad."""
     options = _parse_options(arguments)
-    started = time.monotonic()
     summary = _count(options)
-    seconds = round(time.monotonic() - started, 3)
-    if options.json:
-        head = {"data": options.data, "revision": options.revision, "model": options.model}
-        print(json.dumps(head | summary.figures() | {"seconds": seconds}))
-    else:
-        print(f"{options.data}, {options.model}: {summary.text()}")
+    print(f"{options.data}, {options.model}: {summary.text()}")
     return 0 if summary.fits else 1
 
 

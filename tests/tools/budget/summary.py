@@ -3,12 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
 
 from .count import Counted
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
-BINS, BAR, SHOWN = 12, 40, 10
+SHOWN = 10
 
 
 @dataclass
@@ -53,28 +52,6 @@ class Summary:
         enough = share * self.histogram.total()
         return next(n for n, total in zip(counts, totals, strict=True) if total >= enough)
 
-    def bins(self) -> list[tuple[int, int, int]]:
-        """The histogram in at most BINS parts of equal width: first and last tokens, rows."""
-        low, high = min(self.histogram), max(self.histogram)
-        width = -(-(high - low + 1) // BINS)
-        parts = Counter[int]()
-        for tokens, rows in self.histogram.items():
-            parts[(tokens - low) // width] += rows
-        firsts = range(low, high + 1, width)
-        return [(first, first + width - 1, parts[part]) for part, first in enumerate(firsts)]
-
-    def figures(self) -> dict[str, Any]:
-        """All figures as plain data; of the rows the first SHOWN of each kind."""
-        figures: dict[str, Any] = {"counted": self.histogram.total(), "bad": self.rows_bad}
-        figures |= {"limit": self.limit, "over_limit": self.rows_over}
-        figures |= {"train_limit": self.train_limit, "price_lost": self.rows_lost}
-        if self.histogram:
-            figures["min"], figures["max"] = min(self.histogram), max(self.histogram)
-            figures["quantiles"] = {f"{share:g}": self.quantile(share) for share in SHARES}
-            figures["histogram"] = self.bins()
-        figures |= {"first_over_limit": self.over, "first_price_lost": self.lost}
-        return figures | {"first_bad": self.bad}
-
     def text(self) -> str:
         """All figures as lines for a terminal."""
         lines = [f"{self.histogram.total():,} texts counted, {self.rows_bad:,} bad rows"]
@@ -82,10 +59,6 @@ class Summary:
             shares = [f"{share:.0%} {self.quantile(share)}" for share in SHARES]
             ends = min(self.histogram), max(self.histogram)
             lines.append(f"tokens: min {ends[0]}, {', '.join(shares)}, max {ends[1]}")
-            most = max(rows for _, _, rows in self.bins())
-            for first, last, rows in self.bins():
-                bar = "#" * -(-rows * BAR // most)
-                lines.append(f"  {first:>5}..{last:<5} {rows:>9,} {bar}".rstrip())
         over = f"more than {self.limit} tokens: {self.rows_over:,} rows"
         lost = f"price token lost at {self.train_limit}: {self.rows_lost:,} rows"
         lines.append(over + _in_brackets(self.over, self.rows_over))

@@ -9,7 +9,7 @@ Installs each version in a cached environment of its own (by uv, from the packag
 Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
 first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)
 and the entry of fixtures/upstream_issues.toml that explains it. Each version also loads what its
-neighbour saved. The summary is printed; drift.json and drift.html hold the details.
+neighbour saved. The summary is printed; drift.html holds the details.
 
 The other packages are the project's pins, so that one package changes. Results are cached: versions
 seen once take seconds. `current` is the version installed here, with all that is around it.
@@ -26,7 +26,6 @@ from packaging.version import InvalidVersion, Version
 
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.upstream_issues import upstream_issues
-from tests.harness.errors import AssetError
 from tests.harness.files import cache_folder
 from tests.harness.redaction import redact
 from tests.harness.sources.folders import (
@@ -41,7 +40,8 @@ from tests.harness.sources.folders import (
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
 from .page import page
-from .report import differs, report, summary, write
+from .report import Report
+from .runner import files_of
 
 ENDS = """\
 exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage
@@ -54,7 +54,6 @@ examples:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options; argparse's exit code 2 for a wrong one."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.drift",
         description=__doc__,
@@ -70,7 +69,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--source", choices=SOURCES, default="bundle", help=source)
     folder = "take this model's files from a folder; may be repeated (default: from --source)"
     add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
-    out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
+    out = "folder of drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
     options = parser.parse_args(arguments)
     if problem := _problem(options):
@@ -79,7 +78,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _problem(options: argparse.Namespace) -> str:
-    """What is wrong with the options; empty if nothing is."""
     if len(options.versions) < 2:
         return "give at least two versions to compare"
     if not NAME.fullmatch(options.package):
@@ -91,36 +89,32 @@ def _problem(options: argparse.Namespace) -> str:
             return f"expected a version such as 5.23.0 or `{CURRENT}`, got {label!r}"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
-    try:
-        chosen_models(options.models)
-    except AssetError as error:
-        return str(error)
     return ""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Look at the versions, print the summary, write drift.json and drift.html.
+    """Look at the versions, print the summary, write drift.html.
 
     Raises AssetError or DataError where nothing could be looked at.
     """
     started, options = monotonic(), _parse(arguments)
     upstream_issues()  # mistakes in it are reported before anything is installed
     sources = Sources(options.source, parse_directories(options.model_dir))
-    keys = chosen_models(options.models) if options.models else []
+    keys = chosen_models(options.models) if options.models is not None else []
     models = select_models(keys, sources.default, sources.directories)
     folders = prepare(models, sources, say)
     package = canonicalize_name(options.package)
-    versions = look_at_all(package, options.versions, folders, say)
-    steps = compare_all(package, versions, folders, say)
-    data = report(package, versions, steps, folders, rows_of(folders))
+    versions, rows = look_at_all(package, options.versions, folders, say), rows_of(folders)
+    steps = compare_all(package, versions, rows, say)
+    files = {key: files_of(folder) for key, folder in folders.items()}
+    report = Report(package, versions, steps, files, rows)
     name = "-".join([package, *options.versions])[:80]
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
-    write(data, out / "drift.json")
-    (out / "drift.html").write_text(redact(page(data)), encoding="utf-8")
-    print("\n".join(summary(data)))
-    say(f"{out / 'drift.html'} and drift.json written in {monotonic() - started:.0f} s")
-    return int(differs(data))
+    (out / "drift.html").write_text(redact(page(report)), encoding="utf-8")
+    print("\n".join(report.lines()))
+    say(f"{out / 'drift.html'} written in {monotonic() - started:.0f} s")
+    return int(report.differs)
 
 
 if __name__ == "__main__":

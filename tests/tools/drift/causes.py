@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 
 from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
-from .record import Observed
-from .runner import Outcomes
+from .runner import Seen
 
+Step = tuple[Seen, Seen]  # two neighbours, older and newer
 Packages = tuple[Mapping[str, str], Mapping[str, str]]  # installed versions, older and newer
 
 # The parts of a pipeline that can move a kind of value.
@@ -34,15 +34,6 @@ CONTRACTS = {
     "pipeline": ("test_loaded_pipeline_matches_tokenizer_json", "test_setting_matches_registry"),
     ERRORS: ("test_",),
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """Two neighbours, older and newer: packages, observations, outcomes of the tests."""
-
-    packages: Packages
-    observed: tuple[dict[str, Observed], dict[str, Observed]]
-    outcomes: tuple[Outcomes, Outcomes]
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def issue_of(difference: Difference, packages: Packages) -> UpstreamIssue | None
 
 def _follows(step: Step, difference: Difference) -> str:
     """What a difference is a mere consequence of; empty if it has a cause of its own."""
-    old, new = (side[difference.model] for side in step.observed)
+    old, new = (side.observed[difference.model] for side in step)
 
     def moved(kind: str, call: str) -> bool:
         sides = [side.get(kind, {}).get(call, {}).get(difference.case) for side in (old, new)]
@@ -111,7 +102,7 @@ def _follows(step: Step, difference: Difference) -> str:
 
 def _moved_parts(step: Step, difference: Difference) -> str:
     """The parts of the pipeline that moved among those which can move the value."""
-    old, new = (side[difference.model].get("pipeline", {}) for side in step.observed)
+    old, new = (side.observed[difference.model].get("pipeline", {}) for side in step)
 
     def setting(pipeline: dict[str, dict[str, object]], name: str) -> object:
         return pipeline.get(name, {}).get("", ABSENT)
@@ -139,8 +130,9 @@ def _why(step: Step, difference: Difference) -> str:
 def group(step: Step, differences: list[Difference]) -> list[Cause]:
     """The differences by kind and explanation, the most telling kind first."""
     groups: dict[tuple[str, str, str, UpstreamIssue | None], list[Difference]] = defaultdict(list)
+    packages = step[0].packages, step[1].packages
     for difference in differences:
-        issue = issue_of(difference, step.packages)
+        issue = issue_of(difference, packages)
         call = "" if difference.kind in (*MOVERS, ERRORS) else difference.call
         groups[difference.kind, call, _why(step, difference), issue].append(difference)
     causes = [
@@ -167,8 +159,8 @@ def _nodes(difference: Difference, bad: set[str]) -> set[str]:
 def _verdict(step: Step, members: list[Difference]) -> str:
     """`breaks` or `fixes` where contracts or the load fail on one side only, else `changes`."""
     before, after = (
-        {node for difference in members for node in _nodes(difference, side.bad())}
-        for side in step.outcomes
+        {node for difference in members for node in _nodes(difference, side.outcomes.bad())}
+        for side in step
     )
     loading = [one for one in members if one.kind == "load failure"]
     if after - before or any(error_of(one.right) for one in loading):

@@ -1,7 +1,7 @@
 """Every version observed and tested, then each compared with its neighbour."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -15,33 +15,13 @@ from tests.harness.errors import AssetError
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.pieces import token_rows
 
-from .causes import Cause, Packages, Step, group, issue_of
-from .differences import Difference, Rows, begins, compare, error_of, show
-from .environments import Environment, environment
+from .causes import Cause, Packages, group, issue_of
+from .differences import KINDS, Difference, Rows, begins, compare, error_of, show
+from .environments import environment
 from .record import Observed
-from .runner import Outcomes, Subject, conformance, observe, observe_all, results_folder, task
+from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
 
 AT_ONCE = 2  # versions side by side
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A version and all that was seen of it; `problem` says why there is nothing."""
-
-    label: str
-    version: str
-    subject: Subject
-    problem: str = ""
-    environment: Environment | None = None
-    results: Path = Path()
-    observed: dict[str, Observed] = field(default_factory=dict)
-    outcomes: Outcomes = field(default_factory=Outcomes)
-
-    @property
-    def installed(self) -> Environment:
-        """The environment of a version without a problem."""
-        assert self.environment is not None, self.label
-        return self.environment
 
 
 @dataclass(frozen=True)
@@ -75,9 +55,25 @@ class Compared:
         return [difference for cause in self.causes for difference in cause.differences]
 
     @property
+    def lost(self) -> list[Exchange]:
+        """Saved files that the other version reads with other ids, or not at all."""
+        return [row for row in self.exchanges if not row.same]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """By kind: cases (of the whole model: values) that differ, and models."""
+        counts = {}
+        for kind in KINDS:
+            members = [one for one in self.differences if one.kind == kind]
+            if members:
+                cases = {(one.model, one.case or one.call) for one in members}
+                counts[kind] = len(cases), len({one.model for one in members})
+        return counts
+
+    @property
     def packages(self) -> Packages:
         """What is installed on both sides."""
-        return self.older.installed.packages, self.newer.installed.packages
+        return self.older.packages, self.newer.packages
 
 
 def _look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
@@ -174,22 +170,19 @@ def _exchange(saver: Seen, loader: Seen, rows: Rows) -> list[Exchange]:
 
 
 def _compare_step(older: Seen, newer: Seen, rows: Rows) -> Compared:
-    """All differences between two neighbours, and what each makes of the other's saved files."""
-    packages = older.installed.packages, newer.installed.packages
-    sides = older.observed, newer.observed
-    step = Step(packages, sides, (older.outcomes, newer.outcomes))
     differences = [
-        difference for key in sides[0] for difference in compare(key, sides[0][key], sides[1][key])
+        difference
+        for key, before in older.observed.items()
+        for difference in compare(key, before, newer.observed[key])
     ]
     exchanges = _exchange(older, newer, rows) + _exchange(newer, older, rows)
-    return Compared(older, newer, group(step, differences), exchanges)
+    return Compared(older, newer, group((older, newer), differences), exchanges)
 
 
 def compare_all(
-    package: str, versions: list[Seen], folders: dict[str, Path], progress: Progress
+    package: str, versions: list[Seen], rows: Rows, progress: Progress
 ) -> list[Compared]:
     """The steps between neighbours that could be looked at."""
-    rows = rows_of(folders)
 
     def work(pair: tuple[Seen, Seen]) -> Compared:
         compared = _compare_step(*pair, rows)

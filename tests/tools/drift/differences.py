@@ -79,16 +79,14 @@ def is_ids(value: Any) -> bool:
 
 def begins(difference: Difference, rows: Rows) -> str:
     """The first place at which the two sides differ, with both values, on one line."""
-    left, right = difference.left, difference.right
+    left, right, lines = difference.left, difference.right, None
     if difference.kind == "ids" and is_ids(left) and is_ids(right):
+        lines = [rows(difference.model, ids) for ids in (left, right)]
+    elif difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
+        lines = [list(map(str, spans)) for spans in (left, right)]
+    if lines:
         position = first_difference(left, right) or 0
-        sides = [line_at(rows(difference.model, ids), position) for ids in (left, right)]
-        return f"position {position}: {sides[0]} -> {sides[1]}"
-    if difference.kind == "offsets" and isinstance(left, list) and isinstance(right, list):
-        position = first_difference(left, right) or 0
-        sides = [
-            str(spans[position]) if position < len(spans) else "(end)" for spans in (left, right)
-        ]
+        sides = [line_at(side, position) for side in lines]
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind in ("decode", "rendered text") and isinstance(left, str):
         position = first_difference(left, str(right)) or 0

@@ -86,7 +86,6 @@ def _install(folder: Path, wanted: list[str]) -> None:
 
 
 def _uv(*arguments: str) -> None:
-    """Run uv; AssetError with its own reason if it fails."""
     command = [sys.executable, "-m", "uv", "--quiet", *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:

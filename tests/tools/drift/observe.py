@@ -26,12 +26,10 @@ FLAGS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def _spans(offsets: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Offsets as JSON holds them."""
     return [list(span) for span in offsets]
 
 
 def _streamed(backend: Any, ids: list[int]) -> str:
-    """The text of the ids, decoded one by one."""
     from tokenizers.decoders import DecodeStream
 
     stream = DecodeStream(skip_special_tokens=False)
@@ -39,7 +37,6 @@ def _streamed(backend: Any, ids: list[int]) -> str:
 
 
 def _added_tokens(decoder: dict[int, Any]) -> dict[str, dict[str, Any]]:
-    """Id to content and flags."""
     return {
         str(token_id): {flag: getattr(token, flag) for flag in FLAGS}
         for token_id, token in decoder.items()
@@ -47,7 +44,6 @@ def _added_tokens(decoder: dict[int, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _observe_pipeline(observer: Observer, backend: Any) -> None:
-    """Every part of the pipeline and the model's flags."""
     for part, value in pipeline(backend).items():
         observer.note("pipeline", part, "", short(value))
 
@@ -88,7 +84,6 @@ def _observe_chat(observer: Observer, auto: Any, chat: ChatCase) -> None:
 
 
 def _observe_types(observer: Observer, auto: Any) -> None:
-    """The types of what the usual calls return."""
     render = auto.apply_chat_template
     calls: dict[str, Callable[[], Any]] = {
         "encode": lambda: auto.encode("Hi"),

@@ -1,6 +1,6 @@
-"""The report as one page, and the examples in it: both values, aligned."""
+"""The report as one page, in which both values of a cause's first differences are aligned."""
 
-from dataclasses import asdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,32 @@ from markupsafe import Markup
 
 from tests.harness.data.cases import texts
 from tests.harness.html.pages import render
-from tests.harness.html.strips import Cell, Column, align, spans, strip_html, token_cell, words
+from tests.harness.html.strips import Cell, align, spans, strip_html, token_cell, words
 
+from .causes import Cause
 from .compare import Compared
 from .differences import KINDS, Difference, Rows, begins, is_ids
-from .record import short
+from .record import Observed
+from .report import Report
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
+EXAMPLES = 3  # of a cause, differences that are shown with their values
 
 
-def _cells(difference: Difference, value: Any, observed: dict[str, Any], rows: Rows) -> list[Cell]:
+def _examples(cause: Cause) -> list[Difference]:
+    """A cause's first differences, one a model before a second of the same."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for difference in cause.differences:
+        ranks.append(seen[difference.model])
+        seen[difference.model] += 1
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    return [cause.differences[i] for i in order[:EXAMPLES]]
+
+
+def _cells(
+    difference: Difference, value: Any, observed: dict[str, Observed], rows: Rows
+) -> list[Cell]:
     """One side of a strip; empty where the value is no text and no tokens."""
     case = texts().get(difference.case)
     if difference.kind == "ids" and is_ids(value):
@@ -29,44 +45,23 @@ def _cells(difference: Difference, value: Any, observed: dict[str, Any], rows: R
     return words(value) if readable else []
 
 
-def example(difference: Difference, compared: Compared, rows: Rows) -> dict[str, Any]:
-    """Both values, shortened where they are long, and the strip's columns."""
-    sides = (
-        _cells(difference, difference.left, compared.older.observed, rows),
-        _cells(difference, difference.right, compared.newer.observed, rows),
-    )
-    return {
-        "model": difference.model,
-        "case": difference.case,
-        "left": short(difference.left),
-        "right": short(difference.right),
-        "first": begins(difference, rows),
-        "strip": [asdict(column) for column in align(*sides)] if all(sides) else [],
-    }
-
-
-def _strip(columns: list[dict[str, Any]]) -> Markup:
-    sides = [
-        Column(*(tuple(Cell(**cell) for cell in column[side]) for side in ("left", "right")))
-        for column in columns
-    ]
-    return Markup(strip_html(sides))
-
-
-def page(data: dict[str, Any]) -> str:
+def page(report: Report) -> str:
     """The page of a report."""
-    causes = [(step, cause) for step in data["steps"] for cause in step["causes"]]
-    lost = [
-        (step, [row for row in step["saved_files"] if not row["same"]]) for step in data["steps"]
-    ]
+    rows, steps = report.rows, report.steps
+    causes = [(step, cause) for step in steps for cause in step.causes]
+
+    def strip(difference: Difference, step: Compared) -> Markup:
+        left = _cells(difference, difference.left, step.older.observed, rows)
+        right = _cells(difference, difference.right, step.newer.observed, rows)
+        return Markup(strip_html(align(left, right)) if left and right else "")
+
     return render(
         TEMPLATE,
-        {"strip": _strip},
-        data=data,
-        kinds=[kind for kind in KINDS if any(kind in step["counts"] for step in data["steps"])],
-        judged=any(not (seen["problem"] or seen["tests_problem"]) for seen in data["versions"]),
-        broken=[pair for pair in causes if pair[1]["verdict"] == "breaks"],
-        fixed=[pair for pair in causes if pair[1]["verdict"] == "fixes"],
-        known=[pair for pair in causes if pair[1]["verdict"] == "changes" and pair[1]["issue"]],
-        lost=[(step, rows) for step, rows in lost if rows],
+        {"begins": lambda one: begins(one, rows), "examples": _examples, "strip": strip},
+        report=report,
+        kinds=[kind for kind in KINDS if any(kind in step.counts for step in steps)],
+        judged=any(not (seen.problem or seen.outcomes.problem) for seen in report.versions),
+        broken=[pair for pair in causes if pair[1].verdict == "breaks"],
+        fixed=[pair for pair in causes if pair[1].verdict == "fixes"],
+        known=[pair for pair in causes if pair[1].verdict == "changes" and pair[1].issue],
     )

@@ -19,7 +19,6 @@ from tests.harness.redaction import is_secret
 from .environments import Environment
 from .record import Observed
 
-ROOT = PROJECT
 # What an observation may depend on, as whole folders: a list of files goes stale unnoticed.
 OBSERVED = (
     *("fixtures", "tests/harness", "tests/tools/drift"),
@@ -59,12 +58,37 @@ class Outcomes:
         return {*self.known, *self.red}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A version and all that was seen of it; `problem` says why there is nothing."""
+
+    label: str
+    version: str
+    subject: Subject
+    problem: str = ""
+    environment: Environment | None = None
+    results: Path = Path()
+    observed: dict[str, Observed] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=Outcomes)
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """What is installed there; nothing for a version with a problem."""
+        return self.environment.packages if self.environment else {}
+
+    @property
+    def installed(self) -> Environment:
+        """The environment of a version without a problem."""
+        assert self.environment is not None, self.label
+        return self.environment
+
+
 def digest_of(sources: Iterable[str]) -> str:
     """One digest over the project's files of these names and in these folders, by content."""
-    roots = [ROOT / name for name in sources]
+    roots = [PROJECT / name for name in sources]
     paths = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
     files = sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
-    return sha256_text("\n".join(f"{path.relative_to(ROOT)} {sha256(path)}" for path in files))
+    return sha256_text("\n".join(f"{path.relative_to(PROJECT)} {sha256(path)}" for path in files))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -101,19 +125,19 @@ def run_in(
         text=True,
         errors="replace",
         check=False,
-        cwd=ROOT,
+        cwd=PROJECT,
         env=kept | SWITCHES,
     )
 
 
 def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dict[str, Any]:
     """One request to `observe.py`; without `save` only ids are wanted."""
-    fields = {"name": key, "key": key, "folder": str(folder), "out": str(out), "subject": mode}
+    fields = {"key": key, "folder": str(folder), "out": str(out), "subject": mode}
     return fields | {"save": str(save) if save else None}
 
 
 def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
-    """Observations by task name; a process that dies costs the task it was at, and no other.
+    """Observations by key; a process that dies costs the task it was at, and no other.
 
     A library gives some warnings once a process: a task that keeps them has one of its own.
     """
@@ -124,7 +148,7 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
             out.write_text(json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
-    return {task["name"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
+    return {task["key"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
 
 
 def _death(run: subprocess.CompletedProcess[str]) -> str:

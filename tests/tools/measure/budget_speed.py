@@ -1,9 +1,8 @@
 """How fast the token budget is beside the bare tokenizer.
 
-Slices of drawn texts in turns, so that all see the same machine: the budget's way (read the file,
-count, summarize, write), `encode_batch_fast` alone on the same texts in memory, and the loop over
-`AutoTokenizer.encode` on some of them. Then the whole command, in a process of its own, on few and
-on many rows: seconds, CPU seconds, peak memory.
+Slices of drawn texts in turns, so that both see the same machine: the budget's way (read the file,
+count, summarize, write) and `encode_batch_fast` alone on the same texts in memory. Then the whole
+command, in a process of its own, on few and on many rows: seconds, CPU seconds, peak memory.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from tests.tools.budget.summary import Summary
 from tests.tools.measure.drawn_texts import training_texts
 from tests.tools.rows import write_lines
 
-SLICE, LOOP = 10_000, 500  # texts of a slice; how many of them the loop takes
+SLICE = 10_000  # texts
 
 
 def _write_texts(path: Path, count: int, seed: int = 1) -> None:
@@ -57,39 +56,28 @@ def _bare(texts: list[str], tokenizer: Any) -> None:
         tokenizer.encode_batch_fast(texts[start : start + BATCH], add_special_tokens=False)
 
 
-def _clock(count: int, step: Callable[..., object], *arguments: Any) -> tuple[float, float]:
-    """Seconds of a step by row, and CPU seconds of all its threads by row."""
-    started, worked = time.perf_counter(), time.process_time()
+def _seconds(step: Callable[..., None], *arguments: Any) -> float:
+    started = time.perf_counter()
     step(*arguments)
-    return (time.perf_counter() - started) / count, (time.process_time() - worked) / count
+    return time.perf_counter() - started
 
 
 def _measure_slices(count: int, folder: Path, model: Path) -> None:
-    """Print what a row takes in all three, and the medians of their ratios slice by slice."""
-    from transformers import AutoTokenizer
-
+    """Print the median rates of both, and the median of their ratios slice by slice."""
     tokenizer = open_tokenizer(model)
-    auto = AutoTokenizer.from_pretrained(str(model), trust_remote_code=False)
-    slices: list[list[tuple[float, float]]] = []  # seconds and CPU seconds a row, by way
+    pairs = []
     for number in range(count + 1):
         file = folder / f"{number}.jsonl"
         _write_texts(file, SLICE, seed=number)
         texts = [text for text, _ in training_texts(SLICE, seed=number)]
-        budget = _clock(SLICE, _budget, file, tokenizer)
-        bare = _clock(SLICE, _bare, texts, tokenizer)
-        slices.append([budget, bare, _clock(LOOP, list, map(auto.encode, texts[:LOOP]))])
-    slices.pop(0)  # it warms up
-    for name, column in zip(("budget", "bare", "loop"), zip(*slices, strict=True), strict=True):
-        wall, cpu = (median(values) for values in zip(*column, strict=True))
-        print(f"{name}: {1 / wall:,.0f} rows/s, {cpu * 1e6:.0f} us CPU a row")
-    for way, name in enumerate(("bare", "loop"), 1):
-        speed = median(row[way][0] / row[0][0] for row in slices)
-        cpu = median(row[0][1] / row[way][1] for row in slices)
-        print(f"budget / {name}: speed {speed:.2f}, CPU time {cpu:.2f}", flush=True)
+        pairs.append((_seconds(_budget, file, tokenizer), _seconds(_bare, texts, tokenizer)))
+    pairs.pop(0)  # it warms up
+    budget, bare = (SLICE / median(column) for column in zip(*pairs, strict=True))
+    print(f"budget: {budget:,.0f} rows/s; encode_batch_fast alone: {bare:,.0f} rows/s")
+    print(f"ratio: {median(alone / whole for whole, alone in pairs):.2f}", flush=True)
 
 
 def _measure_command(rows: int, folder: Path) -> None:
-    """Print what the whole command takes for that many rows."""
     file = folder / "all.jsonl"
     _write_texts(file, rows)
     arguments = ["tests.tools.budget", str(file), "--out", str(folder / "out.parquet")]

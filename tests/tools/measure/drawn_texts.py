@@ -23,9 +23,9 @@ def training_texts(count: int, seed: int = 1) -> Iterator[tuple[str, int]]:
         yield training_text(text.strip(), price), price
 
 
-def prompt_ids(tokenizer: Any, count: int, seed: int = 42) -> dict[int, list[int]]:
+def prompt_ids(tokenizer: Any, count: int) -> dict[int, list[int]]:
     """Ids of price prompts by number, 150 to 180 tokens long."""
-    random, ids = Random(seed), {}
+    random, ids = Random(42), {}
     around = len(tokenizer.encode(price_prompt("")))
     for number, description in zip(range(count), _descriptions(random), strict=False):
         words = tokenizer.encode(description, add_special_tokens=False)

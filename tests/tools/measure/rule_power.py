@@ -22,7 +22,6 @@ SLOWER = 1.10
 
 
 def _verdicts(figures: list[float], number: int, rule: Rule, factor: float) -> Counter[str]:
-    """How often each verdict was given for a slow-down by `factor`."""
     generator = random.Random(42)
     counts: Counter[str] = Counter()
     for _ in range(COMPARISONS):

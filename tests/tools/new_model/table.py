@@ -41,7 +41,11 @@ def draft_table(folder: Path, tokenizer: Any) -> dict[str, Any]:
         "tokenizer": _tokenizer_facts(
             tokenizer, TokenizerJson(folder / "tokenizer.json"), settings
         ),
-        "files": {name: _pin(folder / name) for name in FILES if (folder / name).is_file()},
+        "files": {
+            path.name: {"sha256": sha256(path), "bytes": path.stat().st_size, "published": False}
+            for path in map(folder.joinpath, FILES)
+            if path.is_file()
+        },
         "architecture": {name: value for name, value in config.items() if not _has_null(value)},
     }
 
@@ -84,11 +88,6 @@ def _tokenizer_facts(
         "template_sha256": sha256_text(template) if template else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _pin(path: Path) -> dict[str, Any]:
-    """A file's hash as it is here; as far as is known, nobody published it."""
-    return {"sha256": sha256(path), "bytes": path.stat().st_size, "published": False}
 
 
 def draft_recipe(folder: Path) -> dict[str, Any]:

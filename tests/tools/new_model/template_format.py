@@ -38,7 +38,7 @@ def detect_format(render: Render) -> dict[str, Any]:
     if not (opening and between.endswith(opening) and "user" in opening):
         return {}
     close = between.removesuffix(opening)
-    turn = f"{_escape(opening).replace('user', '{role}')}{{content}}{_escape(close)}"
+    turn = f"{_double_braces(opening).replace('user', '{role}')}{{content}}{_double_braces(close)}"
     end = end_of_talk.removeprefix(close)
     facts: dict[str, Any] = {"turn": turn, "conversation_end": end}
     if added := start.removesuffix(opening):
@@ -65,6 +65,5 @@ def _predicted(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str
     return "".join([*framed, facts["conversation_end"]])
 
 
-def _escape(text: str) -> str:
-    """Double the braces, which `str.format` would take for fields."""
+def _double_braces(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")

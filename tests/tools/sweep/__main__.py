@@ -23,7 +23,6 @@ from tests.tools.models import add_model_options
 
 from .job import prepare_job
 from .run import run
-from .store import SweepError
 
 
 def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -70,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse_options(arguments)
     try:
         return run(prepare_job(options))
-    except (AssetError, DataError, LoadError, SweepError) as error:
+    except (AssetError, DataError, LoadError) as error:
         say(str(error))
     except (OSError, MemoryError, RuntimeError) as error:
         if not isinstance(error, OSError) and not devices.is_fatal(error):

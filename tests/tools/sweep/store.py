@@ -12,21 +12,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tests.harness.errors import DataError
 from tests.tools.rows import write_lines
 
 
-class SweepError(RuntimeError):
-    """The sweep cannot go on; the message is one line with the fix."""
-
-
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file of ours; SweepError if something else changed it."""
+    """The lines of a file of ours; DataError if something else changed it."""
     try:
         with path.open(encoding="utf-8") as stream:
             yield from map(json.loads, stream)
     except (OSError, ValueError) as error:
         fix = "delete this file, and its rows are answered again"
-        raise SweepError(f"{path}: {error}: {fix}") from None
+        raise DataError(f"{path}: {error}: {fix}") from None
 
 
 @dataclass
@@ -47,21 +44,21 @@ class Store:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the folder for this process; SweepError if another one of its rank is there."""
+        """Hold the folder for this process; DataError if another one of its rank is there."""
         (self.folder / "parts").mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / f".rank{self.rank}.lock", timeout=0):
                 yield
         except Timeout:
             message = f"{self.folder}: another sweep writes there: wait or stop it"
-            raise SweepError(message) from None
+            raise DataError(message) from None
 
     def exclusive(self) -> FileLock:
         """One process at a time, of all that fill the folder."""
         return FileLock(self.folder / ".lock")
 
     def check_identity(self, identity: dict[str, Any]) -> None:
-        """Start a folder, or go on with one of the same identity; SweepError names what differs."""
+        """Start a folder, or go on with one of the same identity; DataError names what differs."""
         manifest = self.folder / "manifest.json"
         with self.exclusive():
             if not manifest.is_file():
@@ -69,7 +66,7 @@ class Store:
             held = next(read_lines(manifest))
         if keys := [key for key in held | identity if held.get(key) != identity.get(key)]:
             values = (f"{key}: {held.get(key)} there, {identity.get(key)} given" for key in keys)
-            raise SweepError(
+            raise DataError(
                 f"{self.folder} holds a sweep of other {', '.join(keys)} ({'; '.join(values)}): "
                 "give another --out, or delete that folder"
             )

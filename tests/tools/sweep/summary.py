@@ -95,6 +95,5 @@ def draw(rows: Sequence[dict[str, Any]], title: str, path: Path, kind: str) -> N
 
 
 def _pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
-    """True and predicted price of the rows that have both."""
     both = ((row["price"], row["prediction"]) for row in rows)
     return [(truth, got) for truth, got in both if truth is not None and got is not None]
