@@ -234,6 +234,10 @@ def test_current_does_not_differ_from_itself(
     passed = re.findall(r"^transformers current: (\d+) passed, 0 known, 0 red$", run.out, re.M)
     assert [int(count) >= least for count in passed] == [True] * (2 if least else 0)
     assert "2 with the same ids" in (out / "drift.html").read_text()
+    data = json.loads((out / "drift.json").read_text())
+    assert [version["red"] for version in data["versions"]] == [[], []]
+    (step,) = data["steps"]
+    assert not step["causes"] and all(row["same"] for row in step["saved_files"])
 
 
 @pytest.mark.parametrize(

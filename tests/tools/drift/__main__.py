@@ -16,6 +16,7 @@ seen once take seconds. `current` is the version installed here, with all that i
 """
 
 import argparse
+import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -69,7 +70,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--source", choices=SOURCES, default="bundle", help=source)
     folder = "take this model's files from a folder; may be repeated (default: from --source)"
     add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
-    out = "folder of drift.html (default: one in the cache, which is printed)"
+    out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
     options = parser.parse_args(arguments)
     if problem := _problem(options):
@@ -93,7 +94,7 @@ def _problem(options: argparse.Namespace) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Look at the versions, print the summary, write drift.html.
+    """Look at the versions, print the summary, write drift.json and drift.html.
 
     Raises AssetError or DataError where nothing could be looked at.
     """
@@ -111,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
     name = "-".join([package, *options.versions])[:80]
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(report.data(), indent=1)  # ASCII, so that no character can mislead
+    (out / "drift.json").write_text(redact(data) + "\n", encoding="ascii")
     (out / "drift.html").write_text(redact(page(report)), encoding="utf-8")
     print("\n".join(report.lines()))
     say(f"{out / 'drift.html'} written in {monotonic() - started:.0f} s")

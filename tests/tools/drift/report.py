@@ -1,7 +1,8 @@
 """What page and terminal show: all versions, the steps between them, and what stays open."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tests.harness.data.upstream_issues import UpstreamIssue
 
@@ -37,6 +38,45 @@ class Report:
         """Model and case of a cause's first difference, and where it begins."""
         first = cause.differences[0]
         return f"{first.where}: {begins(first, self.rows)}"
+
+    def data(self) -> dict[str, Any]:
+        """The report as `drift.json` holds it (format 3)."""
+        return {
+            "format": 3,
+            "package": self.package,
+            "models": self.files,
+            "versions": [self._version_data(seen) for seen in self.versions],
+            "steps": [self._step_data(step) for step in self.steps],
+        }
+
+    def _version_data(self, seen: Seen) -> dict[str, Any]:
+        return {
+            "label": seen.label,
+            "version": seen.version,
+            "packages": seen.packages,
+            "problem": seen.problem or seen.outcomes.problem or "",
+            "passed": seen.outcomes.passed,
+            "known": list(seen.outcomes.known),
+            "red": list(seen.outcomes.red),
+            "unexplained": self.unexplained(seen),
+        }
+
+    def _step_data(self, step: Compared) -> dict[str, Any]:
+        fields = ("kind", "calls", "why", "verdict", "models", "cases")
+        return {
+            "older": step.older.label,
+            "newer": step.newer.label,
+            "causes": [
+                {
+                    **{name: getattr(cause, name) for name in fields},
+                    "differences": [[one.model, one.case] for one in cause.differences],
+                    "first": self.first_of(cause),
+                    "issue": cause.issue and cause.issue.link,
+                }
+                for cause in step.causes
+            ],
+            "saved_files": [asdict(row) for row in step.exchanges],
+        }
 
     def lines(self) -> Iterator[str]:
         """Lines for the terminal: a version a line, then the causes of every step."""

@@ -2,8 +2,8 @@
 
 Prints CPU seconds (user + system, of the process and its children) of warm runs, in turns so that
 all see the same machine: `pytest tests/conformance`; the floor, a process that imports transformers
-and loads the same tokenizers once; and what pytest alone takes for as many empty tests. Both
-ratios of two checkouts may be compared: the machine's speed is in neither.
+and loads the same tokenizers once; and what pytest alone takes for as many empty tests. `--other`
+names a second checkout, whose tests take their turns too: before and after a change in one run.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -38,7 +37,7 @@ def test_nothing(model, case):
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
-def _cpu_seconds(command: Sequence[str], cwd: Path = PROJECT) -> tuple[float, str]:
+def _cpu_seconds(command: list[str], cwd: Path = PROJECT) -> tuple[float, str]:
     """CPU seconds of a command that must succeed, and what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
@@ -49,30 +48,51 @@ def _cpu_seconds(command: Sequence[str], cwd: Path = PROJECT) -> tuple[float, st
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
+def _count(checkout: Path) -> int:
+    """How many conformance tests pass there; it also warms the file system's cache."""
+    _, output = _cpu_seconds([*PYTEST, "tests/conformance"], checkout)
+    return int(re.findall(r"(\d+) passed", output)[0])
+
+
+def _empty_tests(folder: Path, count: int) -> Path:
+    """A folder with so many tests that do nothing."""
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:logging -p no:anyio\n")
+    (folder / "test_empty.py").write_text(EMPTY.format(count=count))
+    return folder
+
+
 def main() -> None:
     """Measure in turns and print the medians and their ratios."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.measure.conformance_speed", description=__doc__
     )
+    other = "a second checkout to measure in turns (default: none)"
+    parser.add_argument("--other", type=Path, action="append", metavar="FOLDER", help=other)
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     options = parser.parse_args()
+    checkouts = [PROJECT, *(folder.resolve() for folder in options.other or [])]
     folders = [str(folder) for folder in bundle(registry().values(), print).values()]
-    floor, suite = (sys.executable, "-c", FLOOR, *folders), (*PYTEST, "tests/conformance")
-    _cpu_seconds(floor)  # this and the next warm the file system's cache
-    count = int(re.findall(r"(\d+) passed", _cpu_seconds(suite)[1])[0])
+    floor = [sys.executable, "-c", FLOOR, *folders]
+    _cpu_seconds(floor)  # warms the file system's cache
+    counts = [_count(checkout) for checkout in checkouts]
     with TemporaryDirectory() as name:
-        Path(name, "pytest.ini").write_text("[pytest]\naddopts = -p no:logging -p no:anyio\n")
-        Path(name, "test_empty.py").write_text(EMPTY.format(count=count))
-        commands = ((floor, PROJECT), (suite, PROJECT), (PYTEST, Path(name)))
+        commands = [(floor, PROJECT)]
+        for checkout, count in zip(checkouts, counts, strict=True):
+            commands.append(([*PYTEST, "tests/conformance"], checkout))
+            empty = Path(name, str(count))
+            commands.append(([*PYTEST], empty if empty.exists() else _empty_tests(empty, count)))
         rounds = [
             [_cpu_seconds(*command)[0] for command in commands] for _ in range(options.rounds)
         ]
-    low, checks, empty = (median(column) for column in zip(*rounds, strict=True))
-    print(
-        f"floor {low:.2f} s CPU; {count} checks {checks:.2f} s; {count} empty tests {empty:.2f} s"
-    )
-    print(f"suite / floor = {checks / low:.2f}; ", end="")
-    print(f"suite / (floor + empty tests) = {checks / (low + empty):.2f}")
+    low, *rest = (median(column) for column in zip(*rounds, strict=True))
+    print(f"floor {low:.2f} s CPU")
+    for checkout, count, suite, none in zip(checkouts, counts, rest[::2], rest[1::2], strict=True):
+        print(
+            f"{checkout}: {count} checks {suite:.2f} s; {count} empty tests {none:.2f} s; ", end=""
+        )
+        print(f"suite / floor = {suite / low:.2f}; ", end="")
+        print(f"suite / (floor + empty tests) = {suite / (low + none):.2f}")
 
 
 if __name__ == "__main__":
