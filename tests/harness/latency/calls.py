@@ -16,18 +16,12 @@ class FirstTokenError(Exception):
 class _FirstTokenStreamer:
     """A streamer: `generate` gives it the prompt first, then each new token."""
 
-    def __init__(self) -> None:
-        """Nothing came yet."""
-        self.calls = 0
+    calls = 0
 
     def put(self, value: Any) -> None:
-        """Take the prompt; end at the first token."""
         self.calls += 1
         if self.calls == 2:
             raise FirstTokenError(int(value.reshape(-1)[0]))
-
-    def end(self) -> None:
-        """Do nothing; `generate` calls it at its end."""
 
 
 def predict(model: Any, tokenizer: Any, prompt: str, new: int, **given: Any) -> list[int]:
@@ -73,19 +67,15 @@ def next_tokens(model: Any, batch: Sequence[Sequence[int]]) -> list[int]:
         return answer
 
 
-def _words_from(start: int) -> list[str]:
-    """The words of all products, rotated by `start`, so that the prompts of a batch differ."""
-    words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
-    shift = 37 * start % len(words)
-    return words[shift:] + words[:shift]
-
-
 def fixed_prompt(tokenizer: Any, tokens: int, start: int = 0) -> str:
     """A price prompt that `tokenizer.encode` gives exactly `tokens` ids for, special ones too.
 
-    ValueError if there is none, which a filler of more than one token would cause.
+    Prompts of another `start` have other words. ValueError if there is no such prompt, which a
+    filler of more than one token would cause.
     """
-    words = _words_from(start)
+    words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
+    shift = 37 * start % len(words)
+    words = words[shift:] + words[:shift]
     low, high = 0, tokens  # the most words that fit, by halves
     while low < high:
         middle = (low + high + 1) // 2

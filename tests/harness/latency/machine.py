@@ -44,7 +44,6 @@ def _nvidia_smi(*fields: str) -> list[str]:
 
 
 def _processor() -> str:
-    """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -55,7 +55,7 @@ class Paced:
     """
 
     def __init__(self, call: Callable[[], Any], setup: Callable[[], None] | None) -> None:
-        """Nothing was called yet; `setup` runs before the pace is taken."""
+        """`setup` runs before the pace is taken."""
         self.call, self.setup = call, setup
         self.last, self.work = 0.0, list[float]()  # seconds
 

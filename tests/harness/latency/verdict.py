@@ -12,8 +12,7 @@ from .recording import Keys, Recording, Timed, differences
 from .roofline import least_seconds
 from .session import Comparison, LatencyRun
 from .spec import Benchmark
-from .statistics import Verdict, judge, lower_quartile
-from .terminal import format_seconds
+from .statistics import Verdict, format_seconds, judge, lower_quartile
 
 
 def title(key: str, spec: Benchmark, keys: Keys) -> str:

@@ -9,8 +9,6 @@ from ..files import TESTS
 from .tokenizers import KEYS
 
 CONFORMANCE = TESTS / "conformance"
-
-
 SUITES = (CONFORMANCE, TESTS / "quantized")  # the folders whose tests record snapshots
 
 
@@ -27,12 +25,6 @@ def is_complete(config: pytest.Config, suite: Path = CONFORMANCE) -> bool:
     """Whether all tests of a folder are selected, for all models."""
     keys = config.stash[KEYS]
     return covers(config, suite) and set(keys) == set(registry())
-
-
-def suite_of(config: pytest.Config, node: str) -> Path | None:
-    """The folder of `SUITES` a test is in; node ids are relative to the root folder."""
-    path = config.rootpath / node.partition("::")[0]
-    return next((suite for suite in SUITES if path.is_relative_to(suite)), None)
 
 
 def distributed(config: pytest.Config) -> bool:

@@ -69,7 +69,7 @@ class Latency:
     """A benchmark; `name` is that of its test."""
 
     name: str
-    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/terminal.py
+    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/session.py
     now: list[list[float]]  # seconds by process and round
     baseline: list[list[float]]  # the same of the baseline; empty if compared with nothing
 

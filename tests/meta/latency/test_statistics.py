@@ -13,10 +13,15 @@ from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.pace import Paced
 from tests.harness.latency.recording import FORMAT, Recording, Timed
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
-from tests.harness.latency.session import Comparison, LatencyRun
+from tests.harness.latency.session import Comparison, LatencyRun, summary
 from tests.harness.latency.spec import SPEC_FILE, read_spec
-from tests.harness.latency.statistics import count_orders, judge, lower_quartile, ratios_to_drop
-from tests.harness.latency.terminal import format_seconds, summary
+from tests.harness.latency.statistics import (
+    count_orders,
+    format_seconds,
+    judge,
+    lower_quartile,
+    ratios_to_drop,
+)
 from tests.harness.latency.verdict import excuse_by_machine, pace_change
 from tests.harness.plugins.tokenizers import tokenizers_of
 from tests.meta.conftest import PROJECT
