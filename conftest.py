@@ -29,7 +29,6 @@ pytest_plugins = (
     "tests.harness.latency.session",
     "tests.harness.plugins.summary",
     "tests.harness.reports.session",
-    "tests.harness.reports.junit",
     "tests.harness.reports.github",
     "tests.harness.finish",
 )

@@ -47,7 +47,9 @@ def why_unusable(tokenizer: LoadedTokenizer) -> str:
 def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     """Which of the folder's files the libraries cannot read; empty if they load all."""
     where, now = f"{tokenizer.key}: {{}} in {tokenizer.folder}", versions()
-    fix = suggested_fix(tokenizer)
+    fix = f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"
+    if tokenizer.source == "directory":
+        fix = f"repair the folder, or leave out --model-dir {tokenizer.key}"
     for name in tokenizer.spec.files:
         if problem := _json_error(tokenizer.folder / name):
             return f"{where.format(name)} is not JSON ({problem}): {fix}"
@@ -72,10 +74,3 @@ def _json_error(path: Path) -> str:
     except (OSError, ValueError) as error:
         return error_line(error)
     return ""
-
-
-def suggested_fix(tokenizer: LoadedTokenizer) -> str:
-    """What to do about a file that cannot be read."""
-    if tokenizer.source == "directory":
-        return f"repair the folder, or leave out --model-dir {tokenizer.key}"
-    return f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"

@@ -14,6 +14,7 @@ from ..errors import CheckFailed
 from ..sources.folders import Sources
 from ..text import quote
 from ..tokenizer.loaded import LoadedTokenizer
+from .parametrize import name_of
 from .tokenizers import SOURCES
 
 MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
@@ -141,8 +142,8 @@ class Results:
         if outcome == "skipped":
             self.skips[skip_reason(report)] += 1
         if outcome != "passed":
-            finding = _finding(report, outcome, self.checks.get(report.nodeid))
-            self.findings[report.nodeid] = finding
+            check = self.checks.get(report.nodeid)
+            self.findings[report.nodeid] = _finding(report, outcome, check)
 
 
 def _with_next_step(item: pytest.Item, error: BaseException) -> str:
@@ -187,7 +188,7 @@ def _names(argument: str, value: Any) -> tuple[str, str]:
     if argument == "placement":
         key, *rest = value
         return key, "-".join(rest)
-    return "", str(getattr(value, "name", getattr(value, "id", value)))
+    return "", name_of(value)
 
 
 def with_sources(command: str, sources: Sources, keys: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from ..data.registry import registry
 from ..errors import AssetError
 from ..redaction import redact
 from ..sources.folders import Sources, prepare
+from ..sources.weights import description
 from ..tokenizer.loaded import LoadedTokenizer
 
 SOURCES = pytest.StashKey[Sources]()
@@ -29,6 +30,12 @@ def progress_past_capture(config: pytest.Config) -> Progress:
             print(f"\n{redact(message)}", end="", file=stream, flush=True)
 
     return say
+
+
+def weights_of(config: pytest.Config) -> dict[str, str]:
+    """Which weights are meant, by key, of those chosen models that can be loaded."""
+    models = [registry()[key] for key in config.stash[KEYS] if registry()[key].quantized_on]
+    return {model.key: description(model, config.stash[WEIGHTS][model.key]) for model in models}
 
 
 def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:

@@ -17,9 +17,8 @@ from ..latency.session import LATENCY_RUN, LatencyRun
 from ..model.device import has_cuda
 from ..plugins.results import RESULTS, Results
 from ..plugins.summary import table
-from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS
+from ..plugins.tokenizers import KEYS, SOURCES, weights_of
 from ..redaction import sanitize
-from ..sources.weights import description
 from ..versions import versions
 from .data import FORMAT, Latency, Load, Report, Source, failure_of, grouped, verdict_of
 
@@ -78,12 +77,11 @@ def _machine() -> dict[str, str]:
 
 
 def _sources(config: pytest.Config) -> list[Source]:
-    folders, sources = config.stash[SOURCES], []
+    folders, weights, sources = config.stash[SOURCES], weights_of(config), []
     for model in (registry()[key] for key in config.stash[KEYS]):
         origin = str(folders.directories.get(model.key, folders.default))
-        option = config.stash[WEIGHTS][model.key]
-        weights = description(model, option) if model.quantized_on else None
-        sources.append(Source(model.key, model.hub_id, model.revision, origin, weights))
+        own = weights.get(model.key)
+        sources.append(Source(model.key, model.hub_id, model.revision, origin, own))
     return sources
 
 

@@ -1,4 +1,4 @@
-"""`--report-dir`: checks the folder before the run, writes both files at its end."""
+"""What files hold of a run as a whole: those of `--report-dir`, and the properties of JUnit's."""
 
 import json
 import time
@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from ..files import write_atomically
+from ..latency.machine import identity
+from ..model.device import has_cuda
 from ..plugins.results import Results
+from ..plugins.tokenizers import KEYS, SOURCES, weights_of
+from ..redaction import redact
+from ..versions import versions
 from .collect import collect
 from .page import page
 
@@ -86,6 +91,25 @@ def pytest_configure(config: pytest.Config) -> None:
         _check_writable(folder)
         config.stash[_RUN] = ReportRun(folder)
         config.pluginmanager.register(config.stash[_RUN], "conformance-report")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Add JUnit's properties: versions, sources, weights and device are known by now."""
+    # The writer is recognized by the method that `record_testsuite_property` wraps: that fixture
+    # itself reaches no file under xdist, and the plugin's key is private.
+    config = session.config
+    plugins = config.pluginmanager.list_name_plugin()  # get_plugins() fails on unhashable ones
+    for writer in (plugin for _, plugin in plugins if hasattr(plugin, "add_global_property")):
+        for name, value in _junit_properties(config).items():
+            writer.add_global_property(name, redact(value))
+
+
+def _junit_properties(config: pytest.Config) -> dict[str, str]:
+    sources = config.stash[SOURCES]
+    values = {f"version {name}": number for name, number in versions().items()}
+    values |= {f"source {key}": sources.of(key) for key in config.stash[KEYS]}
+    values |= {f"weights {key}": kind for key, kind in weights_of(config).items()}
+    return values | {"device": identity("cuda")["device"] if has_cuda() else "no CUDA device"}
 
 
 def write_reports(session: pytest.Session, results: Results) -> list[str]:

@@ -39,7 +39,7 @@ def test_problems_of_the_gate_are_shown(small: Path, tmp_path: Path) -> None:
     assert "::error title=model conformance::gate: 1 skipped: planted" in run.out
     last = summary.read_text().rpartition("## ")[2]
     assert "Red\n\n100 passed, 1 skipped, problems of the run: 1.\n" in last
-    assert "- 1 skipped: ` planted `" in last
+    assert "```text\n1 skipped: planted\n```" in last
 
 
 @pytest.mark.parametrize("option", ["--help", "--collect-only"])
