@@ -71,16 +71,6 @@ def clocks(device: Device) -> dict[str, str]:
     return dict(zip(("sm", "memory"), _nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
 
 
-def use_one_thread() -> None:
-    """Compute with one thread on the CPU.
-
-    Several wait for the slowest core each time, and the pace beside the rounds does not show it.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def _loop() -> None:
     for _ in range(100_000):
         pass

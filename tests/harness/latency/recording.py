@@ -86,7 +86,7 @@ def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
     text = redact(json.dumps(asdict(recording), indent=1)) + "\n"
     try:
-        write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_atomically(path, text)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 

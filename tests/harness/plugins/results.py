@@ -19,7 +19,7 @@ from .tokenizers import SOURCES
 
 MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
 SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
-_CHECK = pytest.StashKey[dict[str, str]]()  # an item's `Check` as plain data
+_CHECK = pytest.StashKey["Check"]()
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,7 @@ class Results:
         self.selected = [item.nodeid for item in session.items]
         for item in session.items:
             if check := check_of(item):
-                item.stash[_CHECK] = asdict(check)
-                self.checks[item.nodeid] = check
+                item.stash[_CHECK] = self.checks[item.nodeid] = check
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -113,7 +112,8 @@ class Results:
         error = call.excinfo
         next_step = _with_next_step(item, error.value) if error else ""
         report = yield
-        report.check = item.stash.get(_CHECK, None)
+        check = item.stash.get(_CHECK, None)
+        report.check = check and asdict(check)
         if error:
             is_fail = isinstance(error.value, pytest.fail.Exception)
             message = str(error.value) if is_fail else error.exconly()
@@ -151,9 +151,9 @@ def _with_next_step(item: pytest.Item, error: BaseException) -> str:
     rerun = f"rerun: pytest {quote(item.nodeid)}"
     if not isinstance(error, CheckFailed):
         return rerun
-    check = item.stash.get(_CHECK, {})
+    check = item.stash.get(_CHECK, None)
     step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
-    keys = [check[name] for name in ("model", "case") if name in check]
+    keys = [check.model, check.case] if check else []
     error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
     return error.next_step
 

@@ -159,7 +159,7 @@ def _annotations(results: Results, folder: PurePosixPath) -> list[str]:
 
 
 def _of_failure(finding: Finding, folder: PurePosixPath) -> str:
-    """A test, at the line where it begins; `folder` is the project's within the repository."""
+    """At the line where the test begins; `folder` is the project's within the repository."""
     check = finding.check
     name = f"{check.model} {check.area}" if check else finding.node
     return annotation(
@@ -192,14 +192,12 @@ def annotation(lines: Iterable[str], **properties: object) -> str:
 
 
 def _escaped(text: str, *others: str) -> str:
-    """Text that can end neither the command nor, with `others`, its property."""
     for character in ("%", "\r", "\n", *others):  # the first one is in all escapes
         text = text.replace(character, f"%{ord(character):02X}")
     return text
 
 
 def _folder(config: pytest.Config) -> PurePosixPath:
-    """The project's folder within the repository that was checked out."""
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or config.rootpath).resolve()
     if config.rootpath.is_relative_to(workspace):
         return PurePosixPath(config.rootpath.relative_to(workspace).as_posix())

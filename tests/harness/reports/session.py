@@ -3,8 +3,8 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -24,33 +24,20 @@ from .page import page
 _OPTION = "--report-dir"
 
 
+@dataclass(eq=False)  # pytest keeps plugins in sets
 class ReportRun:
     """Where the report goes, and when the run started."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start the clock."""
-        self.folder = folder
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.clock = time.monotonic()
-        self.distributed = 0  # tests that the workers collected
-        self.written: Path | None = None
+    folder: Path
+    started: datetime
+    clock: float  # seconds of a monotonic clock at the start
+    distributed: int = 0  # tests that the workers collected
+    written: Path | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Count the tests: xdist's controller collects none itself."""
         self.distributed = max(self.distributed, len(ids))
-
-    def write(self, session: pytest.Session, results: Results) -> list[str]:
-        """Write the report; a line if that cannot be done."""
-        selected = len(results.selected) or self.distributed
-        seconds = time.monotonic() - self.clock
-        data = collect(session, selected, self.started, seconds)
-        try:
-            _write(self.folder, data)
-            self.written = self.folder / "report.html"
-        except OSError as error:
-            return [f"{_OPTION} {self.folder}: not written: {error.strerror}"]
-        return []
 
     @pytest.hookimpl(trylast=True)  # the last line a person reads
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -64,11 +51,9 @@ _RUN = pytest.StashKey[ReportRun]()
 
 def _write(folder: Path, data: dict[str, Any]) -> None:
     """Replace both files, each whole or not at all; OSError passes through."""
-    for leftover in folder.glob(".report.*"):  # of a killed process
-        leftover.unlink()
     texts = {"report.json": json.dumps(data, indent=1) + "\n", "report.html": page(data)}
     for name, text in texts.items():
-        write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+        write_atomically(folder / name, text)
 
 
 def _check_writable(folder: Path) -> None:
@@ -89,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if option and not hasattr(config, "workerinput"):
         folder = config.invocation_params.dir / option
         _check_writable(folder)
-        config.stash[_RUN] = ReportRun(folder)
+        config.stash[_RUN] = ReportRun(folder, datetime.now(UTC), time.monotonic())
         config.pluginmanager.register(config.stash[_RUN], "conformance-report")
 
 
@@ -115,4 +100,14 @@ def _junit_properties(config: pytest.Config) -> dict[str, str]:
 def write_reports(session: pytest.Session, results: Results) -> list[str]:
     """Write the files of `--report-dir`; a line if that cannot be done."""
     run = session.config.stash.get(_RUN, None)
-    return run.write(session, results) if run else []
+    if run is None:
+        return []
+    selected = len(results.selected) or run.distributed
+    started = run.started.isoformat(timespec="seconds")
+    data = collect(session, selected, started, time.monotonic() - run.clock)
+    try:
+        _write(run.folder, data)
+    except OSError as error:
+        return [f"{_OPTION} {run.folder}: not written: {error.strerror}"]
+    run.written = run.folder / "report.html"
+    return []

@@ -8,7 +8,7 @@ import pytest
 
 from ..errors import DataError
 from ..files import TESTS, write_atomically
-from ..plugins.results import Check, Results, with_sources
+from ..plugins.results import Results, with_sources
 from ..plugins.selection import SUITES, covers, distributed, is_complete
 from ..plugins.tokenizers import SOURCES
 from ..redaction import redact
@@ -74,13 +74,9 @@ def reason_not_to_save(session: pytest.Session, results: Results, path: Path) ->
     nodes = [n for n, c in checks.items() if (c.model, c.folder) == (key, suite.name)]
     broken = [node for node in nodes if results.outcomes.get(node) in ("failed", "error")]
     if broken:
-        return f"{len(broken)} of its tests failed, first {_test_name(broken[0])}"
+        return f"{len(broken)} of its tests failed, first {broken[0].partition('::')[2]}"
     missing = [node for node in nodes if results.outcomes.get(node) not in ("passed", "known")]
     return f"{len(missing)} of its {len(nodes)} tests did not run" if missing else None
-
-
-def _test_name(node: str) -> str:
-    return node.partition("::")[2]
 
 
 def _save(session: pytest.Session, results: Results) -> list[str]:
@@ -108,16 +104,13 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
     return problems
 
 
-def _snapshot_path(check: Check) -> Path:
-    return TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
-
-
 def _expected_cases(results: Results) -> dict[Path, set[str]]:
     """The cases of the run's snapshot tests, by file."""
     cases: dict[Path, set[str]] = {}
     for check in results.checks.values():
         if check.snapshot:
-            cases.setdefault(_snapshot_path(check), set()).add(check.case)
+            path = TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
+            cases.setdefault(path, set()).add(check.case)
     return cases
 
 
@@ -142,7 +135,6 @@ def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path,
 
 
 def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
-    """Remove recorded cases that no test uses."""
     for path, cases in _unused(config, expected).items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
