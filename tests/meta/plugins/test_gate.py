@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.errors import AssetError
 from tests.harness.snapshots.file import read_snapshot_file
-from tests.harness.sources.folders import parse_directories
 from tests.meta.conftest import Run, copy_project, run_pytest
 from tests.meta.support.small_project import (
     FIRST,
@@ -118,26 +116,3 @@ def test_header_says_what_is_tested(bundle: dict[str, Path]) -> None:
         "conformance: options gate (CI)",
     ):
         assert run.line(line) == line
-
-
-MISTAKES = {
-    ("--models", "phi3,phi4"): "ERROR: --models phi4: did you mean phi3? allowed are llama3_1, ",
-    ("--model-dir", "phi3=/no/folder"): "ERROR: --model-dir phi3=/no/folder: there is no tok",
-    ("--gates",): "pytest: error: unrecognized arguments: --gates",
-}
-
-
-@pytest.mark.parametrize("options", MISTAKES)
-def test_mistaken_option_is_one_line(options: tuple[str, ...]) -> None:
-    run = run_pytest(*options)
-    assert run.code == 4
-    run.line(MISTAKES[options])
-    assert "Traceback" not in run.out
-
-
-@pytest.mark.parametrize("option", ["phi3", "phi3=", "phi4=.", "=."])
-def test_model_dir_is_key_and_folder(option: str) -> None:
-    with pytest.raises(
-        AssetError, match=r"^--model-dir [^\n]*: write KEY=DIR; [^\n]*allowed are [^\n]*$"
-    ):
-        parse_directories([option])

@@ -30,16 +30,8 @@ def test_a_red_run_says_what_is_red(quiet: str, model_copy: Callable[[str], Path
     path = folder / "tokenizer_config.json"
     path.write_text(path.read_text().replace('"padding_side": "left"', '"padding_side": "right"'))
     files = "tests/conformance/test_files.py"
-    given = (
-        "--models",
-        "phi3",
-        "--model-dir",
-        f"phi3={folder}",
-        "--gate",
-        "-k",
-        "setting or no_file",
-    )
-    found = run_pytest(files, *given, quiet)
+    given = ("--models", "phi3", "--model-dir", f"phi3={folder}", "--gate")
+    found = run_pytest(files, *given, "-k", "setting or no_file", quiet)
     assert "phi3: padding_side: got 'right', expected 'left'" in found.out
     assert ("phi3 files: 6 + 1 FAILED" in found.out) == (quiet == "-q")
 

@@ -107,7 +107,6 @@ UNCLEAN = {
     "only_collected": Unclean("tests collected in", options=("--collect-only",), code=0),
     "only_set_up": Unclean("no tests ran", options=("--setup-only",), code=0),
     "keyword": Unclean(NARROWED, options=("-k", "snapshot")),
-    "deselected": Unclean(NARROWED, options=("--deselect", TOKENS)),
     "one_node": Unclean(NARROWED, options=(NODE,)),
     "plugin_takes_tests_away": Unclean(
         NARROWED,
@@ -129,7 +128,6 @@ UNCLEAN = {
     ),
 }
 HARD_TO_SEE = {
-    "carriage_return": ("a\rb", "a\nb"),
     "crlf": ("a\r\nb", "a\nb"),
     "escaped_newline": ("a\nb", "a\\nb"),
     "line_separator": ("a\u2028b", "a\nb"),
@@ -143,12 +141,10 @@ HARD_TO_SEE = {
     "lone_byte": ("\udce9", "\u00e9"),
 }
 UNREADABLE: dict[str, Callable[[bytes], bytes]] = {
-    "crlf": lambda text: text.replace(b"\n", b"\r\n"),
     "crlf_in_one_row": lambda text: text.replace(b"1 'a'\n", b"1 'a'\r\n"),
     "byte_order_mark": lambda text: b"\xef\xbb\xbf" + text,
     "another_encoding": lambda text: text.decode().encode("utf-16"),
     "cut_off": lambda text: text[:-1],
-    "title_lost": lambda text: text.partition(b"\n\n")[2],
     "block_twice": lambda text: text + b"\n[plain.a]\n1 'a'\n",
     "blank_line_in_a_block": lambda text: text.replace(b"1 'a'\n", b"1 'a'\n\n"),
     "emptied": lambda text: b"",
