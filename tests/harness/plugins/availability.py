@@ -4,7 +4,6 @@ Without this each of a thousand tests would try again, for minutes, and report t
 """
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -50,9 +49,12 @@ def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     fix = f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"
     if tokenizer.source == "directory":
         fix = f"repair the folder, or leave out --model-dir {tokenizer.key}"
-    for name in tokenizer.spec.files:
-        if problem := _json_error(tokenizer.folder / name):
-            return f"{where.format(name)} is not JSON ({problem}): {fix}"
+    for path in (tokenizer.folder / name for name in tokenizer.spec.files):
+        try:
+            if path.is_file():
+                json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            return f"{where.format(path.name)} is not JSON ({error_line(error)}): {fix}"
     try:
         _ = tokenizer.tokenizers
     except BaseException as error:  # a PanicException of the Rust side is no Exception
@@ -63,14 +65,4 @@ def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     except BaseException as error:
         reader = f"transformers {now['transformers']} cannot load them ({error_line(error)})"
         return f"{where.format('the files')}: {reader}: {fix}"
-    return ""
-
-
-def _json_error(path: Path) -> str:
-    """What is wrong with a JSON file; empty if nothing is, or if it is not there."""
-    try:
-        if path.is_file():
-            json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        return error_line(error)
     return ""

@@ -8,8 +8,7 @@ from ..data.registry import registry
 from ..files import TESTS
 from .tokenizers import KEYS
 
-CONFORMANCE = TESTS / "conformance"
-SUITES = (CONFORMANCE, TESTS / "quantized")  # the folders whose tests record snapshots
+SUITES = (TESTS / "conformance", TESTS / "quantized")  # the folders whose tests record snapshots
 
 
 def covers(config: pytest.Config, suite: Path) -> bool:
@@ -21,7 +20,7 @@ def covers(config: pytest.Config, suite: Path) -> bool:
     return any(suite.is_relative_to(place) for place in places)
 
 
-def is_complete(config: pytest.Config, suite: Path = CONFORMANCE) -> bool:
+def is_complete(config: pytest.Config, suite: Path) -> bool:
     """Whether all tests of a folder are selected, for all models."""
     keys = config.stash[KEYS]
     return covers(config, suite) and set(keys) == set(registry())

@@ -56,26 +56,21 @@ def _write(folder: Path, data: dict[str, Any]) -> None:
         write_atomically(folder / name, text)
 
 
-def _check_writable(folder: Path) -> None:
-    """UsageError if no file can be made in the folder, which is made if need be."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder, and a file in it, before anything is collected."""
+    option = config.getoption("report_dir")
+    if not option or hasattr(config, "workerinput"):
+        return
+    folder = config.invocation_params.dir / option
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise pytest.UsageError(
-            f"{_OPTION} {folder}: cannot write there: {error.strerror}"
-        ) from None
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Check the folder before anything is collected."""
-    option = config.getoption("report_dir")
-    if option and not hasattr(config, "workerinput"):
-        folder = config.invocation_params.dir / option
-        _check_writable(folder)
-        config.stash[_RUN] = ReportRun(folder, datetime.now(UTC), time.monotonic())
-        config.pluginmanager.register(config.stash[_RUN], "conformance-report")
+        problem = f"{_OPTION} {folder}: cannot write there: {error.strerror}"
+        raise pytest.UsageError(problem) from None
+    config.stash[_RUN] = ReportRun(folder, datetime.now(UTC), time.monotonic())
+    config.pluginmanager.register(config.stash[_RUN], "conformance-report")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
