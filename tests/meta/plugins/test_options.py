@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,7 +15,6 @@ from tests.harness.errors import AssetError, DataError
 from tests.harness.sources.folders import chosen_models, parse_directories
 from tests.meta.conftest import PROJECT, run_pytest
 
-KEYS = ", ".join(registry())
 COMMANDS = {
     "tests.tools.fetch": "--source",
     "tests.tools.budget": "DATA",
@@ -72,11 +72,10 @@ def test_models_are_taken_apart_as_users_write_them() -> None:
 
 
 WRONG = {
-    "lama3_1": f"--models lama3_1: did you mean llama3_1? allowed are {KEYS}",
-    "PHI3": f"--models PHI3: did you mean phi3? allowed are {KEYS}",
-    "gpt2-xl": f"--models gpt2-xl: allowed are {KEYS}",
-    "": f"--models '': allowed are {KEYS}",
-    " ,": f"--models ' ,': allowed are {KEYS}",
+    "lama3_1": "lama3_1: did you mean llama3_1? ",
+    "PHI3": "PHI3: did you mean phi3? ",
+    "gpt2-xl": "gpt2-xl: ",
+    " ,": "' ,': ",
 }
 
 
@@ -84,7 +83,7 @@ WRONG = {
 def test_a_wrong_model_is_answered_with_the_nearest(text: str) -> None:
     with pytest.raises(AssetError) as caught:
         chosen_models(text)
-    assert str(caught.value) == WRONG[text]
+    assert str(caught.value) == f"--models {WRONG[text]}allowed are {', '.join(registry())}"
 
 
 @pytest.mark.parametrize("option", ["phi3", "phi3=", "phi4=.", "=."])
@@ -120,26 +119,20 @@ def test_models_narrow() -> None:
     assert set(nodes) == {"llama3_1", "qwen2"}
 
 
-ENDS: dict[str, tuple[Callable[[], int | None], int]] = {
-    "fine": (lambda: None, 0),
-    "finding": (lambda: 1, 1),
-    "no_files": (lambda: raised(AssetError("planted")), 2),
-    "bad_data": (lambda: raised(DataError("planted")), 2),
-    "interrupted": (lambda: raised(KeyboardInterrupt()), 130),
-}
-
-
-def raised(error: BaseException) -> int:
-    """Raise it."""
-    raise error
-
-
-@pytest.mark.parametrize("end", ENDS)
-def test_commands_end_alike(end: str, capsys: pytest.CaptureFixture[str]) -> None:
-    work, status = ENDS[end]
-    assert exit_status(work) == status
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == (status > 1), "one line, where it could not run"
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (None, 0),
+        (1, 1),
+        (AssetError("planted"), 2),
+        (DataError("planted"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=repr,
+)
+def test_commands_end_alike(outcome: Any, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status(Mock(side_effect=[outcome])) == status
+    assert len(capsys.readouterr().err.splitlines()) == (status > 1), "one line if it could not run"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -63,14 +64,13 @@ def parsed(line: str) -> tuple[dict[str, str], str]:
     return {name: unquote(value) for name, _, value in pairs}, unquote(match[2])
 
 
-def swap_ids(folder: Path) -> Path:
+def swap_ids(folder: Path) -> None:
     """Plant a drift: two common tokens with each other's ids."""
     path = folder / "tokenizer.json"
     content = json.loads(path.read_bytes())
     ids = content["model"]["vocab"]
     ids["\u2581the"], ids["\u2581of"] = ids["\u2581of"], ids["\u2581the"]
     path.write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> 
     plant(project, FIRST, TROUBLE)
     plant(project, "tests/conformance/test_y_plant.py", MORE)
     plant(project, LAST, "import no_such_module\n")
-    drifted = repository / "drifted"
-    drifted.mkdir()
-    for path in bundle["phi3"].iterdir():
-        (drifted / path.name).write_bytes(path.read_bytes())
+    drifted = Path(shutil.copytree(bundle["phi3"], repository / "drifted"))
     swap_ids(drifted)
     options = ("--continue-on-collection-errors", "--model-dir", f"phi3={drifted}")
     return {name: step(project, repository, name, *options, *mode) for name, mode in MODES.items()}
