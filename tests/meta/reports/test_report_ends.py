@@ -91,7 +91,7 @@ def test_folder_lost_during_the_run_is_red(small: Path) -> None:
     plant(small, LAST, f"import pathlib, shutil\ndef test_plant(): {lose}\n")
     run = run_pytest("--report-dir", str(folder), LAST, cwd=small)
     assert run.code == 1
-    assert run.line("not written") == f"--report-dir {folder}: not written: Not a directory"
+    assert run.line("not written") == f"--report-dir {folder}: not written: File exists"
     assert "INTERNALERROR" not in run.out and "\nreport: " not in run.out
 
 
