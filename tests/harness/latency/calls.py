@@ -1,5 +1,6 @@
 """What the benchmarks of the model time, each as the task does it; every call ends on the host."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,21 +77,16 @@ def fixed_prompt(tokenizer: Any, tokens: int, start: int = 0) -> str:
     words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
     shift = 37 * start % len(words)
     words = words[shift:] + words[:shift]
-    low, high = 0, tokens  # the most words that fit, by halves
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = _count(tokenizer, words[:middle], 1) <= tokens
-        low, high = (middle, high) if fits else (low, middle - 1)
+
+    def prompt(number: int, fillers: int) -> str:
+        return price_prompt(" ".join(words[:number]) + FILLER * fillers)
+
+    def count(number: int, fillers: int) -> int:
+        return len(tokenizer.encode(prompt(number, fillers)))
+
     # The filler ends every text: the last word's full stop may be one token with the line's end.
-    fillers = 1 + tokens - _count(tokenizer, words[:low], 1)
-    if low == 0 or _count(tokenizer, words[:low], fillers) != tokens:
+    most = bisect_right(range(tokens + 1), tokens, key=lambda number: count(number, 1)) - 1
+    fillers = 1 + tokens - count(most, 1)
+    if most < 1 or count(most, fillers) != tokens:
         raise ValueError(f"no price prompt of exactly {tokens} tokens")
-    return _prompt(words[:low], fillers)
-
-
-def _prompt(words: list[str], fillers: int) -> str:
-    return price_prompt(" ".join(words) + FILLER * fillers)
-
-
-def _count(tokenizer: Any, words: list[str], fillers: int) -> int:
-    return len(tokenizer.encode(_prompt(words, fillers)))
+    return prompt(most, fillers)

@@ -27,19 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.no_cleanup = True
     config.option.default_extension = f"{RowsExtension.__module__}.{RowsExtension.__name__}"
     RowsExtension.store = SnapshotStore()
-    names = [
-        name for name in ("update_snapshots", "update_new_snapshots_only") if config.getoption(name)
-    ]
-    if config.getoption("snapshot_prune"):
-        names.append("snapshot_prune")
-        if not any(is_complete(config, suite) for suite in SUITES):
-            raise pytest.UsageError(
-                "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
-            )
-    option = "--snapshot-prune" if "snapshot_prune" in names else "--snapshot-update"
-    if names and os.environ.get("CI"):
+    prunes = config.getoption("snapshot_prune")
+    names = ("update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+    if not any(map(config.getoption, names)):
+        return
+    if prunes and not any(is_complete(config, suite) for suite in SUITES):
+        raise pytest.UsageError(
+            "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
+        )
+    option = "--snapshot-prune" if prunes else "--snapshot-update"
+    if os.environ.get("CI"):
         raise pytest.UsageError(f"{option} is refused when CI is set: update on your own machine")
-    if names and distributed(config):
+    if distributed(config):
         raise pytest.UsageError(f"{option} cannot run distributed: leave out -n")
 
 
