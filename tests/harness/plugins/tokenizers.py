@@ -1,6 +1,7 @@
 """The chosen models' tokenizers, one of each for a session."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,19 +43,21 @@ def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
     """The chosen models' tokenizers by key, one object each for the whole session."""
     if _TOKENIZERS not in config.stash:
         sources, keys = config.stash[SOURCES], config.stash[KEYS]
-        outcome: list[dict[str, Path] | AssetError] = []
+
+        @cache  # every test fails with an error, but it is tried once
+        def prepared() -> dict[str, Path] | AssetError:
+            loaded = config.stash[_TOKENIZERS].values()
+            chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
+            try:
+                return prepare(chosen, sources, progress_past_capture(config))
+            except AssetError as error:
+                return error
 
         def folders() -> dict[str, Path]:
-            if not outcome:
-                loaded = config.stash[_TOKENIZERS].values()
-                chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
-                try:
-                    outcome.append(prepare(chosen, sources, progress_past_capture(config)))
-                except AssetError as error:
-                    outcome.append(error)  # every test fails with it, but it is tried once
-            if isinstance(outcome[0], AssetError):
-                pytest.fail(str(outcome[0]), pytrace=False)
-            return outcome[0]
+            result = prepared()
+            if isinstance(result, AssetError):
+                pytest.fail(str(result), pytrace=False)
+            return result
 
         config.stash[_TOKENIZERS] = {
             key: LoadedTokenizer(registry()[key], sources.of(key), folders) for key in keys
