@@ -1,6 +1,7 @@
 """The rule on values worked out by hand and on noise: it errs rarely and finds what is there."""
 
 import random
+import re
 from math import comb, inf
 from pathlib import Path
 from typing import Any
@@ -190,22 +191,18 @@ def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> Non
         ("[rule]\n", "[rules]\n", "[rule] is missing"),
         ("margin = 0.05", "margin = 5", "[rule] margin:"),
         ("rounds = { cpu = 600 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
-        ("rounds = { cpu = 600 }", "round = { cpu = 600 }", "[encode_prompt] round: unknown key"),
         ("rounds = { cpu = 2, cuda = 3 }", "rounds = { cpu = 2 }", "no number for cuda"),
-        ("[rule]", "[rule", "fixtures"),
+        ("[rule]", "[rule", "line "),
     ],
 )
 def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
-    folder = tmp_path / "fixtures"
-    folder.mkdir()
-    path = folder / SPEC_FILE.name
+    path = tmp_path / "fixtures" / SPEC_FILE.name
+    path.parent.mkdir()
     text = SPEC_FILE.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=rf"^fixtures/{path.name}: .*{re.escape(message)}"):
         read_spec(path)
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("fixtures/benchmarks.toml: ")
 
 
 def test_readme_says_the_rule() -> None:

@@ -222,18 +222,16 @@ def test_narrowed_prune_is_refused(project: Path, options: tuple[str, ...]) -> N
     assert run.line("--snapshot-prune").startswith("ERROR: --snapshot-prune needs a complete run")
 
 
-PRUNES = {
-    "a_test_fails": (LAST, "def test_plant(): assert False\n"),
-    "recordings_skip": (
-        f"{CONFORMANCE}/test_snapshots.py",
-        "import pytest\npytest.importorskip('no_such')\n",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PRUNES)
-def test_prune_after_an_unclean_run_removes_nothing(small: Path, name: str) -> None:
-    plant(small, *PRUNES[name])
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        (LAST, "def test_plant(): assert False\n"),
+        (f"{CONFORMANCE}/test_snapshots.py", "import pytest\npytest.importorskip('no_such')\n"),
+    ],
+    ids=["a_test_fails", "recordings_skip"],
+)
+def test_prune_after_an_unclean_run_removes_nothing(small: Path, file: str, code: str) -> None:
+    plant(small, file, code)
     path = small / SNAPSHOTS / IDS
     edit(path, {**read_snapshot_file(path).blocks, "plain.gone": "1 'a'"})
     before = state(small)
