@@ -110,11 +110,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={folder}" for key, folder in sources.directories.items()]
     weights = [f"{key} {kind}" for key, kind in weights_of(config).items()]
-    options = [
-        name
-        for name in ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
-        if config.getoption(name)
-    ]
+    names = ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+    options = [name for name in names if config.getoption(name)]
     return [
         "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),

@@ -89,9 +89,7 @@ def name_of(value: Any) -> str:
 
 
 def _marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
-    return {
-        capability for mark in metafunc.definition.iter_markers(name) for capability in mark.args
-    }
+    return {each for mark in metafunc.definition.iter_markers(name) for each in mark.args}
 
 
 def drop_empty(items: list[pytest.Item]) -> None:
@@ -154,16 +152,13 @@ def parametrize_loads(metafunc: pytest.Metafunc) -> None:
     """Give a test of a loaded model its combinations: all three loads unless marked `loads`."""
     if "placement" not in metafunc.fixturenames:
         return
-    metafunc.parametrize(
-        "placement",
-        [
-            pytest.param(
-                placement,
-                id="-".join(placement),
-                marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
-            )
-            for placement in placements(metafunc.config, metafunc.definition)
-        ],
-        indirect=True,
-        scope="session",  # pytest keeps tests of one placement together, as `sort_by_load` has them
-    )
+    rows = [
+        pytest.param(
+            placement,
+            id="-".join(placement),
+            marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
+        )
+        for placement in placements(metafunc.config, metafunc.definition)
+    ]
+    # In this scope pytest keeps tests of one placement together, as `sort_by_load` has them.
+    metafunc.parametrize("placement", rows, indirect=True, scope="session")
