@@ -27,10 +27,8 @@ pytest_plugins = (
     "tests.harness.plugins.known_failures",
     "tests.harness.snapshots.session",
     "tests.harness.latency.session",
-    "tests.harness.latency.terminal",
     "tests.harness.plugins.summary",
     "tests.harness.reports.session",
-    "tests.harness.reports.junit",
     "tests.harness.reports.github",
     "tests.harness.finish",
 )

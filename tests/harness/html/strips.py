@@ -109,14 +109,12 @@ def _safe(text: str) -> str:
 
 
 def _cell_html(cell: Cell) -> str:
-    """One cell; an empty text is shown by a sign."""
     kind = "cell gap" if cell.gap else "cell"
     text = _safe(cell.text) or _EMPTY
     return f'<span class="{kind}"><b>{text}</b><small>{_safe(cell.below)}</small></span>'
 
 
 def _side_html(cells: Sequence[Cell]) -> str:
-    """One side of a column; a side without tokens says so."""
     inner = "".join(map(_cell_html, cells)) or '<span class="cell"><b>(none)</b></span>'
     return f'<span class="side">{inner}</span>'
 

@@ -1,5 +1,6 @@
 """What the benchmarks of the model time, each as the task does it; every call ends on the host."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +17,12 @@ class FirstTokenError(Exception):
 class _FirstTokenStreamer:
     """A streamer: `generate` gives it the prompt first, then each new token."""
 
-    def __init__(self) -> None:
-        """Nothing came yet."""
-        self.calls = 0
+    calls = 0
 
     def put(self, value: Any) -> None:
-        """Take the prompt; end at the first token."""
         self.calls += 1
         if self.calls == 2:
             raise FirstTokenError(int(value.reshape(-1)[0]))
-
-    def end(self) -> None:
-        """Do nothing; `generate` calls it at its end."""
 
 
 def predict(model: Any, tokenizer: Any, prompt: str, new: int, **given: Any) -> list[int]:
@@ -73,34 +68,25 @@ def next_tokens(model: Any, batch: Sequence[Sequence[int]]) -> list[int]:
         return answer
 
 
-def _words_from(start: int) -> list[str]:
-    """The words of all products, rotated by `start`, so that the prompts of a batch differ."""
-    words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
-    shift = 37 * start % len(words)
-    return words[shift:] + words[:shift]
-
-
 def fixed_prompt(tokenizer: Any, tokens: int, start: int = 0) -> str:
     """A price prompt that `tokenizer.encode` gives exactly `tokens` ids for, special ones too.
 
-    ValueError if there is none, which a filler of more than one token would cause.
+    Prompts of another `start` have other words. ValueError if there is no such prompt, which a
+    filler of more than one token would cause.
     """
-    words = _words_from(start)
-    low, high = 0, tokens  # the most words that fit, by halves
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = _count(tokenizer, words[:middle], 1) <= tokens
-        low, high = (middle, high) if fits else (low, middle - 1)
+    words = " ".join(product.text.replace("\n", " ") for product in read_products()).split(" ")
+    shift = 37 * start % len(words)
+    words = words[shift:] + words[:shift]
+
+    def prompt(number: int, fillers: int) -> str:
+        return price_prompt(" ".join(words[:number]) + FILLER * fillers)
+
+    def count(number: int, fillers: int) -> int:
+        return len(tokenizer.encode(prompt(number, fillers)))
+
     # The filler ends every text: the last word's full stop may be one token with the line's end.
-    fillers = 1 + tokens - _count(tokenizer, words[:low], 1)
-    if low == 0 or _count(tokenizer, words[:low], fillers) != tokens:
+    most = bisect_right(range(tokens + 1), tokens, key=lambda number: count(number, 1)) - 1
+    fillers = 1 + tokens - count(most, 1)
+    if most < 1 or count(most, fillers) != tokens:
         raise ValueError(f"no price prompt of exactly {tokens} tokens")
-    return _prompt(words[:low], fillers)
-
-
-def _prompt(words: list[str], fillers: int) -> str:
-    return price_prompt(" ".join(words) + FILLER * fillers)
-
-
-def _count(tokenizer: Any, words: list[str], fillers: int) -> int:
-    return len(tokenizer.encode(_prompt(words, fillers)))
+    return prompt(most, fillers)

@@ -44,7 +44,6 @@ def _nvidia_smi(*fields: str) -> list[str]:
 
 
 def _processor() -> str:
-    """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -70,16 +69,6 @@ def clocks(device: Device) -> dict[str, str]:
     if device == "cpu":
         return {}
     return dict(zip(("sm", "memory"), _nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
-
-
-def use_one_thread() -> None:
-    """Compute with one thread on the CPU.
-
-    Several wait for the slowest core each time, and the pace beside the rounds does not show it.
-    """
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _loop() -> None:

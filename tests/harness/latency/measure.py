@@ -15,7 +15,7 @@ from ..model.loading import LoadedModel
 from ..plugins.parametrize import placement_of
 from ..versions import versions
 from . import verdict
-from .machine import clocks, identity, run_controls, use_one_thread
+from .machine import clocks, identity, run_controls
 from .pace import Paced
 from .processes import measure_in_processes
 from .recording import Keys, Timed
@@ -40,7 +40,10 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     run.earlier += measure_in_processes(request.session, run.processes - 1)
     used = {placement[1] for item in items if (placement := placement_of(item))}
     if "cpu" in used:
-        use_one_thread()
+        import torch
+
+        # More would wait for the slowest core each time, and no pace beside the rounds shows it.
+        torch.set_num_threads(1)
     here: tuple[Device, ...] = ("cpu", "cuda")
     for device in here if "cuda" in used and devices.has_cuda() else here[:1]:
         run.machine[device] = identity(device)

@@ -11,6 +11,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -48,16 +49,17 @@ def _seconds_of_work(least: float) -> float:
             return passed / times
 
 
+@dataclass
 class Paced:
     """A call, and the pace before each of its rounds.
 
     Give `before` as the setup of every round; `paces` then has the pace of the last rounds.
     """
 
-    def __init__(self, call: Callable[[], Any], setup: Callable[[], None] | None) -> None:
-        """Nothing was called yet; `setup` runs before the pace is taken."""
-        self.call, self.setup = call, setup
-        self.last, self.work = 0.0, list[float]()  # seconds
+    call: Callable[[], Any]
+    setup: Callable[[], None] | None  # runs before the pace is taken
+    last: float = 0.0  # seconds of the last call
+    work: list[float] = field(default_factory=list)  # seconds of the work, at each end of a round
 
     def before(self) -> None:
         """Prepare a round, and take the pace."""

@@ -64,6 +64,5 @@ def measure_in_processes(session: pytest.Session, number: int) -> list[Recording
 
 
 def _first_failure(index: int, output: str) -> str:
-    """Which process failed, and its first failure, in one line."""
     lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return f"latency: process {index} failed: {(lines or output.splitlines()[-1:] or ['?'])[0]}"

@@ -17,6 +17,7 @@ from ..files import write_atomically
 from ..redaction import redact
 from .statistics import lower_quartile
 
+_AGAIN = "record it again with --latency-save"
 FORMAT = 2  # another one wherever times of before and after cannot be compared
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rounds = Annotated[tuple[Seconds, ...], Field(min_length=1)]
@@ -75,13 +76,9 @@ def read_recording(path: Path) -> Recording:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; record one with --latency-save {path}") from None
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a recording ({error}); record it again with --latency-save"
-        ) from None
+        raise DataError(f"{path}: not a recording ({error}); {_AGAIN}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: not a recording of format {FORMAT}; record it again with --latency-save"
-        )
+        raise DataError(f"{path}: not a recording of format {FORMAT}; {_AGAIN}")
     return parse(Recording, content, path, "recording")
 
 
@@ -89,7 +86,7 @@ def write_recording(path: Path, recording: Recording) -> None:
     """Write it whole or not at all; DataError if the file cannot be written."""
     text = redact(json.dumps(asdict(recording), indent=1)) + "\n"
     try:
-        write_atomically(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_atomically(path, text)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 

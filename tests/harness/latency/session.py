@@ -1,9 +1,9 @@
-"""The latency of a run: its options, what it is compared with, and what is written at its end."""
+"""The latency of a run: its options, its baseline, what is printed and written at its end."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -26,7 +26,7 @@ from .recording import (
     write_recording,
 )
 from .spec import Rule, read_spec
-from .statistics import Word
+from .statistics import Word, format_seconds
 
 BENCHMARKS = TESTS / "benchmarks"
 
@@ -162,7 +162,6 @@ def save_latency(session: pytest.Session, results: Results) -> list[str]:
 
 
 def _missing_evidence(run: LatencyRun) -> list[str]:
-    """Benchmarks that only one side has; a single line if there is no baseline."""
     if run.baseline is None:
         alone = bool(run.own) and run.save is None
         return ["latency was compared with nothing: give --latency-baseline"] if alone else []
@@ -172,6 +171,31 @@ def _missing_evidence(run: LatencyRun) -> list[str]:
     ]
     new = [f"latency: {name} ran and is not in {file}" for name in run.own if name not in there]
     return lost + new
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """A line a benchmark: its time, its share of the roofline, its verdict; under -q no passes."""
+    run, verbosity = config.stash[LATENCY_RUN], config.get_verbosity()
+    if lines := summary(run, quiet=verbosity < 0) if verbosity >= -1 else []:
+        of = f"{run.processes} process{'es' * (run.processes > 1)}"
+        terminalreporter.section(
+            f"latency: median of {of}, of each the lower quartile of its rounds"
+        )
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+def summary(run: LatencyRun, quiet: bool) -> list[str]:
+    """A line a benchmark; if quiet, of those alone that were compared and did not pass."""
+    lines = []
+    for name, timed in run.recording().benchmarks.items():
+        comparison = run.comparisons.get(name)
+        if quiet and (comparison is None or comparison.word == "PASS"):
+            continue
+        share = f"  {run.shares[name]:4.0%} of the roofline" if name in run.shares else ""
+        seconds = format_seconds(timed.typical())
+        lines.append(f"{name:<48} {seconds:>9}{share}  {comparison or ''}".rstrip())
+    return lines
 
 
 def refuse_to_lose(path: Path, measured: Iterable[str]) -> None:

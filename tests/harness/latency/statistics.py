@@ -41,6 +41,14 @@ def lower_quartile(rounds: Sequence[float]) -> float:
     return quantiles(rounds, n=4, method="inclusive")[0] if len(rounds) > 1 else rounds[0]
 
 
+def format_seconds(seconds: float) -> str:
+    """`61.2 ms`: three digits and the unit that fits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
 @cache
 def count_orders(first: int, second: int, inversions: int) -> int:
     """How many orders of two sets have so many pairs in which the second's is the smaller."""
@@ -59,11 +67,9 @@ def ratios_to_drop(first: int, second: int, confidence: float) -> int:
     For 6 and 6 processes at 0.99 it is 2: the chance that the interval misses is 0.0087.
     """
     total, seen, dropped = math.comb(first + second, first), 0, -1
-    while dropped < first * second:
-        seen += count_orders(first, second, dropped + 1)
-        if 2 * seen > (1 - confidence) * total:
-            return dropped
+    while 2 * (seen + count_orders(first, second, dropped + 1)) <= (1 - confidence) * total:
         dropped += 1
+        seen += count_orders(first, second, dropped)
     return dropped
 
 

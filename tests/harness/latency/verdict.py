@@ -12,8 +12,7 @@ from .recording import Keys, Recording, Timed, differences
 from .roofline import least_seconds
 from .session import Comparison, LatencyRun
 from .spec import Benchmark
-from .statistics import Verdict, judge, lower_quartile
-from .terminal import format_seconds
+from .statistics import Verdict, format_seconds, judge, lower_quartile
 
 
 def title(key: str, spec: Benchmark, keys: Keys) -> str:
@@ -37,11 +36,8 @@ def check_clock(what: str, clock: Callable[[], float]) -> None:
 def check_tokens(what: str, tokens: list[int], expected: int) -> None:
     """Fail if a call made more or fewer new tokens: that would be another benchmark."""
     if len(tokens) != expected:
-        fail(
-            what,
-            f"{len(tokens)} new tokens, expected {expected}",
-            cause="a default of generate ended it early or let it go on",
-        )
+        cause = "a default of generate ended it early or let it go on"
+        fail(what, f"{len(tokens)} new tokens, expected {expected}", cause=cause)
 
 
 def check_possible(run: LatencyRun, what: str, loaded_model: LoadedModel, own: Timed) -> float:

@@ -4,7 +4,6 @@ Without this each of a thousand tests would try again, for minutes, and report t
 """
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -47,10 +46,15 @@ def why_unusable(tokenizer: LoadedTokenizer) -> str:
 def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     """Which of the folder's files the libraries cannot read; empty if they load all."""
     where, now = f"{tokenizer.key}: {{}} in {tokenizer.folder}", versions()
-    fix = suggested_fix(tokenizer)
-    for name in tokenizer.spec.files:
-        if problem := _json_error(tokenizer.folder / name):
-            return f"{where.format(name)} is not JSON ({problem}): {fix}"
+    fix = f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"
+    if tokenizer.source == "directory":
+        fix = f"repair the folder, or leave out --model-dir {tokenizer.key}"
+    for path in (tokenizer.folder / name for name in tokenizer.spec.files):
+        try:
+            if path.is_file():
+                json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            return f"{where.format(path.name)} is not JSON ({error_line(error)}): {fix}"
     try:
         _ = tokenizer.tokenizers
     except BaseException as error:  # a PanicException of the Rust side is no Exception
@@ -62,20 +66,3 @@ def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
         reader = f"transformers {now['transformers']} cannot load them ({error_line(error)})"
         return f"{where.format('the files')}: {reader}: {fix}"
     return ""
-
-
-def _json_error(path: Path) -> str:
-    """What is wrong with a JSON file; empty if nothing is, or if it is not there."""
-    try:
-        if path.is_file():
-            json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        return error_line(error)
-    return ""
-
-
-def suggested_fix(tokenizer: LoadedTokenizer) -> str:
-    """What to do about a file that cannot be read."""
-    if tokenizer.source == "directory":
-        return f"repair the folder, or leave out --model-dir {tokenizer.key}"
-    return f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"

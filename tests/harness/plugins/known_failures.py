@@ -8,7 +8,6 @@ from .results import Results
 from .selection import SUITES, distributed, is_complete
 
 _KNOWN = pytest.StashKey[list[Pattern]]()
-_ACTIVE = pytest.StashKey[list[Pattern]]()  # those of the installed versions
 
 
 def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
@@ -26,16 +25,14 @@ def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        issues = read_upstream_issues()
+        config.stash[_KNOWN] = patterns(read_upstream_issues())
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_KNOWN] = patterns(issues)
-    config.stash[_ACTIVE] = patterns([issue for issue in issues if issue.applies_here()])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that must fail, before pytest's own -k and -m take tests away."""
-    active = config.stash[_ACTIVE]
+    active = [pattern for pattern in config.stash[_KNOWN] if pattern.issue.applies_here()]
     for item in items:
         for pattern in active:
             if pattern.regex.fullmatch(item.name):

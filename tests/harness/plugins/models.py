@@ -35,6 +35,7 @@ class ModelCache:
     tokenizers: dict[str, Any] = field(default_factory=dict)
     reported: dict[str, str] = field(default_factory=dict)  # what cannot be had, and why
     logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities, by name
+    answers: dict[str, Answer] = field(default_factory=dict)  # each takes a second on a CPU
     loads: list[tuple[str, str]] = field(default_factory=list)  # figures no report has yet
 
     def prepare(self, model: Model, device: Device) -> Weights:
@@ -101,8 +102,7 @@ class ModelCache:
         name = "-".join(placement)
         if name not in self.logs:
             loaded_model = self.get(placement, trained=False)
-            logs = next_token_logs(loaded_model.model, loaded_model.tokenizer, texts)
-            self.logs[name] = logs
+            self.logs[name] = next_token_logs(loaded_model.model, loaded_model.tokenizer, texts)
         return self.logs[name]
 
     def check_device(self, device: Device) -> None:
@@ -166,23 +166,16 @@ def _was_run(weight: Any) -> bool:
     return moved or hasattr(getattr(weight, "quant_state", None), "packing_format_for_cpu")
 
 
-@pytest.fixture(scope="session")
-def answers_so_far() -> dict[str, Answer]:
-    """Answers by model, device, load, prompt and changes: each takes a second on a CPU."""
-    return {}
-
-
 @pytest.fixture
-def generate(loaded_model: LoadedModel, answers_so_far: dict[str, Answer]) -> Generate:
+def generate(loaded_model: LoadedModel, model_cache: ModelCache) -> Generate:
     """`predict` for the loaded model, remembered."""
 
     def generate(prompt: str, **changes: Any) -> Answer:
         key = f"{loaded_model.label} {prompt!r} {sorted(changes.items())}"
-        if key not in answers_so_far:
-            answers_so_far[key] = predict(
-                loaded_model.model, loaded_model.tokenizer, prompt, **changes
-            )
-        return answers_so_far[key]
+        if key not in model_cache.answers:
+            answer = predict(loaded_model.model, loaded_model.tokenizer, prompt, **changes)
+            model_cache.answers[key] = answer
+        return model_cache.answers[key]
 
     return generate
 

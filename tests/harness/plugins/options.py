@@ -1,19 +1,17 @@
 """The suite's pytest options, and the lines they add to the report header."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from ..data.cases import conversations, published, texts
 from ..data.recipes import read_recipe
-from ..data.registry import registry
 from ..errors import AssetError, DataError
 from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
-from ..sources.weights import description, parse_weights
+from ..sources.weights import parse_weights
 from ..versions import versions
-from .tokenizers import KEYS, SOURCES, WEIGHTS
+from .tokenizers import KEYS, SOURCES, WEIGHTS, weights_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -107,20 +105,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[WEIGHTS] = weights
 
 
-def header_lines(config: pytest.Config) -> list[str]:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Versions, sources, models, weights and options of the run."""
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
-    directories = [f"{key}={Path(folder)}" for key, folder in sources.directories.items()]
-    weights = [
-        f"{key} {description(registry()[key], config.stash[WEIGHTS][key])}"
-        for key in keys
-        if registry()[key].quantized_on
-    ]
-    options = [
-        name
-        for name in ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
-        if config.getoption(name)
-    ]
+    directories = [f"{key}={folder}" for key, folder in sources.directories.items()]
+    weights = [f"{key} {kind}" for key, kind in weights_of(config).items()]
+    names = ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+    options = [name for name in names if config.getoption(name)]
     return [
         "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
@@ -129,8 +120,3 @@ def header_lines(config: pytest.Config) -> list[str]:
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]
-
-
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """What the run is about, above its tests."""
-    return header_lines(config)

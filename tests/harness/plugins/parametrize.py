@@ -1,12 +1,12 @@
 """What each test runs on: only combinations of models, cases and loads that are declared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from ..data.cases import ChatCase, conversations, published, texts
-from ..data.registry import Device, Model, registry
+from ..data.registry import Device, registry
 from ..memory.footprint import LOADS, Load
 from ..tokenizer.chat import can_be_framed
 from ..tokenizer.keywords import KEYWORDS
@@ -15,76 +15,56 @@ from .tokenizers import KEYS, WEIGHTS, tokenizers_of
 
 Placement = tuple[str, Device, Load]  # of a loaded model: its key, the device, how it is loaded
 Tokenizers = dict[str, LoadedTokenizer]
-Named = list[tuple[object, str]]  # values of an argument, each with its name in test ids
 
 
-def _conversations(model: Model, refused: bool = False) -> list[ChatCase]:
-    chats = [c for c in conversations().values() if model.can("chat", *c.needs)]
+def _chats(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
+    """The conversations a model is declared to render, or those it is declared to refuse."""
+    model = tokenizer.spec
+    chats = [chat for chat in conversations().values() if model.can("chat", *chat.needs)]
     return [chat for chat in chats if (model.key in chat.raises) == refused]
 
 
-def _text(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    return [(case, case.name) for case in texts().values()]
-
-
-def _chat(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    return [(case, case.name) for case in _conversations(tokenizer.spec)]
-
-
-def _framed(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    chats = _conversations(tokenizer.spec)
-    return [(case, case.name) for case in chats if can_be_framed(case, tokenizer.key)]
-
-
-def _refused(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    return [(case, case.name) for case in _conversations(tokenizer.spec, refused=True)]
-
-
-def _output(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    return [(output, output.id) for output in published() if output.model == tokenizer.key]
-
-
-def _other(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> Named:
+def _others(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> list[LoadedTokenizer]:
     """The chosen models with another vocabulary."""
     own = tokenizer.spec.tokenizer.vocabulary_sha256
     return [
-        (other, key)
-        for key, other in chosen.items()
+        other
+        for other in chosen.values()
         if other.spec.tokenizer.vocabulary_sha256 != own and not other.lacking
     ]
 
 
-def _keyword(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
-    return [(name, name) for name in KEYWORDS if tokenizer.spec.can(*KEYWORDS[name].needs)]
-
-
-def _small_file(tokenizer: LoadedTokenizer, _: Tokenizers) -> Named:
+def _small_files(tokenizer: LoadedTokenizer) -> list[str]:
     """The small files a model has; from the hub only those whose content was published."""
+    pins = tokenizer.spec.files
     names = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
-    pins = {name: pin for name, pin in tokenizer.spec.files.items() if name in names}
     return [
-        (name, name)
+        name
         for name in names
         if name in pins and (pins[name].published or tokenizer.source != "hub")
     ]
 
 
 # What a test can take beside the model, by the argument's name.
-_ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Named]] = {
-    "text": _text,
-    "chat": _chat,
-    "framed": _framed,
-    "refused": _refused,
-    "output": _output,
-    "other": _other,
-    "keyword": _keyword,
-    "small_file": _small_file,
+_ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] = {
+    "text": lambda tokenizer, _: list(texts().values()),
+    "chat": lambda tokenizer, _: _chats(tokenizer),
+    "framed": lambda tokenizer, _: [
+        chat for chat in _chats(tokenizer) if can_be_framed(chat, tokenizer.key)
+    ],
+    "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
+    "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
+    "other": _others,
+    "keyword": lambda tokenizer, _: [
+        name for name, keyword in KEYWORDS.items() if tokenizer.spec.can(*keyword.needs)
+    ],
+    "small_file": lambda tokenizer, _: _small_files(tokenizer),
 }
 
 
-def parametrize_tokenizers(metafunc: pytest.Metafunc, argument: str = "tokenizer") -> None:
+def parametrize_tokenizers(metafunc: pytest.Metafunc) -> None:
     """Give a test its models, or pairs of model and second argument; marks narrow the models."""
-    if argument not in metafunc.fixturenames:
+    if "tokenizer" not in metafunc.fixturenames:
         return
     needs, lacks = _marked(metafunc, "needs"), _marked(metafunc, "lacks")
     chosen = tokenizers_of(metafunc.config)
@@ -95,21 +75,21 @@ def parametrize_tokenizers(metafunc: pytest.Metafunc, argument: str = "tokenizer
     ]
     second = next((name for name in metafunc.fixturenames if name in _ARGUMENTS), None)
     if second is None:
-        metafunc.parametrize(argument, tokenizers, ids=[t.key for t in tokenizers])
+        metafunc.parametrize("tokenizer", tokenizers, ids=[t.key for t in tokenizers])
         return
-    rows = [(t, *pair) for t in tokenizers for pair in _ARGUMENTS[second](t, chosen)]
-    metafunc.parametrize(
-        (argument, second),
-        [(tokenizer, value) for tokenizer, value, _ in rows],
-        ids=[f"{tokenizer.key}-{name}" for tokenizer, _, name in rows],
-    )
+    rows = [(each, value) for each in tokenizers for value in _ARGUMENTS[second](each, chosen)]
+    ids = [f"{tokenizer.key}-{name_of(value)}" for tokenizer, value in rows]
+    metafunc.parametrize(("tokenizer", second), rows, ids=ids)
+
+
+def name_of(value: Any) -> str:
+    """The name in test ids of what a test is parametrized with."""
+    names = (getattr(value, name, "") for name in ("key", "name", "id"))
+    return next(filter(None, names), str(value))
 
 
 def _marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
-    """The capabilities that a `needs` or `lacks` mark names."""
-    return {
-        capability for mark in metafunc.definition.iter_markers(name) for capability in mark.args
-    }
+    return {each for mark in metafunc.definition.iter_markers(name) for each in mark.args}
 
 
 def drop_empty(items: list[pytest.Item]) -> None:
@@ -172,16 +152,13 @@ def parametrize_loads(metafunc: pytest.Metafunc) -> None:
     """Give a test of a loaded model its combinations: all three loads unless marked `loads`."""
     if "placement" not in metafunc.fixturenames:
         return
-    metafunc.parametrize(
-        "placement",
-        [
-            pytest.param(
-                placement,
-                id="-".join(placement),
-                marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
-            )
-            for placement in placements(metafunc.config, metafunc.definition)
-        ],
-        indirect=True,
-        scope="session",  # pytest keeps tests of one placement together, as `sort_by_load` has them
-    )
+    rows = [
+        pytest.param(
+            placement,
+            id="-".join(placement),
+            marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
+        )
+        for placement in placements(metafunc.config, metafunc.definition)
+    ]
+    # In this scope pytest keeps tests of one placement together, as `sort_by_load` has them.
+    metafunc.parametrize("placement", rows, indirect=True, scope="session")

@@ -44,7 +44,6 @@ def _restore_stdout() -> None:
 
 
 def _print_uncaught(*error: Any) -> None:
-    """Print an exception that nobody caught, pytest included."""
     print(sanitize("".join(traceback.format_exception(*error))), file=sys.stderr, end="")
 
 

@@ -14,11 +14,12 @@ from ..errors import CheckFailed
 from ..sources.folders import Sources
 from ..text import quote
 from ..tokenizer.loaded import LoadedTokenizer
+from .parametrize import name_of
 from .tokenizers import SOURCES
 
 MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
 SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
-_CHECK = pytest.StashKey[dict[str, str]]()  # an item's `Check` as plain data
+_CHECK = pytest.StashKey["Check"]()
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,7 @@ class Results:
         self.selected = [item.nodeid for item in session.items]
         for item in session.items:
             if check := check_of(item):
-                item.stash[_CHECK] = asdict(check)
-                self.checks[item.nodeid] = check
+                item.stash[_CHECK] = self.checks[item.nodeid] = check
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -112,7 +112,8 @@ class Results:
         error = call.excinfo
         next_step = _with_next_step(item, error.value) if error else ""
         report = yield
-        report.check = item.stash.get(_CHECK, None)
+        check = item.stash.get(_CHECK, None)
+        report.check = check and asdict(check)
         if error:
             is_fail = isinstance(error.value, pytest.fail.Exception)
             message = str(error.value) if is_fail else error.exconly()
@@ -141,8 +142,8 @@ class Results:
         if outcome == "skipped":
             self.skips[skip_reason(report)] += 1
         if outcome != "passed":
-            finding = _finding(report, outcome, self.checks.get(report.nodeid))
-            self.findings[report.nodeid] = finding
+            check = self.checks.get(report.nodeid)
+            self.findings[report.nodeid] = _finding(report, outcome, check)
 
 
 def _with_next_step(item: pytest.Item, error: BaseException) -> str:
@@ -150,9 +151,9 @@ def _with_next_step(item: pytest.Item, error: BaseException) -> str:
     rerun = f"rerun: pytest {quote(item.nodeid)}"
     if not isinstance(error, CheckFailed):
         return rerun
-    check = item.stash.get(_CHECK, {})
+    check = item.stash.get(_CHECK, None)
     step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
-    keys = [check[name] for name in ("model", "case") if name in check]
+    keys = [check.model, check.case] if check else []
     error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
     return error.next_step
 
@@ -187,7 +188,7 @@ def _names(argument: str, value: Any) -> tuple[str, str]:
     if argument == "placement":
         key, *rest = value
         return key, "-".join(rest)
-    return "", str(getattr(value, "name", getattr(value, "id", value)))
+    return "", name_of(value)
 
 
 def with_sources(command: str, sources: Sources, keys: Collection[str]) -> str:

@@ -8,10 +8,7 @@ from ..data.registry import registry
 from ..files import TESTS
 from .tokenizers import KEYS
 
-CONFORMANCE = TESTS / "conformance"
-
-
-SUITES = (CONFORMANCE, TESTS / "quantized")  # the folders whose tests record snapshots
+SUITES = (TESTS / "conformance", TESTS / "quantized")  # the folders whose tests record snapshots
 
 
 def covers(config: pytest.Config, suite: Path) -> bool:
@@ -23,16 +20,10 @@ def covers(config: pytest.Config, suite: Path) -> bool:
     return any(suite.is_relative_to(place) for place in places)
 
 
-def is_complete(config: pytest.Config, suite: Path = CONFORMANCE) -> bool:
+def is_complete(config: pytest.Config, suite: Path) -> bool:
     """Whether all tests of a folder are selected, for all models."""
     keys = config.stash[KEYS]
     return covers(config, suite) and set(keys) == set(registry())
-
-
-def suite_of(config: pytest.Config, node: str) -> Path | None:
-    """The folder of `SUITES` a test is in; node ids are relative to the root folder."""
-    path = config.rootpath / node.partition("::")[0]
-    return next((suite for suite in SUITES if path.is_relative_to(suite)), None)
 
 
 def distributed(config: pytest.Config) -> bool:

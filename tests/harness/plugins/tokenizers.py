@@ -1,6 +1,7 @@
 """The chosen models' tokenizers, one of each for a session."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ..data.registry import registry
 from ..errors import AssetError
 from ..redaction import redact
 from ..sources.folders import Sources, prepare
+from ..sources.weights import description
 from ..tokenizer.loaded import LoadedTokenizer
 
 SOURCES = pytest.StashKey[Sources]()
@@ -31,23 +33,31 @@ def progress_past_capture(config: pytest.Config) -> Progress:
     return say
 
 
+def weights_of(config: pytest.Config) -> dict[str, str]:
+    """Which weights are meant, by key, of those chosen models that can be loaded."""
+    models = [registry()[key] for key in config.stash[KEYS] if registry()[key].quantized_on]
+    return {model.key: description(model, config.stash[WEIGHTS][model.key]) for model in models}
+
+
 def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
     """The chosen models' tokenizers by key, one object each for the whole session."""
     if _TOKENIZERS not in config.stash:
         sources, keys = config.stash[SOURCES], config.stash[KEYS]
-        outcome: list[dict[str, Path] | AssetError] = []
+
+        @cache  # every test fails with an error, but it is tried once
+        def prepared() -> dict[str, Path] | AssetError:
+            loaded = config.stash[_TOKENIZERS].values()
+            chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
+            try:
+                return prepare(chosen, sources, progress_past_capture(config))
+            except AssetError as error:
+                return error
 
         def folders() -> dict[str, Path]:
-            if not outcome:
-                loaded = config.stash[_TOKENIZERS].values()
-                chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
-                try:
-                    outcome.append(prepare(chosen, sources, progress_past_capture(config)))
-                except AssetError as error:
-                    outcome.append(error)  # every test fails with it, but it is tried once
-            if isinstance(outcome[0], AssetError):
-                pytest.fail(str(outcome[0]), pytrace=False)
-            return outcome[0]
+            result = prepared()
+            if isinstance(result, AssetError):
+                pytest.fail(str(result), pytrace=False)
+            return result
 
         config.stash[_TOKENIZERS] = {
             key: LoadedTokenizer(registry()[key], sources.of(key), folders) for key in keys

@@ -17,9 +17,8 @@ from ..latency.session import LATENCY_RUN, LatencyRun
 from ..model.device import has_cuda
 from ..plugins.results import RESULTS, Results
 from ..plugins.summary import table
-from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS
+from ..plugins.tokenizers import KEYS, SOURCES, weights_of
 from ..redaction import sanitize
-from ..sources.weights import description
 from ..versions import versions
 from .data import FORMAT, Latency, Load, Report, Source, failure_of, grouped, verdict_of
 
@@ -36,9 +35,7 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
     `selected` tests were to run; the run `started` then (ISO 8601) and took `seconds`.
     """
     config, results = session.config, session.config.stash[RESULTS]
-    findings, counts = list(results.findings.values()), Counter(results.outcomes.values())
-    known = [finding for finding in findings if finding.outcome == "known"]
-    skipped = [finding for finding in findings if finding.outcome == "skipped"]
+    counts = Counter(results.outcomes.values())
     report = Report(
         format=FORMAT,
         verdict=verdict_of(results, int(session.exitstatus)),
@@ -57,8 +54,8 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         problems=list(results.problems),
         missing_evidence=list(results.missing_evidence),
         failures=[failure_of(finding) for finding in results.failures()],
-        known=grouped(known, {}),
-        skipped=grouped(skipped, dict(results.skips)),
+        known=grouped(results, "known"),
+        skipped=grouped(results, "skipped"),
         memory=[
             Load(name.removeprefix("memory "), figures)
             for name, figures in results.measured.items()
@@ -78,12 +75,11 @@ def _machine() -> dict[str, str]:
 
 
 def _sources(config: pytest.Config) -> list[Source]:
-    folders, sources = config.stash[SOURCES], []
+    folders, weights, sources = config.stash[SOURCES], weights_of(config), []
     for model in (registry()[key] for key in config.stash[KEYS]):
         origin = str(folders.directories.get(model.key, folders.default))
-        option = config.stash[WEIGHTS][model.key]
-        weights = description(model, option) if model.quantized_on else None
-        sources.append(Source(model.key, model.hub_id, model.revision, origin, weights))
+        own = weights.get(model.key)
+        sources.append(Source(model.key, model.hub_id, model.revision, origin, own))
     return sources
 
 
@@ -102,7 +98,6 @@ def _latencies(run: LatencyRun, measured: dict[str, dict[str, Any]]) -> list[Lat
 
 
 def _why_stopped(session: pytest.Session, results: Results, selected: int) -> str:
-    """Why the run is not complete; empty if it is."""
     code, ran = int(session.exitstatus), len(results.outcomes)
     if lost := sum(node not in results.outcomes for node in results.findings):
         return f"{lost} {'file' if lost == 1 else 'files'} could not be collected"

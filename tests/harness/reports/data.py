@@ -4,9 +4,8 @@ A new field leaves the format as it is; one that goes or means something else ra
 Secrets are hidden, and control characters visible.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..plugins.results import Finding, Results
 
@@ -69,7 +68,7 @@ class Latency:
     """A benchmark; `name` is that of its test."""
 
     name: str
-    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/terminal.py
+    figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/session.py
     now: list[list[float]]  # seconds by process and round
     baseline: list[list[float]]  # the same of the baseline; empty if compared with nothing
 
@@ -125,10 +124,12 @@ def failure_of(finding: Finding) -> Failure:
     )
 
 
-def grouped(findings: Iterable[Finding], counts: dict[str, int]) -> list[Group]:
-    """Findings by reason; `counts` adds reasons that no test has."""
+def grouped(results: Results, outcome: Literal["known", "skipped"]) -> list[Group]:
+    """Tests of one outcome by reason; of the skipped also reasons that only modules have."""
+    counts = results.skips if outcome == "skipped" else {}
     tests: dict[str, list[Named]] = {reason: [] for reason in counts}
-    for finding in findings:
-        line = finding.lines[0] if finding.lines else ""
-        tests.setdefault(finding.reason, []).append(Named(finding.node, line))
+    for finding in results.findings.values():
+        if finding.outcome == outcome:
+            line = finding.lines[0] if finding.lines else ""
+            tests.setdefault(finding.reason, []).append(Named(finding.node, line))
     return [Group(why, counts.get(why, len(named)), named) for why, named in tests.items()]

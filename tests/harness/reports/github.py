@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ..html.pages import readable
-from ..plugins.options import header_lines
+from ..plugins import options
 from ..plugins.results import RESULTS, Finding, Results
 from ..plugins.summary import table
 from ..plugins.tokenizers import SOURCES
@@ -82,7 +82,7 @@ def _write(config: pytest.Config, step: dict[str, str], code: int, results: Resu
     if path := step.get(_SUMMARY):
         header = [", ".join(f"{name} {number}" for name, number in versions().items())]
         if SOURCES in config.stash:  # options and data were sound
-            header = header_lines(config)
+            header = options.pytest_report_header(config)
         try:
             append(Path(path), [redact(part) for part in summary(code, results, header)])
         except OSError as error:
@@ -103,7 +103,7 @@ def summary(code: int, results: Results, header: list[str]) -> list[str]:
         f"{', '.join(counts) or 'No check ran'}.",
     ]
     rows = table(results) if results.outcomes else []  # without, data may be unreadable
-    parts += [markdown_table(rows)] if len(rows) > 1 else []
+    parts += [_markdown_table(rows)] if len(rows) > 1 else []
     parts += [code_block(problem.splitlines()) for problem in results.problems]
     parts += [code_block(header)]
     if failures:
@@ -113,19 +113,18 @@ def summary(code: int, results: Results, header: list[str]) -> list[str]:
 
 
 def _failure(finding: Finding) -> str:
-    """A failure as the terminal shows it: first line, diff, and what to type next."""
     lines = [line for line in finding.lines[1:] if line != finding.next_step]
     more = [f"({len(lines) - _LINES} more lines)"] if len(lines) > _LINES else []
     return code_block([finding.first_line, *lines[:_LINES], *more, finding.next_step])
 
 
 def _reasons(outcome: str, results: Results) -> list[str]:
-    """One list: the reasons of an outcome with their counts, the most frequent first."""
+    """One block: the reasons of an outcome with their counts, the most frequent first."""
     counts = Counter(f.reason for f in results.findings.values() if f.outcome == outcome)
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    lines = [f"- {count} {outcome}: {code_span(reason)}" for reason, count in rows[:_REASONS]]
-    more = [f"- {outcome} for {len(rows) - _REASONS} more reasons"] if len(rows) > _REASONS else []
-    return ["\n".join([*lines, *more])] if lines else []
+    lines = [f"{count} {outcome}: {reason}" for reason, count in rows[:_REASONS]]
+    more = [f"{outcome} for {len(rows) - _REASONS} more reasons"] if len(rows) > _REASONS else []
+    return [code_block([*lines, *more])] if lines else []
 
 
 def append(path: Path, parts: list[str]) -> None:
@@ -160,7 +159,7 @@ def _annotations(results: Results, folder: PurePosixPath) -> list[str]:
 
 
 def _of_failure(finding: Finding, folder: PurePosixPath) -> str:
-    """A test, at the line where it begins; `folder` is the project's within the repository."""
+    """At the line where the test begins; `folder` is the project's within the repository."""
     check = finding.check
     name = f"{check.model} {check.area}" if check else finding.node
     return annotation(
@@ -193,14 +192,12 @@ def annotation(lines: Iterable[str], **properties: object) -> str:
 
 
 def _escaped(text: str, *others: str) -> str:
-    """Text that can end neither the command nor, with `others`, its property."""
     for character in ("%", "\r", "\n", *others):  # the first one is in all escapes
         text = text.replace(character, f"%{ord(character):02X}")
     return text
 
 
 def _folder(config: pytest.Config) -> PurePosixPath:
-    """The project's folder within the repository that was checked out."""
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or config.rootpath).resolve()
     if config.rootpath.is_relative_to(workspace):
         return PurePosixPath(config.rootpath.relative_to(workspace).as_posix())
@@ -210,25 +207,12 @@ def _folder(config: pytest.Config) -> PurePosixPath:
 def code_block(lines: list[str]) -> str:
     """Lines as Markdown that no text of theirs leaves, misleading characters made visible."""
     text = "\n".join(map(readable, lines))
-    fence = _fence(text, 3)
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
-def code_span(text: str) -> str:
-    """The same within a line; Markdown takes one space away on both sides."""
-    shown = readable(text)
-    fence = _fence(shown, 1)
-    return f"{fence} {shown} {fence}"
-
-
-def _fence(text: str, shortest: int) -> str:
-    """Backticks, more of them than the text has in a row."""
-    longest = max(map(len, re.findall("`+", text)), default=0)
-    return "`" * max(shortest, longest + 1)
-
-
-def markdown_table(rows: list[list[str]]) -> str:
-    """Rows of cells, the first one being the titles; a bar in a cell does not end it."""
-    cells = [[code_span(cell).replace("|", "\\|") if cell else "" for cell in row] for row in rows]
-    lines = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
+def _markdown_table(rows: list[list[str]]) -> str:
+    """Rows of cells, titles first: keys of models, names of files and numbers need no escape."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

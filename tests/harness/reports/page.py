@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ..diff import first_difference
 from ..html.pages import readable, render
 from ..html.strips import SPACE, align, strip_html, token_cell
-from ..latency.terminal import format_seconds
+from ..latency.statistics import format_seconds
 
 IN_FULL = 100  # failures shown with all their details; of the others the first line
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"

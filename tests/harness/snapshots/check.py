@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..checks.tokenizer import likely_cause, unchanged
 from ..diff import compared, first_difference, line_at, side_by_side
 from ..errors import fail, fail_unjudged
 from ..tokenizer.loaded import LoadedTokenizer
-from .extension import RowsExtension, SnapshotKey
+from .extension import RowsExtension
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -28,8 +28,7 @@ def check_snapshot(
     rows: Sequence[str],
 ) -> None:
     """Fail unless the rows are the recorded ones, exactly."""
-    key: Any = SnapshotKey(tokenizer.key, kind, case)  # syrupy hands it to our extension as it is
-    if snapshot(name=key) == rows:
+    if snapshot(name=f"{tokenizer.key}.{kind}/{case}") == rows:
         return
     result = snapshot.executions[snapshot.num_executions - 1]
     path, subject = Path(result.snapshot_location), f"{tokenizer.key} {case}"

@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SnapshotKey:
-    """Where a snapshot lies: `MODEL.KIND.txt`, under `[CASE]`."""
-
-    model: str
-    kind: str
-    case: str
-
-
-@dataclass(frozen=True)
 class SnapshotStore:
     """A session's snapshot files, each read once, and the blocks that an update would write."""
 
@@ -41,53 +32,44 @@ class SnapshotStore:
 
 
 class RowsExtension(AbstractSyrupyExtension):
-    """syrupy's storage, by `SnapshotKey`."""
+    """syrupy's storage; `MODEL.KIND/CASE` lies in `MODEL.KIND.txt`, under `[CASE]`."""
 
     file_extension = "txt"
     # Of this session; syrupy calls class methods, so no instance could hold it.
     store: ClassVar[SnapshotStore] = SnapshotStore()
 
     def serialize(self, data: Any, **options: Any) -> str:
-        """Rows as they are; they come escaped."""
-        return "\n".join(data) or NO_ROWS
+        return "\n".join(data) or NO_ROWS  # they come escaped
 
     @classmethod
     def get_file_basename(cls, *, test_location: "PyTestLocation", index: Any) -> str:
-        """The file's name, without its ending."""
-        return f"{index.model}.{index.kind}"
+        return str(index).partition("/")[0]
 
     @classmethod
     def get_snapshot_name(cls, *, test_location: "PyTestLocation", index: Any = 0) -> str:
-        """The block's name."""
-        return str(index.case)
+        return str(index).partition("/")[2]
 
     @classmethod
     def matches_test_location(cls, **location: Any) -> bool:
-        """Any test may use any snapshot."""
         return True
 
     def read_snapshot_data_from_location(
         self, *, snapshot_location: str, snapshot_name: str, session_id: str
     ) -> str | None:
-        """The recorded block; None if there is none."""
         return self.store.file(Path(snapshot_location)).blocks.get(snapshot_name)
 
     @classmethod
     def write_snapshot_collection(
         cls, *, snapshot_collection: SnapshotCollection, name_order: Any = None
     ) -> None:
-        """Keep the blocks for the end of the run."""
         blocks = cls.store.pending.setdefault(Path(snapshot_collection.location), {})
         blocks.update({snapshot.name: str(snapshot.data) for snapshot in snapshot_collection})
 
     def discover_snapshots(self, **site: Any) -> SnapshotCollections:
-        """Discover nothing: `session` looks for unused ones."""
-        return SnapshotCollections()
+        return SnapshotCollections()  # `session` looks for unused ones
 
     def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
-        """Never called: nothing is discovered, so nothing is read for clean-up."""
-        raise NotImplementedError
+        raise NotImplementedError("nothing is discovered, so nothing is read for clean-up")
 
     def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
-        """Never called: --snapshot-prune alone removes snapshots."""
-        raise NotImplementedError
+        raise NotImplementedError("--snapshot-prune alone removes snapshots")

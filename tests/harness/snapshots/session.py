@@ -8,7 +8,7 @@ import pytest
 
 from ..errors import DataError
 from ..files import TESTS, write_atomically
-from ..plugins.results import Check, Results, with_sources
+from ..plugins.results import Results, with_sources
 from ..plugins.selection import SUITES, covers, distributed, is_complete
 from ..plugins.tokenizers import SOURCES
 from ..redaction import redact
@@ -27,19 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.no_cleanup = True
     config.option.default_extension = f"{RowsExtension.__module__}.{RowsExtension.__name__}"
     RowsExtension.store = SnapshotStore()
-    names = [
-        name for name in ("update_snapshots", "update_new_snapshots_only") if config.getoption(name)
-    ]
-    if config.getoption("snapshot_prune"):
-        names.append("snapshot_prune")
-        if not any(is_complete(config, suite) for suite in SUITES):
-            raise pytest.UsageError(
-                "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
-            )
-    option = "--snapshot-prune" if "snapshot_prune" in names else "--snapshot-update"
-    if names and os.environ.get("CI"):
+    prunes = config.getoption("snapshot_prune")
+    names = ("update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+    if not any(map(config.getoption, names)):
+        return
+    if prunes and not any(is_complete(config, suite) for suite in SUITES):
+        raise pytest.UsageError(
+            "--snapshot-prune needs a complete run: pytest tests/conformance --snapshot-prune"
+        )
+    option = "--snapshot-prune" if prunes else "--snapshot-update"
+    if os.environ.get("CI"):
         raise pytest.UsageError(f"{option} is refused when CI is set: update on your own machine")
-    if names and distributed(config):
+    if distributed(config):
         raise pytest.UsageError(f"{option} cannot run distributed: leave out -n")
 
 
@@ -74,13 +73,9 @@ def reason_not_to_save(session: pytest.Session, results: Results, path: Path) ->
     nodes = [n for n, c in checks.items() if (c.model, c.folder) == (key, suite.name)]
     broken = [node for node in nodes if results.outcomes.get(node) in ("failed", "error")]
     if broken:
-        return f"{len(broken)} of its tests failed, first {_test_name(broken[0])}"
+        return f"{len(broken)} of its tests failed, first {broken[0].partition('::')[2]}"
     missing = [node for node in nodes if results.outcomes.get(node) not in ("passed", "known")]
     return f"{len(missing)} of its {len(nodes)} tests did not run" if missing else None
-
-
-def _test_name(node: str) -> str:
-    return node.partition("::")[2]
 
 
 def _save(session: pytest.Session, results: Results) -> list[str]:
@@ -109,16 +104,13 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
     return problems
 
 
-def _snapshot_path(check: Check) -> Path:
-    return TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
-
-
 def _expected_cases(results: Results) -> dict[Path, set[str]]:
     """The cases of the run's snapshot tests, by file."""
     cases: dict[Path, set[str]] = {}
     for check in results.checks.values():
         if check.snapshot:
-            cases.setdefault(_snapshot_path(check), set()).add(check.case)
+            path = TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
+            cases.setdefault(path, set()).add(check.case)
     return cases
 
 
@@ -143,7 +135,6 @@ def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path,
 
 
 def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
-    """Remove recorded cases that no test uses."""
     for path, cases in _unused(config, expected).items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}

@@ -1,9 +1,10 @@
 """The rule on values worked out by hand and on noise: it errs rarely and finds what is there."""
 
 import random
+import re
 from math import comb, inf
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,17 @@ from tests.harness.data.registry import registry
 from tests.harness.errors import DataError
 from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.pace import Paced
-from tests.harness.latency.recording import FORMAT, Recording, Timed
+from tests.harness.latency.recording import FORMAT, Processes, Recording, Timed
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
-from tests.harness.latency.session import Comparison, LatencyRun
+from tests.harness.latency.session import Comparison, LatencyRun, summary
 from tests.harness.latency.spec import SPEC_FILE, read_spec
-from tests.harness.latency.statistics import count_orders, judge, lower_quartile, ratios_to_drop
-from tests.harness.latency.terminal import format_seconds, summary
+from tests.harness.latency.statistics import (
+    count_orders,
+    format_seconds,
+    judge,
+    lower_quartile,
+    ratios_to_drop,
+)
 from tests.harness.latency.verdict import excuse_by_machine, pace_change
 from tests.harness.plugins.tokenizers import tokenizers_of
 from tests.meta.conftest import PROJECT
@@ -63,12 +69,9 @@ def test_interval_by_hand() -> None:
     assert str(verdict) == "+100 %, interval +92..+108"
 
 
-def test_too_few_processes_decide_nothing() -> None:
+def test_too_few_processes_and_a_single_disturbed_one_decide_nothing() -> None:
     verdict = judge(SIX[:4], times(3.0)[:4], RULE)
     assert (verdict.word, verdict.low, verdict.high) == ("INCONCLUSIVE", -inf, inf)
-
-
-def test_one_disturbed_process_does_not_make_a_regression() -> None:
     assert judge(SIX, [*SIX[:5], 9.0], RULE).word != "FAIL"
 
 
@@ -85,15 +88,12 @@ def test_one_disturbed_process_does_not_make_a_regression() -> None:
 def test_machine_that_moved_makes_a_verdict_worthless(
     slow_down: float, machine: float, excuse: str
 ) -> None:
-    def recording(factor: float) -> Recording:
-        return Recording(
-            FORMAT, {}, {}, {"cuda: copy": tuple((seconds,) for seconds in times(factor))}
-        )
-
-    run = LatencyRun(RULE, False, 1, controls=recording(machine).controls)
+    before: dict[str, Processes] = {"cuda: copy": tuple((seconds,) for seconds in SIX)}
+    now: dict[str, Processes] = {"cuda: copy": tuple((machine * seconds,) for seconds in SIX)}
+    run, baseline = LatencyRun(RULE, False, 1, controls=now), Recording(FORMAT, {}, {}, before)
     verdict = judge(SIX, times(slow_down), RULE)
-    assert excuse_by_machine(run, recording(1.0), "cuda", verdict) == excuse
-    assert excuse_by_machine(run, recording(1.0), "cpu", verdict) == ""
+    assert excuse_by_machine(run, baseline, "cuda", verdict) == excuse
+    assert excuse_by_machine(run, baseline, "cpu", verdict) == ""
 
 
 def test_pace_is_left_out() -> None:
@@ -156,20 +156,16 @@ def test_roofline_by_hand() -> None:
 
 
 def test_times_are_written_in_the_unit_that_fits() -> None:
-    assert [format_seconds(seconds) for seconds in (2.5, 0.0612, 0.0000048)] == [
-        "2.5 s",
-        "61.2 ms",
-        "4.8 us",
-    ]
+    written = [format_seconds(seconds) for seconds in (2.5, 0.0612, 0.0000048)]
+    assert written == ["2.5 s", "61.2 ms", "4.8 us"]
 
 
 def test_quiet_summary_leaves_out_passes_and_what_was_not_compared() -> None:
     run = LatencyRun(RULE, False, 1)
-    words: tuple[Literal["PASS", "FAIL", "INCONCLUSIVE", "refused"], ...]
-    words = ("PASS", "FAIL", "INCONCLUSIVE", "refused")
+    words: list[Any] = ["PASS", "FAIL", "INCONCLUSIVE", "refused"]
     run.own = {name: Timed({}, ((0.01,),)) for name in (*words, "alone")}
     run.comparisons = {word: Comparison(word, "(+4 %)") for word in words}
-    assert [line.split()[0] for line in summary(run, quiet=True)] == list(words[1:])
+    assert [line.split()[0] for line in summary(run, quiet=True)] == words[1:]
     assert [line.split()[0] for line in summary(run, quiet=False)] == list(run.own)
     assert summary(run, quiet=True)[0].split() == ["FAIL", "10", "ms", "FAIL", "(+4", "%)"]
 
@@ -195,22 +191,18 @@ def test_a_length_nobody_can_meet_is_refused(pytestconfig: pytest.Config) -> Non
         ("[rule]\n", "[rules]\n", "[rule] is missing"),
         ("margin = 0.05", "margin = 5", "[rule] margin:"),
         ("rounds = { cpu = 600 }", "rounds = { cpu = 0 }", "[encode_prompt] rounds.cpu"),
-        ("rounds = { cpu = 600 }", "round = { cpu = 600 }", "[encode_prompt] round: unknown key"),
         ("rounds = { cpu = 2, cuda = 3 }", "rounds = { cpu = 2 }", "no number for cuda"),
-        ("[rule]", "[rule", "fixtures"),
+        ("[rule]", "[rule", "line "),
     ],
 )
 def test_bad_data_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
-    folder = tmp_path / "fixtures"
-    folder.mkdir()
-    path = folder / SPEC_FILE.name
+    path = tmp_path / "fixtures" / SPEC_FILE.name
+    path.parent.mkdir()
     text = SPEC_FILE.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=rf"^fixtures/{path.name}: .*{re.escape(message)}"):
         read_spec(path)
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("fixtures/benchmarks.toml: ")
 
 
 def test_readme_says_the_rule() -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.errors import AssetError
 from tests.harness.snapshots.file import read_snapshot_file
-from tests.harness.sources.folders import parse_directories
 from tests.meta.conftest import Run, copy_project, run_pytest
 from tests.meta.support.small_project import (
     FIRST,
@@ -37,29 +35,21 @@ WORDS = {"FAILED": "failed", "ERROR": "error", "known": "xfailed", "skipped": "s
 def harmed(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> dict[str, Run]:
     """Gated runs of a project with one trouble of every kind, alone and distributed."""
     project = shrink(copy_project(tmp_path_factory.mktemp("harmed")))
-    lose(project, *LOST)
     change(project)
     path = project / SNAPSHOTS / IDS
-    edit(path, {**read_snapshot_file(path).blocks, "plain.gone": "1 'a'"})
+    blocks = {**read_snapshot_file(path).blocks, "plain.gone": "1 'a'"}
+    edit(path, {name: rows for name, rows in blocks.items() if name not in LOST})
     known = project / "fixtures" / "upstream_issues.toml"
     known.write_text(known.read_text() + KNOWN)
     plant(project, LAST, TROUBLE)
     return {name: run_pytest("--gate", *mode, cwd=project) for name, mode in MODES.items()}
 
 
-def lose(project: Path, *cases: str) -> None:
-    """Remove recordings of phi3's ids."""
-    path = project / SNAPSHOTS / IDS
-    blocks = read_snapshot_file(path).blocks
-    edit(path, {name: rows for name, rows in blocks.items() if name not in cases})
-
-
 def matrix_totals(run: Run) -> Counter[str]:
     """The numbers of the matrix's cells, summed up under pytest's words."""
     totals: Counter[str] = Counter()
-    for number, word in re.findall(
-        r"(\d+)(?: ([A-Za-z]+))?", run.line("phi3  ").removeprefix("phi3")
-    ):
+    cells = run.line("phi3  ").removeprefix("phi3")
+    for number, word in re.findall(r"(\d+)(?: ([A-Za-z]+))?", cells):
         totals[WORDS.get(word, "passed")] += int(number)
     return totals
 
@@ -69,11 +59,6 @@ def pytest_totals(run: Run) -> Counter[str]:
     summary = run.out.splitlines()[-1]
     found = re.findall(r"(\d+) (passed|failed|error|xfailed|skipped)", summary)
     return Counter({word: int(number) for number, word in found})
-
-
-def gate_lines(run: Run) -> list[str]:
-    """What the gate complains of."""
-    return [line for line in run.out.splitlines() if line.startswith("gate: ")]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -91,7 +76,7 @@ def test_matrix_is_the_same_distributed(harmed: dict[str, Run]) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_gate_names_each_thing_once(harmed: dict[str, Run], mode: str) -> None:
     assert harmed[mode].code == 1
-    assert gate_lines(harmed[mode]) == [
+    assert [line for line in harmed[mode].out.splitlines() if line.startswith("gate: ")] == [
         "gate: 2 skipped: planted reason",
         f"gate: missing snapshots: {IDS}: {', '.join(LOST)}; record with --snapshot-update",
         f"gate: unused snapshots: {IDS}: plain.gone; remove with --snapshot-prune",
@@ -118,26 +103,3 @@ def test_header_says_what_is_tested(bundle: dict[str, Path]) -> None:
         "conformance: options gate (CI)",
     ):
         assert run.line(line) == line
-
-
-MISTAKES = {
-    ("--models", "phi3,phi4"): "ERROR: --models phi4: did you mean phi3? allowed are llama3_1, ",
-    ("--model-dir", "phi3=/no/folder"): "ERROR: --model-dir phi3=/no/folder: there is no tok",
-    ("--gates",): "pytest: error: unrecognized arguments: --gates",
-}
-
-
-@pytest.mark.parametrize("options", MISTAKES)
-def test_mistaken_option_is_one_line(options: tuple[str, ...]) -> None:
-    run = run_pytest(*options)
-    assert run.code == 4
-    run.line(MISTAKES[options])
-    assert "Traceback" not in run.out
-
-
-@pytest.mark.parametrize("option", ["phi3", "phi3=", "phi4=.", "=."])
-def test_model_dir_is_key_and_folder(option: str) -> None:
-    with pytest.raises(
-        AssetError, match=r"^--model-dir [^\n]*: write KEY=DIR; [^\n]*allowed are [^\n]*$"
-    ):
-        parse_directories([option])

@@ -80,30 +80,27 @@ def files(folder: Path) -> set[Path]:
     }
 
 
+SUITE = ("pytest", PRICES, "--models", "phi3,starcoder2")
+# Every way to build, at the moment when this file is there: of the download, or of the build.
 BUILDS = {
-    "command": ("tests.tools.fetch", "phi3", "starcoder2"),
-    "pytest": ("pytest", PRICES, "--models", "phi3,starcoder2"),
-    "workers": ("pytest", PRICES, "--models", "phi3,starcoder2", "-n", "2"),
+    "command": (("tests.tools.fetch", "phi3", "starcoder2"), "requirements.txt", 130),
+    "pytest": (SUITE, "requirements.txt", 2),
+    "workers": ((*SUITE, "-n", "2"), "*.gguf", 2),
 }
-MOMENTS = {"download": "requirements.txt", "build": "*.gguf"}
-# Every way to build and every moment; not all pairs, each of which fetches packages.
-PAIRS = [("command", "download"), ("pytest", "download"), ("workers", "build")]
 
 
 @pytest.mark.slow  # each fetches packages
-@pytest.mark.parametrize(("build", "moment"), PAIRS)
-def test_ctrl_c_in_a_build_leaves_nothing(build: str, moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("build", BUILDS)
+def test_ctrl_c_in_a_build_leaves_nothing(build: str, tmp_path: Path) -> None:
     """Neither in the cache nor in the folder for temporary files."""
     cache, temporary = tmp_path / "cache", tmp_path / "tmp"
     temporary.mkdir()
-    settings = {"MODEL_CONFORMANCE_CACHE": str(cache), "TMPDIR": str(temporary)}
-    process = start(*BUILDS[build], cwd=PROJECT, **settings)
-    out = interrupted(process, lambda: list(cache.glob(f"bundle/.build-*/{MOMENTS[moment]}")))
-    assert process.returncode == (130 if build == "command" else 2)
-    assert files(cache) == set()
-    assert files(temporary) == set()
+    command, file, status = BUILDS[build]
+    process = start(*command, MODEL_CONFORMANCE_CACHE=str(cache), TMPDIR=str(temporary))
+    out = interrupted(process, lambda: list(cache.glob(f"bundle/.build-*/{file}")))
+    assert (process.returncode, files(cache), files(temporary)) == (status, set(), set())
     assert "Traceback" not in out
-    if moment == "build":
+    if build == "workers":
         assert "downloading llama_cpp_python" in out, "progress is shown"
 
 

@@ -14,6 +14,7 @@ from tests.harness import redaction
 from tests.harness.redaction import HIDDEN, is_secret, redact
 from tests.meta.conftest import PROJECT, Run, run_anew
 from tests.meta.support.leaking_tests import CANARIES, GITHUB, HUB, SAVED, STORED, WAYS
+from tests.meta.support.small_project import MODES
 
 LEAKING = "tests/meta/support/leaking_tests.py"
 # What passes the reports by.
@@ -63,7 +64,6 @@ from tests.meta.support.leaking_tests import ALL
 
 raise RuntimeError(f"imported={ALL}")
 """
-MODES = {"alone": (), "distributed": ("-n", "2")}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def logins(home: Path) -> dict[str, Any]:
 
 
 def planted(folder: Path, plugin: str) -> dict[str, Any]:
-    """Variables that give a run a plugin."""
+    """Variables that give a plugin to a run, and to the processes it starts."""
     (folder / "planted.py").write_text(plugin)
     return {"PYTEST_PLUGINS": "planted", "PYTHONPATH": str(folder)}
 
@@ -219,7 +219,6 @@ def test_no_canary_where_pytest_itself_fails(tmp_path: Path) -> None:
         ("MY_API_KEY", HUB, True),
         ("aws_secret_access_key", HUB, True),
         ("DB_PASSWORD_2", "swordfish", True),
-        ("TOKENIZERS_PARALLELISM", "false", False),
         ("TOKENIZERS_PARALLELISM", "somewhere", False),
         ("HF_TOKEN", "true", False),
         ("TOKEN_LIMIT", "123456789", False),

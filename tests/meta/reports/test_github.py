@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,10 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.harness.reports.github import annotation, code_block, code_span, markdown_table
+from tests.harness.reports.github import annotation, code_block
 from tests.harness.text import readable
 from tests.meta.conftest import Run, copy_project, run_pytest
-from tests.meta.support.small_project import FIRST, LAST, plant, shrink
+from tests.meta.support.small_project import FIRST, LAST, MODES, plant, shrink
 
 HOSTILE = "a\n```\n# title\n<script>x</script>| b | ````` `c` %0A\n::error::mine\x1b[2J\u202e"
 TROUBLE = f"""
@@ -38,7 +39,6 @@ def test_measured(request):
     request.node.user_properties.append(("memory planted", '{{"peak": 1}}'))
 """
 MORE = "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_more(n): assert False\n"
-MODES = {"alone": (), "distributed": ("-n", "2")}
 NEXT = ("rerun: ", "if intended: ")
 BEFORE = "an earlier command's last line"
 
@@ -64,14 +64,13 @@ def parsed(line: str) -> tuple[dict[str, str], str]:
     return {name: unquote(value) for name, _, value in pairs}, unquote(match[2])
 
 
-def swap_ids(folder: Path) -> Path:
+def swap_ids(folder: Path) -> None:
     """Plant a drift: two common tokens with each other's ids."""
     path = folder / "tokenizer.json"
     content = json.loads(path.read_bytes())
     ids = content["model"]["vocab"]
     ids["\u2581the"], ids["\u2581of"] = ids["\u2581of"], ids["\u2581the"]
     path.write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +81,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) -> 
     plant(project, FIRST, TROUBLE)
     plant(project, "tests/conformance/test_y_plant.py", MORE)
     plant(project, LAST, "import no_such_module\n")
-    drifted = repository / "drifted"
-    drifted.mkdir()
-    for path in bundle["phi3"].iterdir():
-        (drifted / path.name).write_bytes(path.read_bytes())
+    drifted = Path(shutil.copytree(bundle["phi3"], repository / "drifted"))
     swap_ids(drifted)
     options = ("--continue-on-collection-errors", "--model-dir", f"phi3={drifted}")
     return {name: step(project, repository, name, *options, *mode) for name, mode in MODES.items()}
@@ -155,16 +151,12 @@ def test_summary_is_appended_once(steps: dict[str, Step], mode: str) -> None:
     assert totals is not None
     failed, passed, errors = totals.groups()
     assert f"{failed} failed, {errors} with an error, {passed} passed.\n" in one.summary
-    assert [row.content for row in tokens(one.summary) if row.type == "inline"][3:6] == [
-        "",
-        "` batches `",
-        "` chat `",
-    ]
+    cells = [row.content for row in tokens(one.summary) if row.type == "inline"]
+    assert cells[3:6] == ["", "batches", "chat"]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_annotations_are_at_the_fault(steps: dict[str, Step], mode: str) -> None:
-    fixture, module, failure, *_ = steps[mode].errors()
+def test_annotations_are_at_the_fault(steps: dict[str, Step]) -> None:
+    fixture, module, failure, *_ = steps["alone"].errors()
     assert module[0] == {"file": f"suite/{LAST}", "title": f"{LAST}: error"}
     assert module[1].splitlines()[0] == "ModuleNotFoundError: No module named 'no_such_module'"
     lines = TROUBLE.splitlines()
@@ -175,16 +167,16 @@ def test_annotations_are_at_the_fault(steps: dict[str, Step], mode: str) -> None
     assert fixture[1].splitlines()[-1] == f"rerun: pytest '{FIRST}::test_error'"
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_hostile_text_stays_text(steps: dict[str, Step], mode: str) -> None:
-    parsed_summary = tokens(steps[mode].summary)
+def test_hostile_text_stays_text(steps: dict[str, Step]) -> None:
+    one = steps["alone"]
+    parsed_summary = tokens(one.summary)
     assert not [token for token in parsed_summary if token.type.startswith("html")]
     headings = [token for token in parsed_summary if token.type == "heading_open"]
     assert [token.tag for token in headings] == ["h2", "h3"]
-    (hostile,) = [lines for lines in blocks(steps[mode]) if lines[0] == "a"]
+    (hostile,) = [lines for lines in blocks(one) if lines[0] == "a"]
     assert hostile[4].endswith(":error::mine\\u001b[2J\\u202e")
-    assert "\x1b" not in steps[mode].summary
-    assert steps[mode].errors()[2][1].splitlines()[0] == "a"
+    assert "\x1b" not in one.summary
+    assert one.errors()[2][1].splitlines()[0] == "a"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -205,21 +197,6 @@ def test_junit_holds_what_ran(steps: dict[str, Step], mode: str) -> None:
 def test_no_text_leaves_its_code(text: str) -> None:
     shown = [token for token in tokens(code_block(text.split("\n"))) if token.type != "inline"]
     assert [token.type for token in shown] == ["fence"]
-    line = text.replace("\n", " ").replace("\x1b", "").replace("\u202e", "")
-    inline = [
-        token
-        for token in tokens(f"- 1: {code_span(line)}")
-        if token.type in ("code_inline", "html_inline")
-    ]
-    assert [(token.type, token.content.strip()) for token in inline] == [
-        ("code_inline", line.strip())
-    ]
-    cells = [
-        token
-        for token in tokens(markdown_table([["", "t"], [line, "1"]]))
-        if token.type == "code_inline"
-    ]
-    assert [token.content.strip() for token in cells] == ["t", line.strip(), "1"]
 
 
 @pytest.mark.parametrize("text", ["50%0A", "a,b=c:d::e", "x\r::error::y", "%25", "x\n::error::y"])

@@ -32,7 +32,7 @@ from tests.meta.support.small_project import (
 
 FILES = {"report.json", "report.html"}
 JOKE, DECLARED = "task.joke", "special_tokens.double_bos"  # a conversation, a text
-RunAndProject = tuple[Run, Path]
+Reported = tuple[Run, Path, dict[str, Any]]
 
 
 def reported(project: Path, *options: str) -> tuple[Run, dict[str, Any]]:
@@ -48,7 +48,7 @@ def reported(project: Path, *options: str) -> tuple[Run, dict[str, Any]]:
 @pytest.fixture(scope="module", params=MODES)
 def drifted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bundle: Any
-) -> RunAndProject:
+) -> Reported:
     """A gated run with drifts of ids and of a prompt, a known failure, an error and skips."""
     project = shrink(copy_project(tmp_path_factory.mktemp("drifted") / "project"))
     change(project)
@@ -58,19 +58,12 @@ def drifted(
     change(project, case=DECLARED)
     plant(project, LAST, TROUBLE)
     options = ("--gate", "--junitxml", str(project / "junit.xml"), *MODES[request.param])
-    run, _ = reported(project, *options)
-    return run, project
+    run, data = reported(project, *options)
+    return run, project, data
 
 
-def data_of(project: Path) -> dict[str, Any]:
-    """The report's data."""
-    data: dict[str, Any] = json.loads((project / "out" / "report" / "report.json").read_bytes())
-    return data
-
-
-def test_first_lines_are_the_same_everywhere(drifted: RunAndProject) -> None:
-    run, project = drifted
-    data = data_of(project)
+def test_first_lines_are_the_same_everywhere(drifted: Reported) -> None:
+    run, project, data = drifted
     failed = [failure for failure in data["failures"] if failure["outcome"] == "failed"]
     first_lines = {failure["node"]: failure["first_line"] for failure in failed}
     assert len(first_lines) == 2 and NODE in first_lines
@@ -84,19 +77,17 @@ def test_first_lines_are_the_same_everywhere(drifted: RunAndProject) -> None:
         assert line in read(html).text
 
 
-def test_json_is_what_is_documented(drifted: RunAndProject) -> None:
+def test_json_is_what_is_documented(drifted: Reported) -> None:
     """Every field, of its type, and no other."""
-    _, project = drifted
-    data = data_of(project)
+    _, _, data = drifted
     assert asdict(TypeAdapter(Report).validate_python(data)) == data
     assert data["format"] == FORMAT
     for evidence in (failure["evidence"] for failure in data["failures"]):
         assert evidence is None or evidence.keys() == Evidence.__annotations__.keys()
 
 
-def test_report_holds_all_outcomes(drifted: RunAndProject) -> None:
-    run, project = drifted
-    data = data_of(project)
+def test_report_holds_all_outcomes(drifted: Reported) -> None:
+    run, _, data = drifted
     kinds = {f["node"]: (f["evidence"] or {}).get("kind") for f in data["failures"]}
     assert kinds.pop(NODE) == "tokens" and sorted(map(str, kinds.values())) == ["None", "lines"]
     assert [failure["outcome"] for failure in data["failures"]].count("error") == 1

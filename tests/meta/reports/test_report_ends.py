@@ -38,11 +38,9 @@ def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
 def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     plant(small, FIRST, "def test_plant(): assert False\n")
     _, data = reported(small, "-x", *MODES[mode])
-    assert data["verdict"] == "red"
-    assert data["stopped"].startswith("stopping after 1 failures; ")
     ran = sum(data["counts"].values())
-    assert data["stopped"].endswith(f"; {ran} of {data['selected']} tests ran")
-    assert data["selected"] > ran
+    assert data["verdict"] == "red" and ran < data["selected"]
+    assert data["stopped"] == f"stopping after 1 failures; {ran} of {data['selected']} tests ran"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -54,25 +52,17 @@ def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
 
 
 def test_broken_teardown_does_not_hide_the_failure(small: Path) -> None:
-    teardown = """
-import pytest
-@pytest.fixture
-def broken():
-    yield
-    raise OSError("consequence")
-def test_plant(broken): pytest.fail("the failure")
-"""
-    plant(small, FIRST, teardown)
+    broken = "@pytest.fixture\ndef broken():\n    yield\n    raise OSError('consequence')\n"
+    test = "def test_plant(broken): pytest.fail('the failure')\n"
+    plant(small, FIRST, f"import pytest\n{broken}{test}")
     run, data = reported(small)
     assert "consequence" in run.out
-    assert [(failure["outcome"], failure["first_line"]) for failure in data["failures"]] == [
-        ("failed", "the failure")
-    ]
+    (failure,) = data["failures"]
+    assert (failure["outcome"], failure["first_line"]) == ("failed", "the failure")
 
 
 def test_nothing_ran_is_not_green(small: Path) -> None:
-    options = ("-k", "no_such_test")
-    assert reported(small, *options)[1]["verdict"] == "nothing ran"
+    assert reported(small, "-k", "no_such_test")[1]["verdict"] == "nothing ran"
     plant(small, FIRST, "import pytest\ndef test_skip(): pytest.skip('planted')\n")
     run, data = reported(small, FIRST)
     assert (run.code, data["verdict"]) == (0, "nothing ran")
@@ -92,20 +82,16 @@ def test_unwritable_folder_is_refused_before_anything_is_collected(small: Path) 
     run = run_pytest("--report-dir", "file/report", cwd=small)
     assert run.code == 4
     line = f"ERROR: --report-dir {small}/file/report: cannot write there: Not a directory"
-    assert run.out.splitlines() == [line, ""] or run.out.strip() == line
+    assert run.out.strip() == line
 
 
 def test_folder_lost_during_the_run_is_red(small: Path) -> None:
     folder = small / "report"
-    plant(
-        small,
-        LAST,
-        "import pathlib, shutil\ndef test_plant():\n"
-        f"    shutil.rmtree({str(folder)!r})\n    pathlib.Path({str(folder)!r}).write_text('')\n",
-    )
+    lose = f"shutil.rmtree({str(folder)!r}); pathlib.Path({str(folder)!r}).write_text('')"
+    plant(small, LAST, f"import pathlib, shutil\ndef test_plant(): {lose}\n")
     run = run_pytest("--report-dir", str(folder), LAST, cwd=small)
     assert run.code == 1
-    assert run.line("not written") == f"--report-dir {folder}: not written: Not a directory"
+    assert run.line("not written") == f"--report-dir {folder}: not written: File exists"
     assert "INTERNALERROR" not in run.out and "\nreport: " not in run.out
 
 

@@ -10,8 +10,6 @@ from tests.harness.reports.github import MOST_BYTES, append, summary
 from tests.meta.conftest import run_pytest
 from tests.meta.support.small_project import FIRST, plant
 
-BEFORE = "an earlier command's last line"
-
 
 def test_mistake_in_the_data_is_shown_at_its_line(small: Path, tmp_path: Path) -> None:
     models = small / "fixtures" / "models.toml"
@@ -39,7 +37,7 @@ def test_problems_of_the_gate_are_shown(small: Path, tmp_path: Path) -> None:
     assert "::error title=model conformance::gate: 1 skipped: planted" in run.out
     last = summary.read_text().rpartition("## ")[2]
     assert "Red\n\n100 passed, 1 skipped, problems of the run: 1.\n" in last
-    assert "- 1 skipped: ` planted `" in last
+    assert "```text\n1 skipped: planted\n```" in last
 
 
 @pytest.mark.parametrize("option", ["--help", "--collect-only"])
@@ -87,7 +85,7 @@ def test_summary_that_cannot_be_written_is_one_line(
 
 def test_half_written_summary_is_taken_back(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
-    summary.write_text(BEFORE)
+    summary.write_text("an earlier command's last line")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
@@ -95,4 +93,4 @@ def test_half_written_summary_is_taken_back(tmp_path: Path) -> None:
             append(summary, ["a part" * 1000])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert summary.read_text() == BEFORE
+    assert summary.read_text() == "an earlier command's last line"

@@ -7,11 +7,11 @@ import pytest
 from tests.harness.data.registry import registry
 from tests.harness.redaction import HIDDEN
 from tests.meta.conftest import run_anew, run_pytest
-from tests.meta.plugins.test_redaction import MODES, logins, planted
+from tests.meta.plugins.test_redaction import logins, planted
 from tests.meta.support.hub_runs import file_requests
 from tests.meta.support.hub_server import Seen, serve
 from tests.meta.support.leaking_tests import HUB, SAVED
-from tests.meta.support.small_project import change, small, state, update
+from tests.meta.support.small_project import MODES, change, small, state, update
 
 __all__ = ["small"]
 PHI3 = registry()["phi3"].hub_id
