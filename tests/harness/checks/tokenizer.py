@@ -13,40 +13,39 @@ from ..tokenizer.tokenizer_json import file_pipeline, pipeline
 from ..versions import versions
 
 
-def likely_cause(
+def diagnose(
     tokenizer: LoadedTokenizer, recorded: dict[str, str] | None = None, declared: str = ""
-) -> str:
-    """One clause: files before transformers before tokenizers, the nearest to the data first.
+) -> tuple[str, str]:
+    """The likely cause, one clause, and a line that says what is as pinned.
 
-    `recorded` are the versions of a snapshot; `declared` names the data file that the comparison
-    is with, if it is with one.
+    Files come before transformers before tokenizers, the nearest to the data first. `recorded` are
+    the versions of a snapshot; `declared` names the data file that the comparison is with.
     """
-    now = versions()
-    if changed := tokenizer.changed_files:
-        return f"{', '.join(changed)} is not the pinned file"
-    loaded = pipeline(tokenizer.transformers.backend_tokenizer)
-    file = file_pipeline(tokenizer.json_file.content)
-    if replaced := [part for part, value in file.items() if loaded[part] != value]:
+    now, changed = versions(), tokenizer.changed_files
+    same = [name for name in tokenizer.spec.files if name not in changed]
+    running = ", ".join(f"{name} {number}" for name, number in now.items())
+    pinned = f"as pinned: {', '.join(same) or 'no file'}; running: {running}"
+    if changed:
+        return f"{', '.join(changed)} is not the pinned file", pinned
+    if replaced := _replaced_parts(tokenizer):
         name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
-        return f"transformers {name} replaces the file's {', '.join(replaced)}"
+        return f"transformers {name} replaces the file's {', '.join(replaced)}", pinned
     moved = [
         f"{package} {old} -> {now.get(package, 'absent')}"
         for package, old in (recorded or {}).items()
         if now.get(package) != old
     ]
-    if moved:
-        return ", ".join(moved)
+    cause = "files, pipeline and versions are as recorded: the case or code changed"
     if declared:
-        return f"the files are the pinned ones and {declared} says otherwise, or the library does"
-    return "files, pipeline and versions are as recorded: the case or code changed"
+        cause = f"the files are the pinned ones and {declared} says otherwise, or the library does"
+    return ", ".join(moved) or cause, pinned
 
 
-def unchanged(tokenizer: LoadedTokenizer) -> str:
-    """The files that are the pinned ones, and the versions that run."""
-    changed = tokenizer.changed_files
-    same = [name for name in tokenizer.spec.files if name not in changed]
-    now = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return f"as pinned: {', '.join(same) or 'no file'}; running: {now}"
+def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
+    """Parts of the loaded pipeline that are not what the file says."""
+    loaded = pipeline(tokenizer.transformers.backend_tokenizer)
+    file = file_pipeline(tokenizer.json_file.content)
+    return [part for part, value in file.items() if loaded[part] != value]
 
 
 def check_ids(
@@ -57,13 +56,14 @@ def check_ids(
     if position is None:
         return
     left, right = token_rows(tokenizer, got), token_rows(tokenizer, expected)
+    cause, pinned = diagnose(tokenizer)
     fail(
         f"{tokenizer.key} {case}",
         f"{what}: position {position} got {line_at(left, position)}, expected "
         f"{line_at(right, position)}",
         *side_by_side(left, right, position),
-        unchanged(tokenizer),
-        cause=likely_cause(tokenizer),
+        pinned,
+        cause=cause,
         evidence=compared("tokens", left, right, position),
     )
 
@@ -74,14 +74,15 @@ def check_text(tokenizer: LoadedTokenizer, case: str, what: str, got: str, expec
     if position is None:
         return
     start = max(0, position - 20)
+    cause, pinned = diagnose(tokenizer)
     fail(
         f"{tokenizer.key} {case}",
         f"{what}: character {position} got {quote(got[position : position + 20])}, "
         f"expected {quote(expected[position : position + 20])}",
         f"  got      ...{quote(got[start : position + 40])}",
         f"  expected ...{quote(expected[start : position + 40])}",
-        unchanged(tokenizer),
-        cause=likely_cause(tokenizer),
+        pinned,
+        cause=cause,
         evidence=compared_texts(got, expected),
     )
 
@@ -100,11 +101,12 @@ def check_value(
     """
     if got != expected or type(got) is not type(expected):
         path, left, right = first_leaf(got, expected) if got != expected else ("", got, expected)
+        likely, pinned = diagnose(tokenizer, declared=declared)
         fail(
             tokenizer.key,
             f"{what}{path}: got {left!r:.120}, expected {right!r:.120}",
-            unchanged(tokenizer),
-            cause=cause or likely_cause(tokenizer, declared=declared),
+            pinned,
+            cause=cause or likely,
         )
 
 

@@ -45,7 +45,7 @@ def why_unusable(tokenizer: LoadedTokenizer) -> str:
 
 def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     """Which of the folder's files the libraries cannot read; empty if they load all."""
-    where, now = f"{tokenizer.key}: {{}} in {tokenizer.folder}", versions()
+    where = f"{tokenizer.key}: {{}} in {tokenizer.folder}"
     fix = f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"
     if tokenizer.source == "directory":
         fix = f"repair the folder, or leave out --model-dir {tokenizer.key}"
@@ -58,11 +58,11 @@ def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
     try:
         _ = tokenizer.tokenizers
     except BaseException as error:  # a PanicException of the Rust side is no Exception
-        reader = f"tokenizers {now['tokenizers']} cannot read it ({error_line(error)})"
+        reader = f"tokenizers {versions()['tokenizers']} cannot read it ({error_line(error)})"
         return f"{where.format('tokenizer.json')}: {reader}: {fix}"
     try:
         _ = tokenizer.transformers
     except BaseException as error:
-        reader = f"transformers {now['transformers']} cannot load them ({error_line(error)})"
+        reader = f"transformers {versions()['transformers']} cannot load them ({error_line(error)})"
         return f"{where.format('the files')}: {reader}: {fix}"
     return ""

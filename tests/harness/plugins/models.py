@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from ..data.registry import Device, Model, registry
+from ..data.registry import Device
 from ..errors import AssetError, LoadError
 from ..model import device as devices
 from ..model.error_bounds import quantized_layers
@@ -17,6 +17,7 @@ from ..model.generation import Answer, predict
 from ..model.loading import LoadedModel, ModelSlot, prepared_tokenizer
 from ..sources.weights import Weights, prepare_weights
 from ..text import first_line
+from ..tokenizer.loaded import LoadedTokenizer
 from .availability import fail_once, why_missing
 from .parametrize import Placement, placement_of
 from .tokenizers import WEIGHTS, progress_past_capture, tokenizers_of
@@ -38,32 +39,33 @@ class ModelCache:
     answers: dict[str, Answer] = field(default_factory=dict)  # each takes a second on a CPU
     loads: list[tuple[str, str]] = field(default_factory=list)  # figures no report has yet
 
-    def prepare(self, model: Model, device: Device) -> Weights:
-        """The model's checkpoint, once a session."""
-        if (model.key, device) not in self.weights:
-            option = self.config.stash[WEIGHTS][model.key]
-            folder = tokenizers_of(self.config)[model.key].folder
+    def prepare(self, files: LoadedTokenizer, device: Device) -> Weights:
+        """The checkpoint of the model whose files these are, once a session."""
+        key = files.key
+        if (key, device) not in self.weights:
+            option, folder = self.config.stash[WEIGHTS][key], files.folder
             self.slot.unload()  # dummy weights are made on the device
-            self.weights[model.key, device] = prepare_weights(
-                model, device, option, folder, progress_past_capture(self.config)
+            self.weights[key, device] = prepare_weights(
+                files.spec, device, option, folder, progress_past_capture(self.config)
             )
-        return self.weights[model.key, device]
+        return self.weights[key, device]
 
     def get(self, placement: Placement, trained: bool) -> LoadedModel:
         """The model of a test, loaded unless it is the one in memory; skips or fails the test."""
         key, device, _ = placement
         self.check_device(device)
-        fail_once(self.config, why_missing(tokenizers_of(self.config)[key]))
+        files = tokenizers_of(self.config)[key]
+        fail_once(self.config, why_missing(files))
         for name in (f"{key}-{device}", "-".join(placement)):
             if reason := self.reported.get(name):
                 pytest.skip(f"{name} cannot be had: {reason}")
         try:
             name = f"{key}-{device}"
-            weights = self.prepare(registry()[key], device)
+            weights = self.prepare(files, device)
             if trained and not weights.trained:
                 pytest.skip(f"needs trained values, and these are {weights.note}")
             name = "-".join(placement)
-            return self.load(placement, weights)
+            return self.load(placement, weights, files)
         except (AssetError, LoadError) as error:
             reason = str(error)
         except Exception as error:
@@ -76,15 +78,15 @@ class ModelCache:
         self.reported[name] = reason.removeprefix(f"{key}: ")
         pytest.fail(f"{key}: {name}: {self.reported[name]}", pytrace=False)
 
-    def load(self, placement: Placement, weights: Weights) -> LoadedModel:
+    def load(self, placement: Placement, weights: Weights, files: LoadedTokenizer) -> LoadedModel:
         """The model in memory if it is the one, else it replaces the other."""
         key, device, load = placement
         loaded_model = self.slot.loaded_model
         if loaded_model is None or loaded_model.placement != placement:
             if key not in self.tokenizers:
-                self.tokenizers[key] = prepared_tokenizer(tokenizers_of(self.config)[key].folder)
+                self.tokenizers[key] = prepared_tokenizer(files.folder)
             tokenizer = self.tokenizers[key]
-            loaded_model = self.slot.load(registry()[key], device, load, weights, tokenizer)
+            loaded_model = self.slot.load(files.spec, device, load, weights, tokenizer)
             lines = self.config.stash.setdefault(LOADED, {})
             if loaded_model.name not in lines:
                 lines[loaded_model.name] = describe(loaded_model)

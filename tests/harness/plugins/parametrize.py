@@ -30,7 +30,7 @@ def _others(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> list[LoadedTokeni
     return [
         other
         for other in chosen.values()
-        if other.spec.tokenizer.vocabulary_sha256 != own and not other.lacking
+        if other.spec.tokenizer.vocabulary_sha256 != own and not other.missing_reason
     ]
 
 

@@ -226,15 +226,20 @@ def _finding(report: pytest.TestReport, outcome: str, check: Check | None) -> Fi
     if outcome == "skipped":
         return Finding(report.nodeid, outcome, (), skip_reason(report), check, line=line)
     reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
-    failure = getattr(report, "failure", None) or {"lines": report.longreprtext.splitlines()}
+    failure = getattr(report, "failure", None) or {
+        "lines": report.longreprtext.splitlines(),
+        "cause": "",
+        "next_step": f"rerun: pytest {quote(report.nodeid)}",
+        "evidence": None,
+    }
     return Finding(
         report.nodeid,
         outcome,
         tuple(failure["lines"]),
         reason,
         check,
-        failure.get("cause", ""),
-        failure.get("next_step", f"rerun: pytest {quote(report.nodeid)}"),
-        failure.get("evidence"),
+        failure["cause"],
+        failure["next_step"],
+        failure["evidence"],
         line,
     )

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ..console import Progress
-from ..data.registry import registry
+from ..data.registry import Model, registry
 from ..errors import AssetError
 from ..redaction import redact
-from ..sources.folders import Sources, prepare
+from ..sources.folders import Sources, prepare, unavailable_reason
 from ..sources.weights import description
 from ..tokenizer.loaded import LoadedTokenizer
 
@@ -47,7 +47,7 @@ def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
         @cache  # every test fails with an error, but it is tried once
         def prepared() -> dict[str, Path] | AssetError:
             loaded = config.stash[_TOKENIZERS].values()
-            chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.lacking]
+            chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.missing_reason]
             try:
                 return prepare(chosen, sources, progress_past_capture(config))
             except AssetError as error:
@@ -59,7 +59,10 @@ def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
                 pytest.fail(str(result), pytrace=False)
             return result
 
-        config.stash[_TOKENIZERS] = {
-            key: LoadedTokenizer(registry()[key], sources.of(key), folders) for key in keys
-        }
+        def chosen_tokenizer(model: Model) -> LoadedTokenizer:
+            source = sources.of(model.key)
+            missing = "" if source == "directory" else unavailable_reason(model, source)
+            return LoadedTokenizer(model, source, folders, missing)
+
+        config.stash[_TOKENIZERS] = {key: chosen_tokenizer(registry()[key]) for key in keys}
     return config.stash[_TOKENIZERS]

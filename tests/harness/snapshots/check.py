@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checks.tokenizer import likely_cause, unchanged
+from ..checks.tokenizer import diagnose
 from ..diff import compared, first_difference, line_at, side_by_side
 from ..errors import fail, fail_unjudged
 from ..tokenizer.loaded import LoadedTokenizer
@@ -41,14 +41,15 @@ def check_snapshot(
     recorded = RowsExtension.store.file(path).recorded
     position = first_difference(list(rows), old)
     assert position is not None
+    cause, pinned = diagnose(tokenizer, recorded)
     fail(
         subject,
         f"{kind} snapshot: row {position} got {line_at(rows, position)}, recorded "
         f"{line_at(old, position)}",
         *side_by_side(rows, old, position),
         f"recorded with {', '.join(f'{name} {number}' for name, number in recorded.items())}",
-        unchanged(tokenizer),
-        cause=likely_cause(tokenizer, recorded),
+        pinned,
+        cause=cause,
         next_step=update,
         evidence=compared("tokens" if kind == "ids" else "lines", rows, old, position),
     )
