@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.data.registry import registry
 from tests.harness.sources.bundle import bundle as build_bundle
 from tests.harness.sources.fetch import KEPT
+from tests.harness.sources.folders import select_models
 from tests.meta.support.warm_runs import run_warm
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def copy_project(copy: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle() -> dict[str, Path]:
     """The folder of every model's files by key, built if need be."""
-    return build_bundle(registry().values(), print)
+    return build_bundle(select_models((), "bundle"), print)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_a_result_without_what_a_patch_changes_is_one_line(library: type[Library
     assert places.ineffective() == ["builtins has no int.gone any more: the patch must follow"]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_unchanged_model_is_green_in_any_order(seed: int) -> None:
     options = (
         "tests/conformance",

@@ -114,6 +114,7 @@ def test_slower_path_fails_and_lost_and_new_benchmarks_are_named(
     assert f"test_gone[phi3] is in {path} and did not run" in run.out
 
 
+@pytest.mark.slow
 def test_one_process_is_inconclusive(latency_run: Runner, recorded: Path) -> None:
     run = latency_run("--latency-baseline", str(recorded), "--latency-processes", "1")
     assert run.code == 0, run.out

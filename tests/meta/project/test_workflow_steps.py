@@ -78,6 +78,7 @@ def test_step_runs_as_it_stands(checkout: Path, tmp_path: Path, name: str) -> No
         (checkout / file).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tests.yml suite: Test", "gpu.yml quantized: Test"])
 def test_without_a_choice_all_models_are_meant(checkout: Path, tmp_path: Path, name: str) -> None:
     narrowed = "--collect-only -q --ignore-glob=*/test_[!fm]*"  # of files and memory alone

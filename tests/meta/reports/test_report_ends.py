@@ -21,6 +21,9 @@ def test_plant():
     time.sleep(60)
 """
 
+# The interrupted run below is distributed in the quick tests, too.
+ALONE_QUICK = ["alone", pytest.param("distributed", marks=pytest.mark.slow)]
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
@@ -34,7 +37,7 @@ def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     assert f"Not complete: {data['stopped']}." in read(page(data)).text
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALONE_QUICK)
 def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     plant(small, FIRST, "def test_plant(): assert False\n")
     _, data = reported(small, "-x", *MODES[mode])
@@ -43,7 +46,7 @@ def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     assert data["stopped"] == f"stopping after 1 failures; {ran} of {data['selected']} tests ran"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALONE_QUICK)
 def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
     plant(small, LAST, "import no_such\n")
     _, data = reported(small, *MODES[mode])
@@ -91,7 +94,7 @@ def test_folder_lost_during_the_run_is_red(small: Path) -> None:
     plant(small, LAST, f"import pathlib, shutil\ndef test_plant(): {lose}\n")
     run = run_pytest("--report-dir", str(folder), LAST, cwd=small)
     assert run.code == 1
-    assert run.line("not written") == f"--report-dir {folder}: not written: File exists"
+    assert run.line("not written") == f"--report-dir {folder}: not written: Not a directory"
     assert "INTERNALERROR" not in run.out and "\nreport: " not in run.out
 
 

@@ -26,6 +26,7 @@ def test_another_setting_is_named(project: Path, recording: Path) -> None:
     run.line("if intended: pytest tests/quantized --models smollm2 --snapshot-update")
 
 
+@pytest.mark.slow
 def test_an_update_needs_all_tests_of_the_folder(project: Path, recording: Path) -> None:
     before = recording.read_bytes()
     run = run_pytest(*NODES, "--snapshot-update", cwd=project)

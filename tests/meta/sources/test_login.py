@@ -18,7 +18,10 @@ PHI3 = registry()["phi3"].hub_id
 PRICES = ("tests/conformance/test_prices.py", "--models", "phi3")
 
 
-@pytest.mark.parametrize(("login", "mode"), [(HUB, "distributed"), (SAVED, "alone")])
+@pytest.mark.parametrize(
+    ("login", "mode"),
+    [pytest.param(HUB, "distributed", marks=pytest.mark.slow), (SAVED, "alone")],
+)
 def test_the_hub_is_asked_with_the_login(
     mode: str, login: str, bundle: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -43,6 +46,7 @@ def test_a_hub_that_repeats_the_login_is_not_quoted(
     assert HUB not in run.out
 
 
+@pytest.mark.slow
 def test_measuring_processes_get_none(tmp_path: Path) -> None:
     """A plugin looks, in the process that is started and in those that it starts."""
     looks = """

@@ -182,6 +182,7 @@ def test_interrupted_and_resumed_every_row_is_there_once(
     assert [row["number"] for row in read_lines(out / "predictions.jsonl")] == GOOD
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tiny_whole: Path, data: Path, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = run_tiny(data, tmp_path, *launcher)
