@@ -18,7 +18,7 @@ from tests.harness.memory.footprint import (
     quant_state_bytes,
 )
 from tests.harness.sources.checkpoints import random_model
-from tests.meta.support import real_models as real
+from tests.meta.model import real_models as real
 
 Build = Callable[[str, Load, bool], Any]  # key, load, double_quant
 

@@ -27,9 +27,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests.harness.text import quote
+from tests.meta.sources.random_texts import COUNT, random_texts
 from tests.meta.support.independent_tokenizers import REFERENCES
 from tests.meta.support.llama_cpp_vectors import FILES, llama_cpp_folder, mismatch, open_file
-from tests.meta.support.random_texts import COUNT, random_texts
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 VECTOR_COUNT = 46
