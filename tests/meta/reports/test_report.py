@@ -103,7 +103,7 @@ def test_report_holds_all_outcomes(drifted: Reported) -> None:
     assert run.line("report: ").endswith("report.html")
 
 
-@pytest.mark.parametrize("mode", [pytest.param((), marks=pytest.mark.slow), ("-n", "1")], ids=MODES)
+@pytest.mark.parametrize("mode", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)], ids=MODES)
 def test_memory_of_a_real_load(tmp_path: Path, mode: tuple[str, ...]) -> None:
     where = ("tests/quantized/test_memory.py", "--models", "smollm2", "-k", "footprint and bf16")
     run = run_pytest(*where, "--report-dir", str(tmp_path), *mode)

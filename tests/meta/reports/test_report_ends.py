@@ -21,11 +21,11 @@ def test_plant():
     time.sleep(60)
 """
 
-# The interrupted run below is distributed in the quick tests, too.
+# tests/meta/plugins interrupts a distributed run in the quick tests.
 ALONE_QUICK = ["alone", pytest.param("distributed", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALONE_QUICK)
 def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     plant(small, "conftest.py", HEED)
     plant(small, FIRST, "def test_first(): pass\n" + CTRL_C)

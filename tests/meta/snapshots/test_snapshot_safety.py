@@ -241,8 +241,10 @@ def test_prune_after_an_unclean_run_removes_nothing(small: Path, file: str, code
     run.line("--snapshot-prune: nothing removed: the run was not green")
 
 
-def test_prune_removes_the_unused_alone(project: Path) -> None:
-    """The one complete run of all models; that it is green under --gate is a test, too."""
+@pytest.mark.parametrize("size", ["small", pytest.param("project", marks=pytest.mark.slow)])
+def test_prune_removes_the_unused_alone(size: str, request: pytest.FixtureRequest) -> None:
+    """A complete run of one model, or of all; that it is green under --gate is a test, too."""
+    project: Path = request.getfixturevalue(size)
     folder, before = project / SNAPSHOTS, state(project)
     content = read_snapshot_file(folder / PROMPTS)
     edit(folder / PROMPTS, {**content.blocks, "task.gone": "'a'"})

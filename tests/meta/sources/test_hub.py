@@ -215,11 +215,17 @@ def folders(bundle: dict[str, Path]) -> dict[str, Path]:
     return {m.hub_id: bundle[key] for key, m in registry().items() if m.revision}
 
 
-def test_hub_gives_the_same_snapshots(bundle: dict[str, Path], tmp_path: Path) -> None:
+FEW = ("--models", "phi3,qwen2")
+
+
+@pytest.mark.parametrize("models", [FEW, pytest.param((), marks=pytest.mark.slow)])
+def test_hub_gives_the_same_snapshots(
+    models: tuple[str, ...], bundle: dict[str, Path], tmp_path: Path
+) -> None:
     seen: list[Seen] = []
     with serve(folders(bundle), {}, seen) as endpoint:
         hub = partial(run_pytest, "--source", "hub", HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path))
-        run = hub(*TESTS, "--gate")
+        run = hub(*TESTS, "--gate", *models)
         assert run.code == 0, run.out[-3000:]
         requests = len(seen)
         assert requests > 0
