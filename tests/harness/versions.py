@@ -17,3 +17,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return installed
+
+
+def version_changes(recorded: dict[str, str]) -> str:
+    """Every library that is not of its recorded version, old and new; empty if all are."""
+    now = versions()
+    changes = [
+        f"{package} {old} -> {now.get(package, 'absent')}"
+        for package, old in recorded.items()
+        if now.get(package) != old
+    ]
+    return ", ".join(changes)

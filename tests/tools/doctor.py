@@ -29,9 +29,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .probes import gpus, run_child
+from .probes import ROOT, gpus, run_child
 
-ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "pip install -r requirements.txt"
 FETCH = "python -m tests.tools.fetch"
 CUDA_TORCH = "install a torch built for CUDA (https://pytorch.org/get-started/locally)"

@@ -14,21 +14,14 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from tests.harness.console import exit_status, say
+from tests.harness.console import exit_status
 from tests.harness.errors import AssetError
 from tests.harness.prices.products import MARKER
 from tests.harness.prices.replies import single_token_numbers
-from tests.harness.sources.folders import (
-    SOURCES,
-    Sources,
-    chosen_models,
-    parse_directories,
-    prepare,
-    select_models,
-)
 from tests.harness.text import quote
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.pieces import token_rows
+from tests.tools.folders import add_folder_options, prepare_folders
 
 SENTENCE = "I am excited to show Tokenizers in action to my LLM engineers"
 CODE = '\ndef hello_world(person):\n  print("Hello", person)\n'
@@ -102,14 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="exit status: 0, or 2 for wrong usage or files that cannot be had",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, folder = parser.add_argument, "take this model's files from a folder; may be repeated"
+    add = parser.add_argument
     add("text", nargs="?", metavar="TEXT", help="the text (default: two samples)")
     add("--file", type=Path, help="take the text from a UTF-8 file (default: TEXT)")
-    add("--models", metavar="KEY,KEY", help="show only these models (default: all)")
-    source = "where their files come from (default: bundle)"
-    add("--source", choices=SOURCES, default="bundle", help=source)
-    folder += " (default: from --source)"
-    add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
+    add_folder_options(parser, "show")
     options = parser.parse_args(arguments)
     texts = [SENTENCE, CODE] if options.text is None else [options.text]
     if options.file:
@@ -117,10 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
             texts = [options.file.read_bytes().decode()]
         except (OSError, UnicodeDecodeError) as error:
             raise AssetError(f"--file {options.file}: {error}") from None
-    sources = Sources(options.source, parse_directories(options.model_dir))
-    keys = chosen_models(options.models) if options.models is not None else []
-    models = select_models(keys, options.source, sources.directories)
-    folders = prepare(models, sources, say)
+    models, sources, folders = prepare_folders(options)
     tokenizers = [
         LoadedTokenizer(model, sources.of(model.key), lambda: folders) for model in models
     ]

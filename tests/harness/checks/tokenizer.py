@@ -10,7 +10,7 @@ from ..text import quote
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.pieces import token_rows
 from ..tokenizer.tokenizer_json import file_pipeline, pipeline
-from ..versions import versions
+from ..versions import version_changes, versions
 
 
 def diagnose(
@@ -30,15 +30,10 @@ def diagnose(
     if replaced := _replaced_parts(tokenizer):
         name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
         return f"transformers {name} replaces the file's {', '.join(replaced)}", pinned
-    moved = [
-        f"{package} {old} -> {now.get(package, 'absent')}"
-        for package, old in (recorded or {}).items()
-        if now.get(package) != old
-    ]
     cause = "files, pipeline and versions are as recorded: the case or code changed"
     if declared:
         cause = f"the files are the pinned ones and {declared} says otherwise, or the library does"
-    return ", ".join(moved) or cause, pinned
+    return version_changes(recorded or {}) or cause, pinned
 
 
 def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:

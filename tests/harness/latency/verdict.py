@@ -6,7 +6,7 @@ from statistics import median
 from ..data.registry import Device
 from ..errors import fail
 from ..model.loading import LoadedModel
-from ..versions import versions
+from ..versions import version_changes
 from .machine import clock_and_device_seconds, rates
 from .recording import Keys, Recording, Timed, differences
 from .roofline import least_seconds
@@ -86,7 +86,8 @@ def check_baseline(run: LatencyRun, name: str, what: str, device: Device) -> Non
             f"{run.machine[device]['device']}{unsure}",
             f"lower quartiles of the processes' rounds, baseline: {_all_quartiles(there)}",
             f"lower quartiles of the processes' rounds, now:      {_all_quartiles(here)}",
-            cause=_version_changes(run.baseline.versions),
+            cause=version_changes(run.baseline.versions)
+            or "no library's version changed: code, settings or the machine",
             rerun_options=f"--latency-baseline {run.baseline_file}",
         )
 
@@ -120,13 +121,3 @@ def excuse_by_machine(run: LatencyRun, there: Recording, device: Device, verdict
 
 def _all_quartiles(timed: Timed) -> str:
     return ", ".join(map(format_seconds, sorted(timed.quartiles())))
-
-
-def _version_changes(there: dict[str, str]) -> str:
-    now = versions()
-    changes = [
-        f"{package} {old} -> {now.get(package, 'absent')}"
-        for package, old in there.items()
-        if now.get(package) != old
-    ]
-    return ", ".join(changes) or "no library's version changed: code, settings or the machine"

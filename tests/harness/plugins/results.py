@@ -93,8 +93,8 @@ class Results:
             lines = report.longreprtext.splitlines()
             # A traceback comes as text, with the exception on the last of its marked lines.
             marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
-            rerun = f"rerun: pytest {quote(report.nodeid)}"
-            finding = Finding(report.nodeid, "error", (*marked[-1:], *lines), next_step=rerun)
+            shown = (*marked[-1:], *lines)
+            finding = Finding(report.nodeid, "error", shown, next_step=_rerun(report.nodeid))
             self.findings[report.nodeid] = finding
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -146,9 +146,13 @@ class Results:
             self.findings[report.nodeid] = _finding(report, outcome, check)
 
 
+def _rerun(nodeid: str) -> str:
+    return f"rerun: pytest {quote(nodeid)}"
+
+
 def _with_next_step(item: pytest.Item, error: BaseException) -> str:
     """The command to type next, which a failed check's own message then ends with."""
-    rerun = f"rerun: pytest {quote(item.nodeid)}"
+    rerun = _rerun(item.nodeid)
     if not isinstance(error, CheckFailed):
         return rerun
     check = item.stash.get(_CHECK, None)
@@ -229,7 +233,7 @@ def _finding(report: pytest.TestReport, outcome: str, check: Check | None) -> Fi
     failure = getattr(report, "failure", None) or {
         "lines": report.longreprtext.splitlines(),
         "cause": "",
-        "next_step": f"rerun: pytest {quote(report.nodeid)}",
+        "next_step": _rerun(report.nodeid),
         "evidence": None,
     }
     return Finding(

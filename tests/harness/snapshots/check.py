@@ -9,6 +9,7 @@ from ..diff import compared, first_difference, line_at, side_by_side
 from ..errors import fail, fail_unjudged
 from ..tokenizer.loaded import LoadedTokenizer
 from .extension import RowsExtension
+from .file import model_key
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def update_command(path: Path) -> str:
     """What records a snapshot file again: all the model's tests of its folder must hold."""
-    key = path.name.partition(".")[0]
+    key = model_key(path)
     return f"pytest tests/{path.parents[1].name} --models {key} --snapshot-update"
 
 

@@ -17,6 +17,11 @@ class SnapshotFile:
     blocks: Blocks
 
 
+def model_key(path: Path) -> str:
+    """The key of the model that a snapshot file is of."""
+    return path.name.partition(".")[0]
+
+
 def read_snapshot_file(path: Path) -> SnapshotFile:
     """Parse a snapshot file; DataError where it is not as we write it."""
     if not path.exists():

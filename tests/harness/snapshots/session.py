@@ -15,7 +15,7 @@ from ..redaction import redact
 from ..versions import versions
 from .check import update_command
 from .extension import RowsExtension, SnapshotStore
-from .file import SnapshotFile, format_snapshot_file, read_snapshot_file
+from .file import SnapshotFile, format_snapshot_file, model_key, read_snapshot_file
 
 SNAPSHOTS = "__snapshots__"  # in each folder of SUITES
 _VERSIONS = ("transformers", "tokenizers")
@@ -64,7 +64,7 @@ def settle_snapshots(session: pytest.Session, results: Results) -> list[str]:
 
 def reason_not_to_save(session: pytest.Session, results: Results, path: Path) -> str | None:
     """Why a snapshot file must not be saved; None if all the model's tests there ran and held."""
-    key, suite = path.name.partition(".")[0], path.parents[1]
+    key, suite = model_key(path), path.parents[1]
     if session.exitstatus not in _FINISHED:
         return "the run was interrupted"
     if results.left_out or not covers(session.config, suite):
@@ -84,7 +84,7 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
     sources = session.config.stash[SOURCES]
     for path, blocks in RowsExtension.store.pending.items():
         if reason := reason_not_to_save(session, results, path):
-            command = with_sources(update_command(path), sources, (path.name.partition(".")[0],))
+            command = with_sources(update_command(path), sources, (model_key(path),))
             problems.append(
                 f"{path.name}: {len(blocks)} snapshots NOT saved, the old ones are kept: {reason}; "
                 f"run: {command}"

@@ -29,14 +29,7 @@ from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.upstream_issues import upstream_issues
 from tests.harness.files import cache_folder
 from tests.harness.redaction import redact
-from tests.harness.sources.folders import (
-    SOURCES,
-    Sources,
-    chosen_models,
-    parse_directories,
-    prepare,
-    select_models,
-)
+from tests.tools.folders import add_folder_options, prepare_folders
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
@@ -65,11 +58,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("versions", nargs="+", metavar="VERSION", help="two or more; `current`: as installed here")
     library = "the library whose versions these are (default: transformers)"
     add("--package", default="transformers", metavar="NAME", help=library)
-    add("--models", metavar="KEY,KEY", help="observe only these models (default: all)")
-    source = "where their files come from (default: bundle)"
-    add("--source", choices=SOURCES, default="bundle", help=source)
-    folder = "take this model's files from a folder; may be repeated (default: from --source)"
-    add("--model-dir", action="append", default=[], metavar="KEY=DIR", help=folder)
+    add_folder_options(parser, "observe")
     out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
     options = parser.parse_args(arguments)
@@ -100,10 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     started, options = monotonic(), _parse(arguments)
     upstream_issues()  # mistakes in it are reported before anything is installed
-    sources = Sources(options.source, parse_directories(options.model_dir))
-    keys = chosen_models(options.models) if options.models is not None else []
-    models = select_models(keys, sources.default, sources.directories)
-    folders = prepare(models, sources, say)
+    _, _, folders = prepare_folders(options)
     package = canonicalize_name(options.package)
     versions, rows = look_at_all(package, options.versions, folders, say), rows_of(folders)
     steps = compare_all(package, versions, rows, say)

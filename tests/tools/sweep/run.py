@@ -116,7 +116,7 @@ def _finish(job: Job, results: list[dict[str, Any]], seconds: float, model: Any)
     except ImportError:
         say("no picture: matplotlib is missing; pip install matplotlib, run the same command")
     text = redact(json.dumps(summary, indent=2)) + "\n"
-    write_atomically(job.predictions.with_name("summary.json"), lambda path: path.write_text(text))
+    write_atomically(job.predictions.with_name("summary.json"), text)
     failure = parity_failure(title, checked, job.model.tokenizer)
     for line in [*summary_lines(summary), *(failure.lines if failure else [])]:
         say(line)
