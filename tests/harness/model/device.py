@@ -1,5 +1,6 @@
 """A device that models are loaded on: whether it works, its memory, and when it is unusable."""
 
+import ctypes
 import gc
 import sys
 import warnings
@@ -102,6 +103,20 @@ def peak(device: str, reset: bool = False) -> int:
     if reset:
         torch.cuda.reset_peak_memory_stats()
     return int(torch.cuda.max_memory_allocated())
+
+
+def keep_freed_memory() -> None:
+    """Let glibc hand out freed memory again, not give it back to the system each time.
+
+    transformers copies every int8 weight to the CPU and back while it loads: in new pages that
+    took 16 s for 9 GB on a virtual machine, in used ones 7 s. Elsewhere nothing happens.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        for option, size in ((_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, 2**30), (_TOP_PAD, 2**28)):
+            mallopt(option, size)
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 
 
 def is_fatal(error: BaseException) -> bool:

@@ -81,6 +81,8 @@ class ModelSlot:
         Out-of-memory and other errors of the libraries pass through as they are.
         """
         self.unload()
+        if device != "cpu":
+            devices.keep_freed_memory()
         self.model, measured = _load_and_measure(spec, device, load, weights)
         self.model.generation_config.pad_token_id = tokenizer.eos_token_id
         self.loaded_model = LoadedModel(

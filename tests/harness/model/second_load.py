@@ -150,6 +150,8 @@ def main() -> None:
 
     for line in sys.stdin:
         request = json.loads(line)
+        if request["device"] != "cpu":
+            devices.keep_freed_memory()
         print(json.dumps(_reload(request)), flush=True)
         devices.collect(request["device"])
 

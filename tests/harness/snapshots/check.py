@@ -8,7 +8,7 @@ from ..checks.tokenizer import diagnose
 from ..diff import compared, first_difference, line_at, side_by_side
 from ..errors import fail, fail_unjudged
 from ..tokenizer.loaded import LoadedTokenizer
-from .extension import RowsExtension
+from .extension import SNAPSHOTS, RowsExtension
 from .file import model_key
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ def update_command(path: Path) -> str:
     """What records a snapshot file again: all the model's tests of its folder must hold."""
     key = model_key(path)
     return f"pytest tests/{path.parents[1].name} --models {key} --snapshot-update"
+
+
+def recorded_rows(suite: Path, tokenizer: LoadedTokenizer, kind: str, case: str) -> list[str]:
+    """The rows that are recorded of a case in a folder of tests; none if there are none."""
+    path = suite / SNAPSHOTS / f"{tokenizer.key}.{kind}.txt"
+    rows = RowsExtension.store.file(path).blocks.get(case)
+    return rows.split("\n") if rows else []
 
 
 def check_snapshot(

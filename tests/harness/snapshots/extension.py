@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
 
 
+SNAPSHOTS = "__snapshots__"  # in each folder of tests that compares with snapshots
+
+
 @dataclass(frozen=True)
 class SnapshotStore:
     """A session's snapshot files, each read once, and the blocks that an update would write."""

@@ -14,10 +14,9 @@ from ..plugins.tokenizers import SOURCES
 from ..redaction import redact
 from ..versions import versions
 from .check import update_command
-from .extension import RowsExtension, SnapshotStore
+from .extension import SNAPSHOTS, RowsExtension, SnapshotStore
 from .file import SnapshotFile, format_snapshot_file, model_key, read_snapshot_file
 
-SNAPSHOTS = "__snapshots__"  # in each folder of SUITES
 _VERSIONS = ("transformers", "tokenizers")
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "test_ids_snapshot": "the area machinery",
     "test_prompts_snapshot": "the area machinery",
     "test_generation_snapshot": "test_generation_snapshot.py",
+    "test_answers_snapshot": "snapshots/test_answers_snapshot.py",
     "test_one_token_is_the_price": "model/test_scripted_models.py",
     "test_no_other_tensors_on_the_device": "a CUDA device",
     "test_allocated_memory": "a CUDA device",
