@@ -86,7 +86,8 @@ def _line(
 ) -> str:
     """`PLACE is gone: 0 checks, fixtures/evidence.toml says 582 (...); if intended: ...`."""
     before, now = (sum(side.get(cell, 0) for cell in cells) for side in (expected, found))
-    what = "has fewer checks" if now < before else "has more checks"
+    words = {-1: "has fewer checks", 0: "is counted otherwise", 1: "has more checks"}
+    what = words[(now > before) - (now < before)]
     if name in whole and not (now and before):
         what = "is new" if now else "is gone"
     of = [

@@ -19,12 +19,12 @@ from .scope import FOLDERS, Scope, is_whole, marks, narrowing, scope_of
 _JUDGED = ("passed", "known", "failed")  # outcomes that say something of the model
 
 
-def gate_problems(session: pytest.Session, results: Results) -> list[str]:
+def gate_problems(config: pytest.Config, results: Results) -> list[str]:
     """What could not be checked, a line each; empty if all evidence is there.
 
     Puts the run's scope into the results.
     """
-    config, lines = session.config, _what_did_not_run(session, results)
+    lines = _what_did_not_run(config, results)
     try:
         ledger = read_ledger()
     except DataError as error:
@@ -44,9 +44,9 @@ def gate_problems(session: pytest.Session, results: Results) -> list[str]:
     return [f"gate: {line}" for line in lines + results.missing_evidence]
 
 
-def _what_did_not_run(session: pytest.Session, results: Results) -> list[str]:
-    """No device, nothing at all, or skips; and failures that a plugin hides from pytest."""
-    expression, lines = marks(session.config), []
+def _what_did_not_run(config: pytest.Config, results: Results) -> list[str]:
+    """No device, nothing at all, or skips."""
+    expression, lines = marks(config), []
     no_gpu = "gpu" in expression.replace("not gpu", "") and not has_cuda()
     if no_gpu:
         lines.append(f"there is no CUDA device, and -m {expression!r} selects tests that need one")
@@ -58,9 +58,6 @@ def _what_did_not_run(session: pytest.Session, results: Results) -> list[str]:
         for reason, count in results.skips.items()
         if not (no_gpu and reason == NO_CUDA)  # reported above
     ]
-    if session.exitstatus == pytest.ExitCode.OK and (failures := results.failures()):
-        count = count_of(len(failures), "check")
-        lines.append(f"{count} failed, and pytest was made to end well: {failures[0].node}")
     return lines
 
 

@@ -86,10 +86,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     return result
 
 
-def judge(session: pytest.Session, results: Results) -> list[str]:
+def judge(config: pytest.Config, results: Results) -> list[str]:
     """The gate's problems at the end of a run."""
-    session.config.stash[_JUDGED] = True
-    return gate_problems(session, results)
+    config.stash[_JUDGED] = True
+    return gate_problems(config, results)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -152,6 +152,8 @@ def cell_of(item: pytest.Item) -> Cell:
             kind, topic = name, value
     if item.get_closest_marker("trained"):  # `--weights dummy` leaves these out
         kind, topic = "trained", ""
+    if item.get_closest_marker("gpu") and not model.endswith("-cuda"):
+        model, kind = f"{model}-cuda", f"gpu_{kind or 'no_model'}"
     contract = getattr(item, "originalname", item.name)
     return Cell(file_of(item.path), contract, model, kind or "no_model", topic)
 

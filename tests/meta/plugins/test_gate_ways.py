@@ -206,7 +206,7 @@ PLANTS = {
         "    report = yield\n"
         "    report.outcome, report.longrepr = 'passed', None\n"
         "    return report\n",
-        "gate: 18 checks failed, and pytest was made to end well: ",
+        "18 checks failed, and a plugin hides that: first ",
     ),
     "plugin_tries_again": plugin(
         f"{FAILS}"
@@ -220,7 +220,7 @@ PLANTS = {
         "    for report in runtestprotocol(item, nextitem=nextitem, log=False):\n"
         "        item.ihook.pytest_runtest_logreport(report=report)\n"
         "    return True\n",
-        "gate: 18 checks failed, and pytest was made to end well: ",
+        "18 checks failed, and a plugin hides that: first ",
     ),
     "plugin_says_all_is_well": plugin(
         "@pytest.hookimpl(trylast=True)\n"

@@ -122,17 +122,23 @@ def test_what_shrinks_is_one_line(small: Path, name: str) -> None:
 def test_it_is_red_until_it_is_renewed(small: Path) -> None:
     """More checks than were reviewed are red as well, and the diff of what is meant is small."""
     before = (small / "fixtures/evidence.toml").read_text()
-    (small / CONFORMANCE / "test_new.py").write_text("def test_new(tokenizer): pass\n")
-    run = run_pytest("--gate", cwd=small)
+    (small / CONFORMANCE / "test_new.py").write_text(
+        "import pytest\n@pytest.mark.gpu\ndef test_gpu(tokenizer): pass\n"
+        "def test_new(tokenizer): pass\n"
+    )
+    run = run_pytest("--gate", "-m", "not gpu", cwd=small)
     assert run.code == 1
-    line = f"{CONFORMANCE}/test_new.py::test_new is new: 1, fixtures/evidence.toml says 0 "
+    line = f"{CONFORMANCE}/test_new.py is new: 2, fixtures/evidence.toml says 0 (2 contracts, "
     assert ledger_lines(run.out)[0].startswith(line)
     after = count_again(small)
     assert set(after.splitlines()) - set(before.splitlines()) == {
+        "[subjects.gpu_files]",
+        'models = ["phi3-cuda"]',
         "[conformance.test_new]",
+        "test_gpu = { gpu_files = 1 }",
         "test_new = { files = 1 }",
     }
-    assert run_pytest("--gate", cwd=small).code == 0
+    assert run_pytest("--gate", "-m", "not gpu", cwd=small).code == 0
 
 
 def test_it_is_that_of_the_project(project: Path) -> None:
