@@ -1,6 +1,7 @@
 """Switches and plugins; everything else is in tests/harness."""
 
 import os
+import sys
 
 import pytest
 
@@ -27,8 +28,22 @@ pytest_plugins = (
     "tests.harness.plugins.known_failures",
     "tests.harness.snapshots.session",
     "tests.harness.latency.session",
+    "tests.harness.gate.session",
     "tests.harness.plugins.summary",
     "tests.harness.reports.session",
     "tests.harness.reports.github",
     "tests.harness.finish",
 )
+
+
+@pytest.hookimpl(tryfirst=True)  # before a plugin misses another
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run without one of the plugins that make the suite: it would check less."""
+    if sys.flags.optimize:
+        raise pytest.UsageError("assertions are off: unset PYTHONOPTIMIZE, and leave out -O")
+    for name in (*pytest_plugins, "syrupy"):
+        if not config.pluginmanager.has_plugin(name):
+            raise pytest.UsageError(
+                f"the plugin {name} is not loaded: leave out -p no:{name}, and unset "
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+            )

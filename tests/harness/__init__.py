@@ -3,7 +3,8 @@
 finish              the end of a run, in order
 reports             report.json and its page, JUnit, GitHub
 latency, snapshots  measured times and their verdict; recorded outputs and when they are written
-checks, plugins     judges that fail with one message; pytest's options, results, gate
+gate                what a run must prove, and what it left out
+checks, plugins     judges that fail with one message; pytest's options, results, known failures
 batches             many prompts at once
 forward             an independent forward pass, beside what a model computed
 model, tokenizer    models in memory; tokenizers and chat templates

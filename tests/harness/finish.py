@@ -5,8 +5,8 @@ Imports every package of the harness: it calls each of them once.
 
 import pytest
 
+from .gate.session import judge, update_ledger
 from .latency.session import save_latency
-from .plugins.gate import gate_problems
 from .plugins.known_failures import dead_known_failures
 from .plugins.redaction import redact_files
 from .plugins.results import RESULTS, Results
@@ -24,14 +24,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return  # the controller of a distributed run does this once
     redact_files(config)
     results = config.stash[RESULTS]
+    results.problems += _hidden_failures(session, results)
     results.problems += settle_snapshots(session, results)
     results.problems += save_latency(session, results)
-    results.problems += dead_known_failures(session, results)
+    results.problems += dead_known_failures(results)
+    if config.getoption("evidence_update"):
+        results.problems += update_ledger(session, results)
     if config.getoption("gate"):
-        results.problems += gate_problems(config, results)
+        results.problems += judge(config, results)
     _fail_if_problems(session, results)
     results.problems += write_reports(session, results)  # they hold all of the above
     _fail_if_problems(session, results)
+
+
+def _hidden_failures(session: pytest.Session, results: Results) -> list[str]:
+    """A line if checks failed that a plugin has turned into passes, or has tried again."""
+    if session.exitstatus != pytest.ExitCode.OK or not (failures := results.failures()):
+        return []
+    return [f"{len(failures)} checks failed, and a plugin hides that: first {failures[0].node}"]
 
 
 def _fail_if_problems(session: pytest.Session, results: Results) -> None:

@@ -27,9 +27,16 @@ class Run:
     new_tokens: Annotated[int, Field(ge=0)] = 0  # to generate; 0: one call without a cache
     cache: Literal["static"] | None = None  # None: the library's default
     attention: str | None = None  # implementation; None: the library's choice
-    package: str | None = None  # left out where it is not installed
+    package: str | None = None  # that the implementation is of
+    otherwise: str | None = None  # the implementation where the package is not installed
     loads: tuple[Literal["nf4", "int8", "bf16"], ...] = ("nf4", "int8", "bf16")
     devices: tuple[Device, ...] = ("cpu", "cuda")
+
+    @property
+    def implementation(self) -> str | None:
+        """Of attention, with what is installed; None: the library's choice."""
+        missing = self.package is not None and find_spec(self.package) is None
+        return self.otherwise if missing else self.attention
 
     @property
     def narrow(self) -> bool:
@@ -47,8 +54,5 @@ def read_runs(path: Path = RUNS) -> dict[str, Run]:
 
 @cache
 def runs() -> dict[str, Run]:
-    """The project's own runs whose packages are installed, read once."""
-    everything = read_runs()
-    return {
-        name: run for name, run in everything.items() if not run.package or find_spec(run.package)
-    }
+    """The project's own runs, read once."""
+    return read_runs()

@@ -83,11 +83,11 @@ def _generate(model: Any, run: Run, ids: Any, mask: Any) -> Any:
 @contextmanager
 def _attention(model: Any, run: Run) -> Iterator[None]:
     """Let the model use the run's implementation of attention; the old one after."""
-    if run.attention is None:
+    if run.implementation is None:
         yield
         return
     before = model.config._attn_implementation
-    model.set_attn_implementation(run.attention)
+    model.set_attn_implementation(run.implementation)
     try:
         yield
     finally:

@@ -4,15 +4,15 @@ import pytest
 
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
-from .results import Results
-from .selection import SUITES, distributed, is_complete
+from .results import KNOWN, RESULTS, Results
+from .selection import SUITES, collects_all, distributed
 
 _KNOWN = pytest.StashKey[list[Pattern]]()
 
 
 def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
-    """A line for each node that matches no test, of the folders that the run covers completely."""
-    suites = [suite.name for suite in SUITES if is_complete(config, suite)]
+    """A line for each node that matches no test, of the folders that the run collects whole."""
+    suites = [suite.name for suite in SUITES if collects_all(config, suite)]
     return [
         f"fixtures/{UPSTREAM_ISSUES.name}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
         "test; remove it or correct its spelling"
@@ -40,16 +40,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"
                 # Only a broken contract can be a known failure; any other exception is an error.
                 mark = pytest.mark.xfail(strict=True, raises=ContractBroken, reason=reason)
-                item.add_marker(mark)
+                item.add_marker(mark, append=False)  # before one that is written by hand
+                item.stash[KNOWN] = reason
     lines = _dead_lines(config, {item.name for item in items})
     if lines and not distributed(config):
         raise pytest.UsageError(lines[0])
+    config.stash[RESULTS].recorder.collection.dead = lines
 
 
-def dead_known_failures(session: pytest.Session, results: Results) -> list[str]:
-    """A line for each dead entry of a distributed run, whose tests only the reports name."""
-    finished = results.is_complete() and session.exitstatus in (0, 1)
-    if not (distributed(session.config) and finished):
-        return []
-    names = {node.partition("::")[2] for node in results.outcomes}
-    return _dead_lines(session.config, names)
+def dead_known_failures(results: Results) -> list[str]:
+    """A line for each dead entry of a distributed run, whose workers collect."""
+    return results.collection.dead if results.collection else []

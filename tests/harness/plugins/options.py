@@ -49,8 +49,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--gate",
         action="store_true",
-        help="CI mode: missing evidence (nothing ran, a skip, a missing snapshot) is a failure "
-        "(default: off)",
+        help="CI mode: every check that fixtures/evidence.toml counts, for the chosen models, "
+        "folders and -m gpu or -m 'not gpu', must pass or be a known failure. Whatever else leaves "
+        "one out, such as a skip, -k or a deleted test, fails the run, as do missing and unused "
+        "snapshots. It refuses updates, -o, -c and -W (default: off)",
+    )
+    group.addoption(
+        "--gate-partial",
+        action="store_true",
+        help="with --gate: files, tests, -k and the like narrow the run on purpose; all it prints "
+        "and writes says so (default: off)",
+    )
+    group.addoption(
+        "--evidence-update",
+        action="store_true",
+        help="run nothing, and write into fixtures/evidence.toml how many checks a complete run "
+        "makes; review the diff (default: off)",
     )
     group.addoption(
         "--report-dir",
@@ -110,7 +124,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={folder}" for key, folder in sources.directories.items()]
     weights = [f"{key} {kind}" for key, kind in weights_of(config).items()]
-    names = ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
+    updates = ("update_snapshots", "update_new_snapshots_only", "snapshot_prune", "evidence_update")
+    names = ("gate", "gate_partial", *updates)
     options = [name for name in names if config.getoption(name)]
     return [
         *(

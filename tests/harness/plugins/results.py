@@ -9,29 +9,16 @@ from typing import Any
 
 import pytest
 
-from ..data.registry import Model
 from ..diff import Evidence
 from ..errors import CheckFailed
 from ..sources.folders import Sources
 from ..text import quote
-from ..tokenizer.loaded import LoadedTokenizer
-from .parametrize import name_of
+from .collection import CELL, CHECK, Cell, Check, Collected, Recorder, received
 from .tokenizers import SOURCES
 
 MEASURED = ("memory ", "latency ")  # how the names of measured properties begin
-SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
-_CHECK = pytest.StashKey["Check"]()
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a test checks: a case of a model, in an area of one of the folders under `tests`."""
-
-    model: str  # its key
-    area: str  # the test file's name without `test_`
-    case: str  # what the test is parametrized with beside the model
-    folder: str  # conformance, quantized or benchmarks
-    snapshot: str = ""  # kind of the snapshots it compares with
+KNOWN = pytest.StashKey[str]()  # of an item that fixtures/ expect to fail: the declared reason
+_BY_HAND = "an expected failure that fixtures/upstream_issues.toml does not declare, but"
 
 
 @dataclass(frozen=True)
@@ -69,6 +56,11 @@ class Results:
     unused_snapshots: list[str] = field(default_factory=list)
     missing_snapshots: list[str] = field(default_factory=list)
     missing_evidence: list[str] = field(default_factory=list)  # of other kinds
+    cells: dict[str, Cell] = field(default_factory=dict)  # of what has an outcome
+    recorder: Recorder = field(default_factory=Recorder)
+    collection: Collected | None = None  # None: unknown, for no worker of xdist has told
+    scope: str = ""  # what the gate demands and has, in one line; empty without it
+    notes: list[str] = field(default_factory=list)  # what an update of the ledger has changed
 
     def failures(self) -> list[Finding]:
         """What failed, modules and fixtures first; in an order that no scheduling changes."""
@@ -99,11 +91,21 @@ class Results:
             self.findings[report.nodeid] = finding
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Remember what is to run (under xdist the reports tell)."""
+        """Remember what was collected, and what of it is to run."""
+        self.collection = self.recorder.collection
         self.selected = [item.nodeid for item in session.items]
-        for item in session.items:
-            if check := check_of(item):
-                item.stash[_CHECK] = self.checks[item.nodeid] = check
+        stashed = {item.nodeid: item.stash.get(CHECK, None) for item in session.items}
+        self.checks = {node: check for node, check in stashed.items() if check}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Remember what is to run, of a worker."""
+        self.selected = list(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over from a worker what it had collected."""
+        self.collection = self.collection or received(node)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -113,8 +115,9 @@ class Results:
         error = call.excinfo
         next_step = _with_next_step(item, error.value) if error else ""
         report = yield
-        check = item.stash.get(_CHECK, None)
+        check = item.stash.get(CHECK, None)
         report.check = check and asdict(check)
+        report.cell = list(item.stash.get(CELL, ()))  # xdist sends no other tuple than plain ones
         if error:
             is_fail = isinstance(error.value, pytest.fail.Exception)
             message = str(error.value) if is_fail else error.exconly()
@@ -126,6 +129,9 @@ class Results:
             }
             if is_fail and (crash := getattr(report.longrepr, "reprcrash", None)):
                 crash.message = message  # JUnit and pytest's summary put the class in front
+        report.known, report.raised = item.stash.get(KNOWN, None), error is not None
+        if getattr(report, "wasxfail", report.known) != report.known:
+            _refuse_by_hand(report)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -138,6 +144,8 @@ class Results:
         if outcome is None or self.outcomes.get(report.nodeid) in ("failed", "error"):
             return
         self.outcomes[report.nodeid] = outcome
+        if cell := getattr(report, "cell", None):
+            self.cells[report.nodeid] = Cell(*cell)
         if report.nodeid not in self.checks and (check := getattr(report, "check", None)):
             self.checks[report.nodeid] = Check(**check)  # from a worker of xdist
         if outcome == "skipped":
@@ -145,6 +153,19 @@ class Results:
         if outcome != "passed":
             check = self.checks.get(report.nodeid)
             self.findings[report.nodeid] = _finding(report, outcome, check)
+
+
+def _refuse_by_hand(report: Any) -> None:
+    """Make a failure of what a mark, a call or a plugin excuses: only fixtures/ may do that."""
+    line = f"{_BY_HAND} a mark or a call of xfail: {report.wasxfail or 'without a reason'}"
+    del report.wasxfail
+    report.outcome, report.longrepr = "failed", line
+    report.failure = {
+        "lines": [line],
+        "cause": "",
+        "next_step": _rerun(report.nodeid),
+        "evidence": None,
+    }
 
 
 def _rerun(nodeid: str) -> str:
@@ -156,7 +177,7 @@ def _with_next_step(item: pytest.Item, error: BaseException) -> str:
     rerun = _rerun(item.nodeid)
     if not isinstance(error, CheckFailed):
         return rerun
-    check = item.stash.get(_CHECK, None)
+    check = item.stash.get(CHECK, None)
     step = error.next_step or f"{rerun} {error.rerun_options}".rstrip()
     keys = [check.model, check.case] if check else []
     error.suggest(with_sources(step, item.config.stash[SOURCES], keys))
@@ -168,32 +189,9 @@ RESULTS = pytest.StashKey[Results]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the record of outcomes."""
-    config.stash[RESULTS] = Results()
-    config.pluginmanager.register(config.stash[RESULTS], "conformance-results")
-
-
-def check_of(item: pytest.Item) -> Check | None:
-    """What a test checks, from what it is parametrized with; None if no model is among that."""
-    call = getattr(item, "callspec", None)
-    names = [_names(name, value) for name, value in call.params.items()] if call else []
-    models = [model for model, _ in names if model]
-    if not models:
-        return None
-    (model, *others) = models
-    case = "-".join([*others, *(rest for _, rest in names if rest)])
-    mark = item.get_closest_marker(SNAPSHOT)
-    area, folder = item.path.stem.removeprefix("test_"), item.path.parent.name
-    return Check(model, area, case, folder, mark.args[0] if mark else "")
-
-
-def _names(argument: str, value: Any) -> tuple[str, str]:
-    """Model and case named by a parameter; either may be empty."""
-    if isinstance(value, LoadedTokenizer | Model):
-        return value.key, ""
-    if argument == "placement":
-        key, *rest = value
-        return key, "-".join(rest)
-    return "", name_of(value)
+    results = config.stash[RESULTS] = Results()
+    config.pluginmanager.register(results, "conformance-results")
+    config.pluginmanager.register(results.recorder, "conformance-recorder")
 
 
 def with_sources(command: str, sources: Sources, keys: Collection[str]) -> str:
@@ -215,9 +213,15 @@ def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _outcome(report: pytest.TestReport) -> str | None:
-    """The outcome by the report of one phase; None if setup or teardown only passed."""
+    """The outcome by the report of one phase; None if setup or teardown only passed.
+
+    An exception that a plugin hides, or means to try again, is a failure.
+    """
+    if getattr(report, "raised", False) and not (report.failed or report.skipped):
+        return "failed"
     if hasattr(report, "wasxfail"):
-        return "known" if report.skipped else "failed"
+        declared = report.skipped and report.wasxfail == report.known
+        return "known" if declared else "failed"
     if report.skipped:
         return "skipped"
     if report.failed:

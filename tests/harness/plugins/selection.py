@@ -13,19 +13,39 @@ SUITES = (TESTS / "conformance", TESTS / "quantized")  # the folders whose tests
 
 def covers(config: pytest.Config, suite: Path) -> bool:
     """Whether nothing narrows the tests of a folder, the choice of models aside."""
-    narrowing = ("keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "stepwise")
-    if any(config.getoption(name, None) for name in narrowing):
+    narrowing = ("keyword", "markexpr", "deselect", "stepwise")
+    return not any(config.getoption(name, None) for name in narrowing) and collects(config, suite)
+
+
+def collects(config: pytest.Config, suite: Path) -> bool:
+    """Whether all files of a folder are collected; `-m` and `-k` come after that."""
+    if any(config.getoption(name, None) for name in ("lf", "ignore", "ignore_glob")):
         return False
-    places = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
-    return any(suite.is_relative_to(place) for place in places)
+    return any(suite.is_relative_to(place) for place in places(config))
+
+
+def places(config: pytest.Config) -> list[Path]:
+    """The files and folders that the run was asked for; of a single test its name is a part."""
+    return [(config.invocation_params.dir / argument).resolve() for argument in config.args]
+
+
+def has_all_models(config: pytest.Config) -> bool:
+    """Whether all models are chosen."""
+    keys = config.stash[KEYS]
+    return set(keys) == set(registry())
+
+
+def collects_all(config: pytest.Config, suite: Path) -> bool:
+    """Whether all tests of a folder are collected, for all models."""
+    return collects(config, suite) and has_all_models(config)
 
 
 def is_complete(config: pytest.Config, suite: Path) -> bool:
     """Whether all tests of a folder are selected, for all models."""
-    keys = config.stash[KEYS]
-    return covers(config, suite) and set(keys) == set(registry())
+    return covers(config, suite) and has_all_models(config)
 
 
 def distributed(config: pytest.Config) -> bool:
     """Whether pytest-xdist spreads the tests over processes."""
-    return bool(config.getoption("numprocesses", None)) or hasattr(config, "workerinput")
+    given = config.getoption("numprocesses", None) or config.getoption("tx", None)
+    return bool(given) or hasattr(config, "workerinput")

@@ -72,5 +72,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if not config.getoption("gate"):
         for line in results.missing_evidence:
             terminalreporter.write_line(line)
+    for line in (*results.notes, *([results.scope] if results.scope else [])):
+        terminalreporter.write_line(line)
     for line in results.problems:
         terminalreporter.write_line(line, red=True)

@@ -49,6 +49,7 @@ def collect(session: pytest.Session, selected: int, started: str, seconds: float
         versions={**versions(), "pytest": version("pytest")},
         machine=_machine(),
         gate=config.getoption("gate"),
+        scope=results.scope,
         models=_sources(config),
         matrix=table(results),
         problems=list(results.problems),

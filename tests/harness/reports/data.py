@@ -89,6 +89,7 @@ class Report:
     versions: dict[str, str]
     machine: dict[str, str]  # system, processor, cores; device and driver where CUDA was used
     gate: bool
+    scope: str  # what the gate demanded and had, and what was left out; empty without it
     models: list[Source]
     matrix: list[list[str]]  # rows of model x area as in the terminal, titles included
     problems: list[str]  # of the gate, and of snapshots and baselines that were not written

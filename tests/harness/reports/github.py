@@ -104,6 +104,7 @@ def summary(code: int, results: Results, header: list[str]) -> list[str]:
     ]
     rows = table(results) if results.outcomes else []  # without, data may be unreadable
     parts += [_markdown_table(rows)] if len(rows) > 1 else []
+    parts += [code_block([results.scope])] if results.scope else []
     parts += [code_block(problem.splitlines()) for problem in results.problems]
     parts += [code_block(header)]
     if failures:

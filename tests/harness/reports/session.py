@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +30,7 @@ class ReportRun:
     folder: Path
     started: datetime
     clock: float  # seconds of a monotonic clock at the start
-    distributed: int = 0  # tests that the workers collected
     written: Path | None = None
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Count the tests: xdist's controller collects none itself."""
-        self.distributed = max(self.distributed, len(ids))
 
     @pytest.hookimpl(trylast=True)  # the last line a person reads
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -89,6 +82,8 @@ def _junit_properties(config: pytest.Config) -> dict[str, str]:
     values = {f"version {name}": number for name, number in versions().items()}
     values |= {f"source {key}": sources.of(key) for key in config.stash[KEYS]}
     values |= {f"weights {key}": kind for key, kind in weights_of(config).items()}
+    if config.getoption("gate"):
+        values["gate"] = "partial" if config.getoption("gate_partial") else "complete"
     return values | {"device": identity("cuda")["device"] if has_cuda() else "no CUDA device"}
 
 
@@ -97,8 +92,7 @@ def write_reports(session: pytest.Session, results: Results) -> list[str]:
     run = session.config.stash.get(_RUN, None)
     if run is None:
         return []
-    selected = len(results.selected) or run.distributed
-    started = run.started.isoformat(timespec="seconds")
+    selected, started = len(results.selected), run.started.isoformat(timespec="seconds")
     data = collect(session, selected, started, time.monotonic() - run.clock)
     try:
         _write(run.folder, data)

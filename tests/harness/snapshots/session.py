@@ -9,8 +9,15 @@ import pytest
 from ..errors import DataError
 from ..files import TESTS, write_atomically
 from ..plugins.results import Results, with_sources
-from ..plugins.selection import SUITES, covers, distributed, is_complete
-from ..plugins.tokenizers import SOURCES
+from ..plugins.selection import (
+    SUITES,
+    collects,
+    covers,
+    distributed,
+    has_all_models,
+    is_complete,
+)
+from ..plugins.tokenizers import KEYS, SOURCES
 from ..redaction import redact
 from ..versions import versions
 from .check import update_command
@@ -45,17 +52,15 @@ def settle_snapshots(session: pytest.Session, results: Results) -> list[str]:
     """Save, prune, or note what is missing and unused; a line for each thing that was not done."""
     try:
         problems = _save(session, results)
-        cases = _expected_cases(results)
+        unused = _unused(session.config, results)
         if session.config.getoption("snapshot_prune"):
             if session.exitstatus == 0 and results.is_complete() and not problems:
-                _prune(session.config, cases)
+                _prune(unused)
+                unused = {}
             else:
                 problems.append("--snapshot-prune: nothing removed: the run was not green")
-        results.missing_snapshots = _missing(cases)
-        # Where a distributed run stopped early, what did not run is not known: nothing is unused.
-        if results.is_complete() and session.exitstatus in _FINISHED:
-            unused = _unused(session.config, cases)
-            results.unused_snapshots = [f"{p.name}: {', '.join(c)}" for p, c in unused.items()]
+        results.missing_snapshots = _missing(results)
+        results.unused_snapshots = [f"{p.name}: {', '.join(c)}" for p, c in unused.items()]
     except (DataError, OSError) as error:
         return [f"snapshots: {error}"]
     return problems
@@ -103,38 +108,48 @@ def _save(session: pytest.Session, results: Results) -> list[str]:
     return problems
 
 
-def _expected_cases(results: Results) -> dict[Path, set[str]]:
-    """The cases of the run's snapshot tests, by file."""
-    cases: dict[Path, set[str]] = {}
+def _path(folder: str, model: str, kind: str) -> Path:
+    return TESTS / folder / SNAPSHOTS / f"{model}.{kind}.txt"
+
+
+def _missing(results: Results) -> list[str]:
+    """Selected cases without a snapshot, also where a known failure hides that, a line a file."""
+    selected: dict[Path, set[str]] = {}
     for check in results.checks.values():
         if check.snapshot:
-            path = TESTS / check.folder / SNAPSHOTS / f"{check.model}.{check.snapshot}.txt"
-            cases.setdefault(path, set()).add(check.case)
-    return cases
-
-
-def _missing(expected: dict[Path, set[str]]) -> list[str]:
-    """Cases without a snapshot, also where a known failure hides that, a line a file."""
+            path = _path(check.folder, check.model, check.snapshot)
+            selected.setdefault(path, set()).add(check.case)
     lines = []
-    for path, cases in expected.items():
+    for path, cases in selected.items():
         if missing := sorted(cases - set(read_snapshot_file(path).blocks)):
             lines.append(f"{path.name}: {', '.join(missing)}")
     return lines
 
 
-def _unused(config: pytest.Config, expected: dict[Path, set[str]]) -> dict[Path, list[str]]:
-    """Recorded cases that no test uses, by file, in the folders the run covers completely."""
-    unused = {}
-    folders = [suite / SNAPSHOTS for suite in SUITES if is_complete(config, suite)]
-    for path in sorted(path for folder in folders for path in folder.glob("[!.]*")):
+def _unused(config: pytest.Config, results: Results) -> dict[Path, list[str]]:
+    """Recorded cases that no test asks for, by file, in the folders that are collected whole.
+
+    A test asks for its case whether it runs or not. Files of models that are not chosen are left
+    out, and if all are chosen none is: then those of no model are unused.
+    """
+    if (collected := results.collection) is None:
+        return {}
+    folders = [suite for suite in SUITES if collects(config, suite) and collected.knows(suite)]
+    asked: dict[Path, set[str]] = {}
+    for *file, case in collected.recorded:
+        asked.setdefault(_path(*file), set()).add(case)
+    unused, chosen = {}, config.stash[KEYS]
+    for path in sorted(path for suite in folders for path in (suite / SNAPSHOTS).glob("[!.]*")):
+        if not has_all_models(config) and model_key(path) not in chosen:
+            continue
         blocks = read_snapshot_file(path).blocks
-        if extra := [case for case in blocks if case not in expected.get(path, set())]:
+        if extra := [case for case in blocks if case not in asked.get(path, set())]:
             unused[path] = extra
     return unused
 
 
-def _prune(config: pytest.Config, expected: dict[Path, set[str]]) -> None:
-    for path, cases in _unused(config, expected).items():
+def _prune(unused: dict[Path, list[str]]) -> None:
+    for path, cases in unused.items():
         content = read_snapshot_file(path)
         kept = {name: rows for name, rows in content.blocks.items() if name not in cases}
         if kept:

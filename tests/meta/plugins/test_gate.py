@@ -18,6 +18,7 @@ from tests.meta.support.small_project import (
     SNAPSHOTS,
     TROUBLE,
     change,
+    count_again,
     edit,
     plant,
     shrink,
@@ -42,6 +43,7 @@ def harmed(tmp_path_factory: pytest.TempPathFactory, bundle: dict[str, Path]) ->
     known = project / "fixtures" / "upstream_issues.toml"
     known.write_text(known.read_text() + KNOWN)
     plant(project, LAST, TROUBLE)
+    count_again(project)
     return {name: run_pytest("--gate", *mode, cwd=project) for name, mode in MODES.items()}
 
 
@@ -77,6 +79,7 @@ def test_matrix_is_the_same_distributed(harmed: dict[str, Run]) -> None:
 def test_gate_names_each_thing_once(harmed: dict[str, Run], mode: str) -> None:
     assert harmed[mode].code == 1
     assert [line for line in harmed[mode].out.splitlines() if line.startswith("gate: ")] == [
+        "gate: conformance on cpu, 1 model: 217 of 220 checks",
         "gate: 2 skipped: planted reason",
         f"gate: missing snapshots: {IDS}: {', '.join(LOST)}; record with --snapshot-update",
         f"gate: unused snapshots: {IDS}: plain.gone; remove with --snapshot-prune",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.plugins.results import Check, Results
+from tests.harness.plugins.collection import Check
+from tests.harness.plugins.results import Results
 from tests.harness.plugins.summary import brief, table
 from tests.harness.sources.fetch import relayed
 from tests.meta.conftest import run_pytest

@@ -26,6 +26,7 @@ from tests.meta.support.small_project import (
     PROMPTS,
     TROUBLE,
     change,
+    count_again,
     plant,
     shrink,
 )
@@ -57,6 +58,7 @@ def drifted(
     known.write_text(known.read_text() + KNOWN.replace(CASE, DECLARED))
     change(project, case=DECLARED)
     plant(project, LAST, TROUBLE)
+    count_again(project)
     options = ("--gate", "--junitxml", str(project / "junit.xml"), *MODES[request.param])
     run, data = reported(project, *options)
     return run, project, data

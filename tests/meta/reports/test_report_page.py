@@ -52,6 +52,7 @@ def report(text: str) -> Report:
         command=text,
         selected=3,
         gate=True,
+        scope="gate: conformance on cpu, 1 model: 1 of 1 checks",
         counts={"passed": 1, "failed": 2, "error": 0, "known": 0, "skipped": 0},
         versions={text: text},
         machine={text: text},

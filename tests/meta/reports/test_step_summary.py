@@ -8,7 +8,7 @@ import pytest
 from tests.harness.plugins.results import Finding, Results
 from tests.harness.reports.github import MOST_BYTES, append, summary
 from tests.meta.conftest import run_pytest
-from tests.meta.support.small_project import FIRST, plant
+from tests.meta.support.small_project import FIRST, count_again, plant
 
 
 def test_mistake_in_the_data_is_shown_at_its_line(small: Path, tmp_path: Path) -> None:
@@ -28,6 +28,7 @@ def test_mistake_in_the_data_is_shown_at_its_line(small: Path, tmp_path: Path) -
 
 def test_problems_of_the_gate_are_shown(small: Path, tmp_path: Path) -> None:
     plant(small, FIRST, "import pytest\ndef test_skip(): pytest.skip('planted')\n")
+    count_again(small)
     summary = tmp_path / "summary.md"
     step = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     assert run_pytest(cwd=small, **step).code == 0

@@ -1,19 +1,19 @@
 """Recorded answers: equal on any processor, another as soon as the answers move."""
 
 import pytest
+import torch
 
 from tests.harness.model.logits import answer_rows
 from tests.harness.text import quote
 
-torch = pytest.importorskip("torch")
 LOGITS = torch.tensor([0.0, 5.0, 4.6, 1.0, 3.9])
 
 
-def rows(logits: "torch.Tensor", *recorded: str) -> list[str]:
+def rows(logits: torch.Tensor, *recorded: str) -> list[str]:
     return answer_rows(logits, "nf4", lambda token: quote(f"p{token}"), recorded)
 
 
-def moved(*moves: float) -> "torch.Tensor":
+def moved(*moves: float) -> torch.Tensor:
     return LOGITS + torch.tensor(moves)
 
 

@@ -103,7 +103,8 @@ def test_without_its_folder_it_is_skipped_and_the_others_run(
     assert run.code == 1
     assert run.line("SKIPPED").endswith(REASON)
     assert run.line("2 passed, 2 skipped")
-    assert run.line("gate: ") == f"gate: 2 skipped: {REASON}"
+    assert run.line("gate: 2 ") == f"gate: 2 skipped: {REASON}"
+    assert run.line("gate: model mine is new: ")
 
 
 def test_assets_leave_it_out_unless_it_is_named(project_of_mine: tuple[Path, Run]) -> None:
