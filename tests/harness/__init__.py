@@ -7,6 +7,7 @@ checks, plugins     judges that fail with one message; pytest's options, results
 batches             many prompts at once
 model, tokenizer    models in memory; tokenizers and chat templates
 sources             files and weights: the bundle, the hub, a folder
+examination         whether a folder may be loaded
 memory, prices      bytes by arithmetic; the price task
 data                fixtures as typed objects
 html, console       pages; how commands print and exit

@@ -174,7 +174,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         other_json("tokenizer.json", model=WORDS),
         "tokenizer.json: WordLevel; the contracts are for BPE",
     ),
-    "no_json": (lambda folder: (folder / "tokenizer.json").write_text("{"), "cannot be loaded: "),
+    "no_json": (lambda folder: (folder / "tokenizer.json").write_text("{"), " is not JSON "),
 }
 
 

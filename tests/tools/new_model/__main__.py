@@ -24,9 +24,10 @@ from tests.harness.data.recipes import RECIPES
 from tests.harness.data.registry import REGISTRY, Model, registry
 from tests.harness.data.schema import parse
 from tests.harness.errors import AssetError
+from tests.harness.examination.folder import refuse
 from tests.harness.files import write_atomically
 from tests.harness.redaction import redact
-from tests.harness.text import error_line
+from tests.harness.text import error_line, harmless
 
 from .table import draft_recipe, draft_table, to_toml
 
@@ -37,6 +38,7 @@ SLOW_TOKENIZERS = {"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"}
 def load_tokenizer(folder: Path) -> Any:
     """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
     _check_files(folder)
+    refuse(folder, None, "not drafted", "repair the folder")
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
     from tokenizers import Tokenizer
     from transformers import CONFIG_MAPPING, AutoTokenizer
@@ -55,9 +57,12 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise AssetError(f"{folder}: there is no such folder")
-    names = {path.name for path in folder.iterdir()}
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        raise AssetError(f"{folder}: there is no such folder") from None
+    except OSError as error:
+        raise AssetError(f"{folder}: {error.strerror}: check the folder") from None
     for name in REQUIRED_FILES:
         if name not in names:
             slow = name == "tokenizer.json" and names & SLOW_TOKENIZERS
@@ -104,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     _check_key(key)
     facts = draft_table(folder, load_tokenizer(folder))
     parse(Model, {**facts, "key": key}, REGISTRY, key)
-    table = to_toml(key, facts)
+    table = harmless(to_toml(key, facts))
     if options.write:
         _add_to_fixtures(key, table, draft_recipe(folder))
     print(redact(table), end="")
