@@ -9,6 +9,7 @@ import resource
 import selectors
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -47,6 +48,7 @@ def in_child(work: Callable[[Report], Any], limits: Limits) -> Ending:
     The result must be JSON. Whatever the child does, this process goes on within `limits.wall`
     seconds; an interrupt passes through, and the child has ended.
     """
+    tempfile.gettempdir()  # finds it by writing, which the child cannot
     reading, writing = os.pipe()
     from_child, to_parent = os.pipe()
     with warnings.catch_warnings():

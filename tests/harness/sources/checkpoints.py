@@ -56,7 +56,10 @@ def damaged(folder: Path) -> str | None:
     """What is wrong with a built checkpoint, naming the file; None if it is as it was built."""
     if not (folder / _SUMS).is_file():
         return f"there is no {_SUMS} in {folder}"
-    sums: dict[str, str] = json.loads((folder / _SUMS).read_bytes())
+    try:
+        sums: dict[str, str] = dict(json.loads((folder / _SUMS).read_bytes()))
+    except (ValueError, TypeError):
+        return f"{_SUMS} in {folder} is damaged"
     try:
         tensor_files(folder)
         hashes = digests(weight_files(folder))

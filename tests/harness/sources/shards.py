@@ -3,6 +3,7 @@
 import json
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,18 @@ from filelock import FileLock
 
 from ..errors import AssetError
 from ..files import cache_folder, sha256, write_atomically
+from ..text import readable
 
 INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
+_LONGEST_HEADER = 25_000_000  # bytes: of a hundred thousand tensors
+_MOST_DIMENSIONS = 8
+_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
+}  # of a value, by dtype
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -26,19 +36,49 @@ def _header(path: Path) -> dict[str, Any]:
         raise AssetError(f"{path.name} is empty ({size} bytes): fetch it again")
     with path.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
-        text = stream.read(length) if length < size else b""
+        text = stream.read(length) if length < min(size, _LONGEST_HEADER) else b""
     try:
         tensors: dict[str, Any] = json.loads(text)
         tensors.pop("__metadata__", None)
-        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise AssetError(f"{path.name} is not a safetensors file: fetch it again") from None
+    if wrong := _why_wrong(tensors):
+        raise AssetError(f"{path.name}: {wrong}: fetch it again")
+    end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
     if size != 8 + length + end:
         raise AssetError(
             f"{path.name} has {size:,} bytes where its header says {8 + length + end:,}: "
             "fetch it again"
         )
     return tensors
+
+
+def _why_wrong(tensors: dict[str, Any]) -> str:
+    """Which tensor's bytes are not those of its shape, or not behind those of the one before."""
+    spans = []
+    for name, tensor in tensors.items():
+        try:
+            (first, end), sizes, each = tensor["data_offsets"], tensor["shape"], tensor["dtype"]
+            whole = all(type(number) is int and number >= 0 for number in (first, end, *sizes))
+            fits = end - first == prod(sizes) * _BYTES[each]
+        except (ValueError, KeyError, TypeError):
+            whole = fits = False
+        if not (whole and fits and len(sizes) <= _MOST_DIMENSIONS):
+            return f"the bytes of {readable(name)[:100]} are not those of its shape and dtype"
+        spans.append((first, end, name))
+    reached = 0
+    for first, end, name in sorted(spans):
+        if first != reached:
+            return f"the bytes of {readable(name)[:100]} are not behind those of the tensor before"
+        reached = end
+    return ""
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor name to shape, of all files; AssetError as `tensor_files`."""
+    files = tensor_files(folder)
+    headers = {path: _header(path) for path in set(files.values())}
+    return {name: tuple(headers[path][name]["shape"]) for name, path in files.items()}
 
 
 def shard_names(folder: Path) -> list[str]:
@@ -61,7 +101,7 @@ def _weight_map(folder: Path) -> dict[str, str]:
     try:
         names: dict[str, str] = json.loads((folder / INDEX).read_bytes())["weight_map"]
         outside = [name for name in names.values() if Path(name).name != name]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise AssetError(f"{INDEX} in {folder} cannot be read: fetch it again") from None
     if outside:
         raise AssetError(f"{INDEX} names {outside[0]!r}, which is not beside it: not read")
@@ -85,12 +125,23 @@ def tensor_files(folder: Path) -> dict[str, Path]:
     return {tensor: folder / name for name, tensors in headers.items() for tensor in tensors}
 
 
+def _remembered(memory: Path) -> dict[str, list[Any]]:
+    """What was hashed before; nothing if the file is damaged: it is then written anew."""
+    try:
+        known = json.loads(memory.read_bytes())
+        rows = known.values()
+        whole = all(isinstance(row, list) and len(row) == 4 for row in rows)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+    return known if whole else {}
+
+
 def digests(paths: list[Path]) -> dict[Path, str]:
     """The files' sha256; remembered by size, time and inode, so that 16 GB are hashed once."""
     memory = cache_folder() / "weights" / "hashes.json"
     memory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(memory.with_suffix(".lock")):
-        known: dict[str, list[Any]] = json.loads(memory.read_bytes()) if memory.is_file() else {}
+        known = _remembered(memory)
         states = {path: path.stat() for path in paths}
         marks = {p: [s.st_size, s.st_mtime_ns, s.st_ino] for p, s in states.items()}
         unknown = [p for p in paths if known.get(str(p.resolve()), [None])[:-1] != marks[p]]

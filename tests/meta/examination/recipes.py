@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ HOSTILE = FIXTURES / "hostile"
 
 _OPERATIONS = (
     *("set", "delete", "write", "text", "list", "table", "deep", "bytes"),
-    *("pipe", "socket", "folder", "link", "sparse", "remove"),
+    *("pipe", "socket", "folder", "link", "sparse", "remove", "header"),
 )
 Operation = Annotated[str, Field(pattern=f"^({'|'.join(_OPERATIONS)})$")]
 
@@ -30,6 +31,8 @@ class Harm:
     set and write take a value as it is; text is its first part, `times` times its second, its
     third; list is the value `times` times, table has so many keys with it; deep is lists within
     lists; bytes are in hexadecimal. link takes where it leads to, sparse the size in `times`.
+    header is a change of the JSON in front of a safetensors file's data: a value, or the depth of
+    one in place of all.
     """
 
     file: str
@@ -70,6 +73,9 @@ def make(one: Hostile, base: Path, folder: Path, canary: Path) -> Path:
 
 
 def _do(harm: Harm, path: Path, canary: Path) -> None:
+    if harm.op == "header":
+        _change_header(path, harm)
+        return
     if harm.path:
         content = json.loads(path.read_bytes())
         *front, last = harm.path
@@ -108,6 +114,20 @@ def _do(harm: Harm, path: Path, canary: Path) -> None:
             value = _value(harm, canary)
             text = value if isinstance(value, str) else json.dumps(value)
             path.write_text(text, encoding="utf-8")
+
+
+def _change_header(path: Path, harm: Harm) -> None:
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    if harm.path:
+        name, field = harm.path
+        header[name][field] = harm.value
+        text = json.dumps(header)
+    else:
+        depth = harm.value["deep"]
+        text = f"{'[' * depth}{']' * depth}"
+    path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + data)
 
 
 def _value(harm: Harm, canary: Path) -> Any:
