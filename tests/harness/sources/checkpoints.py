@@ -12,7 +12,7 @@ from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
-from ..files import cache_folder, sha256_text
+from ..files import cache_folder, sha256, sha256_text, write_atomically
 from ..memory.footprint import footprint
 from .bundle import SCRATCH, building
 from .gguf import dequantized
@@ -38,6 +38,8 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
     folder = home / f"{model.key}-{kind}-{sha256_text(text)[:12]}"
     with building(home, f"the weights of {model.key}", "some space"):
         if damaged(folder) is None:
+            # Those of the tokenizer's folder as it is now, not when the weights were made.
+            copy_generation_config(tokenizer_folder, folder)
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch:
@@ -80,9 +82,11 @@ def weight_files(folder: Path) -> list[Path]:
 def copy_generation_config(source: Path, target: Path) -> None:
     """Replace what the library saved as generation settings by the model's own, if it has any."""
     name = "generation_config.json"
-    (target / name).unlink(missing_ok=True)
-    if (source / name).is_file():
-        shutil.copy(source / name, target / name)
+    if not (source / name).is_file():
+        (target / name).unlink(missing_ok=True)
+    elif not (target / name).is_file() or sha256(source / name) != sha256(target / name):
+        content = (source / name).read_bytes()
+        write_atomically(target / name, lambda scratch: scratch.write_bytes(content))
 
 
 def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Path:

@@ -130,20 +130,20 @@ def _remembered(memory: Path) -> dict[str, list[Any]]:
     try:
         known = json.loads(memory.read_bytes())
         rows = known.values()
-        whole = all(isinstance(row, list) and len(row) == 4 for row in rows)
+        whole = all(isinstance(row, list) and len(row) == 5 for row in rows)
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
     return known if whole else {}
 
 
 def digests(paths: list[Path]) -> dict[Path, str]:
-    """The files' sha256; remembered by size, time and inode, so that 16 GB are hashed once."""
+    """The files' sha256; remembered by size, times and inode, so that 16 GB are hashed once."""
     memory = cache_folder() / "weights" / "hashes.json"
     memory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(memory.with_suffix(".lock")):
         known = _remembered(memory)
         states = {path: path.stat() for path in paths}
-        marks = {p: [s.st_size, s.st_mtime_ns, s.st_ino] for p, s in states.items()}
+        marks = {p: [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for p, s in states.items()}
         unknown = [p for p in paths if known.get(str(p.resolve()), [None])[:-1] != marks[p]]
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):

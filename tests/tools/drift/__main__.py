@@ -29,13 +29,13 @@ from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.upstream_issues import upstream_issues
 from tests.harness.files import cache_folder
 from tests.harness.redaction import redact
+from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
 from .page import page
 from .report import Report
-from .runner import files_of
 
 ENDS = """\
 exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage
