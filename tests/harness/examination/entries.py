@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import AssetError
+from ..text import readable
 
 JSON_FILES = (
     "tokenizer_config.json",
@@ -46,6 +47,14 @@ def read_files(folder: Path) -> list[Path]:
     AssetError if the folder cannot be read.
     """
     try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        fix = "rename the folder, or run under LC_ALL=C.UTF-8"
+        where = readable(str(folder))
+        raise AssetError(
+            f"{where}: the libraries cannot open a path that is no UTF-8: {fix}"
+        ) from None
+    try:
         root = folder.resolve(strict=True)
         entries = sorted(root.iterdir())
         if (root / TEMPLATES).is_dir():
@@ -53,7 +62,7 @@ def read_files(folder: Path) -> list[Path]:
             entries += sorted((root / TEMPLATES).iterdir())
         return [path for path in entries if _check_entry(path, root)]
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before 3.13
-        raise AssetError(f"{folder} cannot be read ({error}): check the folder") from None
+        raise AssetError(readable(f"{folder} cannot be read ({error}): check the folder")) from None
 
 
 def _check_entry(path: Path, root: Path) -> bool:

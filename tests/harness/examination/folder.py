@@ -30,17 +30,22 @@ def fault_of(folder: Path, pinned: Model | None = None) -> str:
 
 def refuse(folder: Path, pinned: Model | None, subject: str, fix: str) -> None:
     """AssetError, which ends with the fix, if the folder must not be loaded."""
-    if fault := fault_of(folder, pinned):
+    try:
+        fault = fault_of(folder, pinned)
+    except AssetError as error:
+        raise AssetError(f"{subject}: {error}") from None
+    if fault:
         raise AssetError(f"{subject}: {fault}: {fix}")
 
 
 def _examine(folder: Path, pinned: Model | None) -> str:
     try:
         paths = read_files(folder)
-        state = (folder, *((path.name, *_mark(path)) for path in paths))
+        chats = pinned is not None and pinned.can("chat")
+        state = (folder, chats, *((path.name, *_mark(path)) for path in paths))
         if state not in _EXAMINED:
             is_known = pinned is not None and _is_pinned(paths, pinned)
-            _EXAMINED[state] = "" if is_known else _try_apart(folder, paths)
+            _EXAMINED[state] = "" if is_known else _try_apart(folder, paths, chats)
         return _EXAMINED[state]
     except UnfitError as unfit:
         return _line(folder, unfit)
@@ -64,7 +69,7 @@ def _is_pinned(paths: list[Path], model: Model) -> bool:
     } == set(pins)
 
 
-def _try_apart(folder: Path, paths: list[Path]) -> str:
+def _try_apart(folder: Path, paths: list[Path], chats: bool) -> str:
     """Load and use the folder in a child process with limits; what is wrong with it."""
     os.environ |= {"HF_HUB_OFFLINE": "1"}
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -78,7 +83,7 @@ def _try_apart(folder: Path, paths: list[Path]) -> str:
 
     def work(report: Report) -> list[str]:
         try:
-            try_folder(folder, names, lambda *words: report("\t".join(words)))
+            try_folder(folder, names, chats, lambda *words: report("\t".join(words)))
         except UnfitError as unfit:
             return [unfit.file, unfit.what, unfit.key]
         return []

@@ -28,12 +28,20 @@ _PLAIN = (
 )
 
 
-def try_folder(folder: Path, names: set[str], step: Step) -> None:
-    """Do all of it; UnfitError for what fails, or grows beyond measure."""
+def try_folder(folder: Path, names: set[str], chats: bool, step: Step) -> None:
+    """Do all of it; UnfitError for what fails, or grows beyond measure.
+
+    `chats`: whether the model must have a chat template.
+    """
     step("the files", "", "reading")
     examine_json(folder, names)
     _try_file(folder, step)
-    _try_transformers(folder, names, step)
+    auto = _try_transformers(folder, step)
+    if auto.chat_template:
+        _try_template(auto, names, step)
+    elif chats:
+        what = "is missing, and this model renders conversations"
+        raise UnfitError("tokenizer_config.json", what, "chat_template")
 
 
 def _try_file(folder: Path, step: Step) -> None:
@@ -108,7 +116,7 @@ def _check_broken(file: str, broken: list[tuple[str, str, str]]) -> None:
         )
 
 
-def _try_transformers(folder: Path, names: set[str], step: Step) -> None:
+def _try_transformers(folder: Path, step: Step) -> Any:
     from transformers import AutoTokenizer
 
     step("the files", "", "loading with transformers")
@@ -128,8 +136,7 @@ def _try_transformers(folder: Path, names: set[str], step: Step) -> None:
         else:
             _check_growth("tokenizer_config.json", "", case, len(ids), "tokens")
     _check_broken("the files", broken)
-    if auto.chat_template:
-        _try_template(auto, names, step)
+    return auto
 
 
 def _try_template(auto: Any, names: set[str], step: Step) -> None:

@@ -88,9 +88,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.extra_info["options of this suite"] = f"{ours}; pytest --help says more"
 
 
+def _why_no_proof(config: pytest.Config) -> str:
+    """Why a run in this environment would prove nothing, and the fix; empty if it would."""
+    if not __debug__:
+        return "PYTHONOPTIMIZE or python -O leaves out every assertion: run without it"
+    if not config.pluginmanager.hasplugin("syrupy"):
+        cause = "PYTEST_DISABLE_PLUGIN_AUTOLOAD is set, -p no:syrupy is given, or it is missing"
+        return f"the plugin syrupy is not loaded: {cause}: install requirements.txt, and unset them"
+    return ""
+
+
 @pytest.hookimpl(tryfirst=True)  # the other plugins read what this stores
 def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
+    if reason := _why_no_proof(config):
+        raise pytest.UsageError(reason)
     try:
         directories = parse_directories(config.getoption("--model-dir"))
         keys = chosen_models(config.getoption("--models"))
