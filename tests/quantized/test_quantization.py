@@ -1,14 +1,12 @@
 """What quantization does to the weights and to the answers, and that it does it every time."""
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.errors import fail
-from tests.harness.files import cache_folder
+from tests.harness.files import cache_folder, scratch_folder
 from tests.harness.memory.footprint import footprint
 from tests.harness.model import device as devices
 from tests.harness.model.error_bounds import int8_errors, nf4_errors, originals, quantized_layers
@@ -81,14 +79,14 @@ def test_saved_and_reloaded_bit_for_bit(
     freshly_loaded: LoadedModel, model_cache: ModelCache
 ) -> None:
     label, before = freshly_loaded.label, fingerprints(freshly_loaded.model)
-    with tempfile.TemporaryDirectory(dir=cache_folder() / "weights") as folder:
+    with scratch_folder(cache_folder() / "weights") as folder:
         need = 2 * footprint(freshly_loaded.spec, freshly_loaded.load).total
         if shutil.disk_usage(folder).free < need:
             fail(label, f"{need:,} B must be free in {folder} to save the model there")
         freshly_loaded.model.save_pretrained(folder)
         model_cache.slot.unload()
         with capture_messages() as messages:
-            model, info = from_pretrained(Path(folder), freshly_loaded.device, None)
+            model, info = from_pretrained(folder, freshly_loaded.device, None)
         after = fingerprints(model)
         devices.release(model)
     problems = [f"{kind}: {key}" for kind, keys in info.items() for key in keys]

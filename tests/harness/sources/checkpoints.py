@@ -1,6 +1,7 @@
 """Checkpoints built on this machine: from a package's GGUF, or of random values ("dummy")."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -36,6 +37,8 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
     home = cache_folder() / "weights"
     text = json.dumps(model.architecture, indent=2)
     folder = home / f"{model.key}-{kind}-{sha256_text(text)[:12]}"
+    if not os.access(home, os.W_OK) and folder.is_dir() and damaged(folder) is None:
+        return folder  # of another user, or read-only: it is taken as it is
     with building(home, f"the weights of {model.key}", "some space"):
         if damaged(folder) is None:
             # Those of the tokenizer's folder as it is now, not when the weights were made.

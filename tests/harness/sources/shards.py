@@ -3,6 +3,7 @@
 import json
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -126,21 +127,25 @@ def tensor_files(folder: Path) -> dict[str, Path]:
 
 
 def _remembered(memory: Path) -> dict[str, list[Any]]:
-    """What was hashed before; nothing if the file is damaged: it is then written anew."""
+    """What was hashed before, without what another version or a damage left."""
     try:
-        known = json.loads(memory.read_bytes())
-        rows = known.values()
-        whole = all(isinstance(row, list) and len(row) == 5 for row in rows)
+        rows = json.loads(memory.read_bytes()).items()
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-    return known if whole else {}
+    return {path: row for path, row in rows if isinstance(row, list) and len(row) == 5}
 
 
 def digests(paths: list[Path]) -> dict[Path, str]:
     """The files' sha256; remembered by size, times and inode, so that 16 GB are hashed once."""
     memory = cache_folder() / "weights" / "hashes.json"
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(memory.with_suffix(".lock")):
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        lock: AbstractContextManager[object] = FileLock(memory.with_suffix(".lock"))
+        with lock:
+            pass
+    except OSError:  # of another user, or read-only: nothing is remembered
+        lock = nullcontext()
+    with lock:
         known = _remembered(memory)
         states = {path: path.stat() for path in paths}
         marks = {p: [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for p, s in states.items()}
@@ -148,6 +153,6 @@ def digests(paths: list[Path]) -> dict[Path, str]:
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(unknown, pool.map(sha256, unknown), strict=True):
                 known[str(path.resolve())] = [*marks[path], digest]
-        if unknown:
+        if unknown and not isinstance(lock, nullcontext):
             write_atomically(memory, json.dumps(known, indent=1))
     return {path: known[str(path.resolve())][-1] for path in paths}

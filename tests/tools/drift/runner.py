@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.harness.files import PROJECT, cache_folder, sha256_text
+from tests.harness.files import PROJECT, cache_folder, sha256_text, write_atomically
 from tests.harness.redaction import is_secret
 from tests.harness.sources.identity import digest_of, files_of
 
@@ -153,7 +153,7 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
         if run.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
-            out.write_text(json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
+            write_atomically(out, json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
     return {task["key"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
 
 

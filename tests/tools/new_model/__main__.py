@@ -75,17 +75,15 @@ def _check_key(key: str) -> None:
         raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
     if key in registry():
         raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
-    if (RECIPES / f"{key}.json").exists():
-        what = "is there, and fixtures/models.toml has no such model: a draft that ended early"
-        raise AssetError(
-            f"fixtures/recipes/{key}.json {what} left it: delete it, or choose another key"
-        )
 
 
 def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
-    """Write both files, or neither; AssetError if they cannot be written."""
+    """Write both files; AssetError if they cannot be written: then neither is."""
     recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
     path = RECIPES / f"{key}.json"
+    if path.exists() and path.read_text("utf-8") != recipe_text:  # else a killed draft left it
+        what = "is there, and fixtures/models.toml has no such model"
+        raise AssetError(f"fixtures/recipes/{key}.json {what}: delete it, or choose another key")
     try:
         write_atomically(path, recipe_text)
         write_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
@@ -93,9 +91,6 @@ def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
         path.unlink(missing_ok=True)
         what = f"fixtures cannot be written ({error.strerror or error})"
         raise AssetError(f"{what}: nothing was added; free space there, and run it again") from None
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _next_steps(key: str, folder: Path) -> str:
