@@ -5,6 +5,7 @@ reports             report.json and its page, JUnit, GitHub
 latency, snapshots  measured times and their verdict; recorded outputs and when they are written
 checks, plugins     judges that fail with one message; pytest's options, results, gate
 batches             many prompts at once
+forward             an independent forward pass, beside what a model computed
 model, tokenizer    models in memory; tokenizers and chat templates
 sources             files and weights: the bundle, the hub, a folder
 examination         whether a folder may be loaded

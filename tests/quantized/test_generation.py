@@ -6,11 +6,11 @@ from tests.harness.checks import answers
 from tests.harness.checks import generation_settings as settings
 from tests.harness.checks.memory import check_no_messages
 from tests.harness.errors import fail
-from tests.harness.model.fresh_process import generate_in_fresh_process
 from tests.harness.model.generation import predict
 from tests.harness.model.loading import LoadedModel
 from tests.harness.model.logits import choices, next_token_logits
-from tests.harness.plugins.models import Generate
+from tests.harness.model.second_load import Reloaded
+from tests.harness.plugins.models import SECOND_PROMPT, Generate
 from tests.harness.prices.products import price_prompt, read_products
 
 pytestmark = pytest.mark.loads("nf4")
@@ -120,10 +120,10 @@ def test_greedy_answers_repeat(loaded_model: LoadedModel, generate: Generate) ->
 
 
 def test_greedy_answers_repeat_in_a_new_process(
-    loaded_model: LoadedModel, generate: Generate
+    loaded_model: LoadedModel, generate: Generate, second_load: Reloaded
 ) -> None:
-    (new,) = generate_in_fresh_process(loaded_model, [PROMPT], do_sample=False)
-    first, cause = generate(PROMPT, do_sample=False), "loading or computing is not deterministic"
+    new, first = second_load.answer, generate(SECOND_PROMPT, do_sample=False)
+    cause = "loading or computing is not deterministic"
     answers.check_tokens(loaded_model, "the same question in a new process", new, first.new, cause)
 
 

@@ -1,18 +1,14 @@
 """What quantization does to the weights and to the answers, and that it does it every time."""
 
-import shutil
 from typing import Any
 
 import pytest
 
 from tests.harness.errors import fail
-from tests.harness.files import cache_folder, scratch_folder
-from tests.harness.memory.footprint import footprint
-from tests.harness.model import device as devices
 from tests.harness.model.error_bounds import int8_errors, nf4_errors, originals, quantized_layers
-from tests.harness.model.fingerprints import digest, divergence, fingerprints, next_token_logs
-from tests.harness.model.loading import LoadedModel, from_pretrained
-from tests.harness.model.messages import capture_messages
+from tests.harness.model.fingerprints import digest, divergence, next_token_logs
+from tests.harness.model.loading import LoadedModel
+from tests.harness.model.second_load import Reloaded
 from tests.harness.plugins.models import ModelCache
 from tests.harness.prices.products import price_prompt, read_products
 
@@ -75,28 +71,16 @@ def stored_bits(packed: Any, state: Any) -> dict[str, str]:
 
 
 @pytest.mark.loads("nf4", "int8")
-def test_saved_and_reloaded_bit_for_bit(
-    freshly_loaded: LoadedModel, model_cache: ModelCache
-) -> None:
-    label, before = freshly_loaded.label, fingerprints(freshly_loaded.model)
-    with scratch_folder(cache_folder() / "weights") as folder:
-        need = 2 * footprint(freshly_loaded.spec, freshly_loaded.load).total
-        if shutil.disk_usage(folder).free < need:
-            fail(label, f"{need:,} B must be free in {folder} to save the model there")
-        freshly_loaded.model.save_pretrained(folder)
-        model_cache.slot.unload()
-        with capture_messages() as messages:
-            model, info = from_pretrained(folder, freshly_loaded.device, None)
-        after = fingerprints(model)
-        devices.release(model)
-    problems = [f"{kind}: {key}" for kind, keys in info.items() for key in keys]
+def test_saved_and_reloaded_bit_for_bit(second_load: Reloaded) -> None:
+    before, after = second_load.saved, second_load.fingerprints
+    problems = list(second_load.problems)
     problems += [name for name in before if after.get(name) != before[name]]
     problems += [f"{name} is new" for name in after if name not in before]
-    if problems or messages:
+    if problems:
         fail(
-            label,
-            f"saved and reloaded, got {len(problems)} differences, first "
-            f"{(problems or messages)[0]}, expected every bit as it was and no output",
+            second_load.label,
+            f"saved and reloaded, got {len(problems)} differences, first {problems[0]}, expected "
+            "every bit as it was and no output",
             *problems[1:10],
             cause="transformers or bitsandbytes writes or reads quantized checkpoints otherwise",
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Config = Mapping[str, Any]
+FAMILIES = ("llama", "phi3", "qwen2", "starcoder2")  # the values of `model_type` that are known
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def layer_linears(config: Config) -> tuple[Linear, ...]:
         case "starcoder2":
             qkv_bias = out_bias = mlp_bias = config["use_bias"]
         case unknown:
-            known = "llama, phi3, qwen2, starcoder2"
+            known = ", ".join(FAMILIES)
             raise ValueError(f"model_type {unknown!r} is not known (allowed: {known})")
     is_gated = config["model_type"] != "starcoder2"
     inward = ("gate_proj", "up_proj") if is_gated else ("c_fc",)

@@ -8,21 +8,24 @@ from typing import Any, cast
 import pytest
 
 from ..data.registry import Device
-from ..errors import AssetError, LoadError
+from ..errors import AssetError, LoadError, fail_unjudged
 from ..model import device as devices
 from ..model.error_bounds import quantized_layers
 from ..model.figures import describe, load_figures
 from ..model.fingerprints import next_token_logs
 from ..model.generation import Answer, predict
 from ..model.loading import LoadedModel, ModelSlot, prepared_tokenizer
+from ..model.second_load import Reloaded, SecondProcess
+from ..prices.products import price_prompt, read_products
 from ..sources.weights import Weights, prepare_weights
 from ..text import first_line
 from ..tokenizer.loaded import LoadedTokenizer
 from .availability import fail_once, why_missing
-from .parametrize import Placement, placement_of
+from .parametrize import Placement, needs, placement_of
 from .tokenizers import WEIGHTS, progress_past_capture, tokenizers_of
 
 Generate = Callable[..., Answer]
+SECOND_PROMPT = price_prompt(min((product.text for product in read_products()), key=len))
 LOADED = pytest.StashKey[dict[str, str]]()  # the figures of each first load, by LoadedModel.name
 
 
@@ -38,6 +41,9 @@ class ModelCache:
     logs: dict[str, list[Any]] = field(default_factory=dict)  # log-probabilities, by name
     answers: dict[str, Answer] = field(default_factory=dict)  # each takes a second on a CPU
     loads: list[tuple[str, str]] = field(default_factory=list)  # figures no report has yet
+    reloading: set[Placement] = field(default_factory=set)  # what is to be loaded a second time
+    second_loads: dict[Placement, str] = field(default_factory=dict)  # what went wrong, or ""
+    second_process: SecondProcess = field(default_factory=SecondProcess)
 
     def prepare(self, files: LoadedTokenizer, device: Device) -> Weights:
         """The checkpoint of the model whose files these are, once a session."""
@@ -92,7 +98,19 @@ class ModelCache:
                 lines[loaded_model.name] = describe(loaded_model)
                 figures = json.dumps(asdict(load_figures(loaded_model)))
                 self.loads.append((f"memory {loaded_model.name}", figures))
+            if placement in self.reloading - self.second_loads.keys():
+                self.second_loads[placement] = self.begin_second_load(loaded_model)
         return loaded_model
+
+    def begin_second_load(self, loaded_model: LoadedModel) -> str:
+        """Begin this model's second load; why that failed, which only what needs it shall fail."""
+        try:
+            self.second_process.begin(loaded_model, SECOND_PROMPT)
+        except Exception as error:
+            if devices.is_fatal(error):
+                raise
+            return first_line(error)
+        return ""
 
     def hand_over(self, test: pytest.Item) -> None:
         """Give the figures of first loads to the test's report, which travels between processes."""
@@ -123,9 +141,13 @@ class ModelCache:
 @pytest.fixture(scope="session")
 def model_cache(request: pytest.FixtureRequest) -> Iterator[ModelCache]:
     """What hands out models; at the end nothing is left in memory."""
-    cache = ModelCache(request.config)
+    reloading = {placement_of(item) for item in request.session.items if needs(item, "second_load")}
+    cache = ModelCache(request.config, reloading=reloading)
+    if any(device == "cpu" or devices.has_cuda() for _, device, _ in reloading):
+        cache.second_process.start()
     yield cache
     cache.slot.unload()
+    cache.second_process.stop()
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +182,20 @@ def freshly_loaded(
         return loaded_model
     model_cache.slot.unload()
     return model_cache.get(placement, trained=False)
+
+
+@pytest.fixture
+def second_load(placement: Placement, model_cache: ModelCache) -> Reloaded:
+    """The model as a new process loaded it, which began when this one was loaded."""
+    name = "-".join(placement)
+    if placement not in model_cache.second_loads:
+        model_cache.get(placement, trained=False)
+    try:
+        if problem := model_cache.second_loads[placement]:
+            raise LoadError(problem)
+        return model_cache.second_process.result(name)
+    except LoadError as error:
+        fail_unjudged(f"{placement[0]}: {name}", str(error))
 
 
 def _was_run(weight: Any) -> bool:

@@ -10,7 +10,7 @@ from ..errors import AssetError, DataError
 from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
-from ..versions import versions
+from ..versions import optional_versions, versions
 from .tokenizers import KEYS, SOURCES, WEIGHTS, weights_of
 
 
@@ -125,7 +125,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     names = ("gate", "update_snapshots", "update_new_snapshots_only", "snapshot_prune")
     options = [name for name in names if config.getoption(name)]
     return [
-        "conformance: " + ", ".join(f"{name} {number}" for name, number in versions().items()),
+        *(
+            f"conformance: {words}" + ", ".join(f"{name} {number}" for name, number in of.items())
+            for words, of in (("", versions()), ("also installed: ", optional_versions()))
+        ),
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
         f"conformance: models {', '.join(keys)}",
         f"conformance: weights {', '.join(weights) or 'none'}",

@@ -7,6 +7,8 @@ import pytest
 
 from ..data.cases import ChatCase, conversations, published, texts
 from ..data.registry import Device, registry
+from ..data.runs import PLAIN, runs
+from ..memory.architecture import FAMILIES
 from ..memory.footprint import LOADS, Load
 from ..tokenizer.chat import can_be_framed
 from ..tokenizer.keywords import KEYWORDS
@@ -120,26 +122,36 @@ def placements(config: pytest.Config, test: pytest.Function) -> list[Placement]:
 
 
 def _load_order(placement: Placement) -> tuple[str, str, int]:
-    """The small models of the CPU first; of the loads bf16, which others are compared with."""
+    """The small models of the CPU first; of the loads bf16, which others are compared with.
+
+    NF4 has most tests: meanwhile another process loads int8 a second time, which takes long.
+    """
     key, device, load = placement
-    return device, key, ("bf16", "nf4", "int8").index(load)
+    return device, key, ("bf16", "int8", "nf4").index(load)
 
 
 def sort_by_load(items: list[pytest.Item]) -> None:
     """Bring the tests of each load together, so that it happens once; others keep their place.
 
-    Those that need the model as it was loaded come first, before it is run.
+    Those that need the model as it was loaded come first, before it is run; those that wait for
+    another process come last, of all loads if they need no model beside.
     """
     spots = [index for index, item in enumerate(items) if placement_of(item)]
-    ordered = sorted(
-        (items[spot] for spot in spots),
-        key=lambda item: (
-            _load_order(placement_of(item)),
-            "freshly_loaded" not in getattr(item, "fixturenames", ()),
-        ),
-    )
+    ordered = sorted((items[spot] for spot in spots), key=_place_of)
     for spot, item in zip(spots, ordered, strict=True):
         items[spot] = item
+
+
+def _place_of(item: pytest.Item) -> tuple[object, ...]:
+    device, *load_order = _load_order(placement_of(item))
+    waits = needs(item, "second_load")
+    apart = waits and not needs(item, "loaded_model")
+    return device, apart, load_order, not needs(item, "freshly_loaded"), waits
+
+
+def needs(item: pytest.Item, fixture: str) -> bool:
+    """Whether a test takes this fixture."""
+    return fixture in getattr(item, "fixturenames", ())
 
 
 def placement_of(item: pytest.Item) -> Any:
@@ -149,16 +161,45 @@ def placement_of(item: pytest.Item) -> Any:
 
 
 def parametrize_loads(metafunc: pytest.Metafunc) -> None:
-    """Give a test of a loaded model its combinations: all three loads unless marked `loads`."""
+    """Give a test of a loaded model its combinations: all three loads unless marked `loads`.
+
+    With `run` beside it also the runs that are declared for the load, but for the plain one.
+    """
     if "placement" not in metafunc.fixturenames:
         return
-    rows = [
-        pytest.param(
-            placement,
-            id="-".join(placement),
-            marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
-        )
-        for placement in placements(metafunc.config, metafunc.definition)
+    chosen = placements(metafunc.config, metafunc.definition)
+    if "run" not in metafunc.fixturenames:
+        rows = [_of_placement(placement) for placement in chosen]
+        # In this scope pytest keeps tests of one placement together, as `sort_by_load` has them.
+        metafunc.parametrize("placement", rows, indirect=True, scope="session")
+        return
+    pairs = [
+        _of_placement(placement, run)
+        for placement in chosen
+        for run in runs().values()
+        if run.id != PLAIN and placement[1] in run.devices and placement[2] in run.loads
     ]
-    # In this scope pytest keeps tests of one placement together, as `sort_by_load` has them.
-    metafunc.parametrize("placement", rows, indirect=True, scope="session")
+    metafunc.parametrize(("placement", "run"), pairs, indirect=["placement"], scope="session")
+
+
+def _of_placement(placement: Placement, *others: Any) -> Any:
+    return pytest.param(
+        placement,
+        *others,
+        id="-".join([*placement, *map(name_of, others)]),
+        marks=[pytest.mark.gpu] if placement[1] == "cuda" else [],
+    )
+
+
+def parametrize_narrow(metafunc: pytest.Metafunc) -> None:
+    """Give a test of narrow models every chosen model of a known family, and the runs for it."""
+    if "architecture" not in metafunc.fixturenames:
+        return
+    models = [registry()[key] for key in metafunc.config.stash[KEYS]]
+    known = [model for model in models if model.architecture["model_type"] in FAMILIES]
+    if "run" not in metafunc.fixturenames:
+        metafunc.parametrize("architecture", known, ids=name_of)
+        return
+    rows = [(model, run) for model in known for run in runs().values() if run.narrow]
+    ids = [f"{model.key}-{run.id}" for model, run in rows]
+    metafunc.parametrize(("architecture", "run"), rows, ids=ids)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ..data.registry import Model
 from ..diff import Evidence
 from ..errors import CheckFailed
 from ..sources.folders import Sources
@@ -187,7 +188,7 @@ def check_of(item: pytest.Item) -> Check | None:
 
 def _names(argument: str, value: Any) -> tuple[str, str]:
     """Model and case named by a parameter; either may be empty."""
-    if isinstance(value, LoadedTokenizer):
+    if isinstance(value, LoadedTokenizer | Model):
         return value.key, ""
     if argument == "placement":
         key, *rest = value

@@ -18,7 +18,7 @@ from ..memory.footprint import footprint
 from .bundle import SCRATCH, building
 from .gguf import dequantized
 from .packages import download, member
-from .shards import INDEX, digests, shard_names, tensor_files
+from .shards import INDEX, copied_to_cpu, digests, shard_names, tensor_files
 
 _SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
 DUMMY = "dummy.json"  # in a folder of random values: the seed
@@ -134,7 +134,9 @@ def dummy(model: Model, device: str, tokenizer_folder: Path, progress: Progress)
             f"{model.key}: making dummy weights on {device}, once: {need / 1e9:.1f} GB, kept in "
             f"{folder.parents[1]} until you delete them"
         )
-        random_model(model, device).save_pretrained(folder, max_shard_size=SHARD)
+        made = random_model(model, device)
+        state = copied_to_cpu(made.state_dict())
+        made.save_pretrained(folder, max_shard_size=SHARD, state_dict=state)
         (folder / DUMMY).write_text(json.dumps({"seed": _SEED}) + "\n", encoding="utf-8")
 
     return _cached(model, "dummy", tokenizer_folder, build)

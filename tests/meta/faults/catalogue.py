@@ -22,7 +22,11 @@ MACHINERY = "machinery"
 APART = (MACHINERY, "latency")  # areas whose faults are planted in a copy of the project
 
 
-QUANTIZED = ("generation", "quantization")  # areas whose faults only a loaded model shows
+QUANTIZED = (
+    "forward",
+    "generation",
+    "quantization",
+)  # areas whose faults only a loaded model shows
 
 
 Operation = Annotated[

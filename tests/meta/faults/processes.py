@@ -15,6 +15,7 @@ import conftest  # sets its switches before any import of transformers
 from tests.harness.console import say
 from tests.harness.data.registry import registry
 from tests.harness.files import PROJECT
+from tests.harness.memory.architecture import FAMILIES
 from tests.harness.sources.bundle import bundle
 from tests.harness.tokenizer.tokenizer_json import tokenizer_json
 
@@ -26,7 +27,7 @@ from .planting import run_suite
 HEAVY = (
     "bitsandbytes",
     "transformers.integrations.bitsandbytes",
-    "transformers.models.llama.modeling_llama",
+    *(f"transformers.models.{name}.modeling_{name}" for name in FAMILIES),
     "transformers.quantizers.auto",
 )
 

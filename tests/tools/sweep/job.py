@@ -9,7 +9,7 @@ from tests.harness.batches.answers import BATCH_TOKENS
 from tests.harness.files import sha256
 from tests.harness.prices.dataset import DataSet, data_of, read_rows
 from tests.harness.sources.identity import code_identity, tokenizer_identity, weights_identity
-from tests.harness.versions import versions
+from tests.harness.versions import optional_versions, versions
 from tests.tools.models import ModelChoice, prepare_model, rank_and_world
 
 # What makes of rows answers, as whole folders: a list of files goes stale unnoticed.
@@ -67,6 +67,7 @@ class Job:
             "batch_tokens": self.batch_tokens,
             "compile": self.options.compile,
             **versions(),
+            **optional_versions(),
         }
 
 
