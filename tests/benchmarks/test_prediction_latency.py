@@ -12,6 +12,7 @@ from tests.harness.model import device as devices
 from tests.harness.model.loading import LoadedModel, from_pretrained, quantization_config
 from tests.harness.plugins.models import ModelCache
 from tests.harness.plugins.parametrize import Placement
+from tests.harness.sources.identity import in_one, weights_identity
 
 
 def _keys(loaded_model: LoadedModel, name: str, batch: int = 1) -> Keys:
@@ -37,7 +38,9 @@ def test_load_model(
         from_pretrained(weights.folder, device, quantization_config(load))
 
     collect = partial(devices.collect, device)  # frees the model of the round before
-    measure(key, call, {"load": load, "weights": weights.kind}, setup=collect)
+    about: Keys = {"load": load, "weights": weights.kind}
+    about["weights_files"] = in_one(weights_identity(weights))
+    measure(key, call, about, setup=collect)
 
 
 def test_first_token(loaded_model: LoadedModel, batch: int, measure: Measure) -> None:

@@ -7,8 +7,8 @@ from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import ChatCase
 from tests.harness.errors import fail
 from tests.harness.text import quote
+from tests.harness.tokenizer.chat import apply_template, render, render_case, render_ids
 from tests.harness.tokenizer.chat import framed as framed_text
-from tests.harness.tokenizer.chat import render, render_case, render_ids
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 HELLO = ({"role": "user", "content": "Hi"},)
@@ -23,7 +23,7 @@ def test_tokenized_chat_equals_encoded_text(tokenizer: LoadedTokenizer, chat: Ch
 @pytest.mark.needs("chat")
 def test_tokenized_prompt_is_a_batch_encoding(tokenizer: LoadedTokenizer) -> None:
     """With one list of ids; return_dict=True because the default changed in transformers 5."""
-    got = tokenizer.transformers.apply_chat_template(list(HELLO), tokenize=True, return_dict=True)
+    got = apply_template(tokenizer, HELLO, tokenize=True, return_dict=True)
     ids = got["input_ids"] if hasattr(got, "keys") else None
     if ids is None or not all(isinstance(token_id, int) for token_id in ids):
         fail(

@@ -9,6 +9,7 @@ batches             many prompts at once
 forward             an independent forward pass, beside what a model computed
 model, tokenizer    models in memory; tokenizers and chat templates
 sources             files and weights: the bundle, the hub, a folder
+examination         whether a folder may be loaded
 memory, prices      bytes by arithmetic; the price task
 data                fixtures as typed objects
 html, console       pages; how commands print and exit

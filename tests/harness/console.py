@@ -1,5 +1,6 @@
 """How commands print and end: progress without secrets, and exit codes."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from .redaction import redact
 
 Progress = Callable[[str], None]
 COULD_NOT_RUN = 2
-INTERRUPTED = 130  # as shells have it
+INTERRUPTED, READER_GONE = 130, 141  # as shells have it
 
 
 def say(message: str) -> None:
@@ -24,7 +25,12 @@ def exit_status(run: Callable[[], int | None]) -> int:
     Errors of data, files and loading are printed as one line on stderr.
     """
     try:
-        return run() or 0
+        status = run() or 0
+        sys.stdout.flush()  # here, where it can be told that nobody reads
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes it once more at the end
+        return READER_GONE
     except (AssetError, DataError, LoadError) as error:
         say(str(error))
         return COULD_NOT_RUN

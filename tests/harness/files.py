@@ -2,13 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 PROJECT = Path(__file__).resolve().parents[2]
 TESTS, FIXTURES = PROJECT / "tests", PROJECT / "fixtures"
+_SCRATCH = ".scratch"
 
 
 def cache_folder() -> Path:
@@ -26,6 +31,30 @@ def sha256(path: Path) -> str:
 def sha256_text(text: str) -> str:
     """Hex digest of a text's UTF-8 bytes."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def scratch_folder(home: Path) -> Iterator[Path]:
+    """A folder in `home` that is removed at the end; so are those of killed processes, before.
+
+    Whoever holds the lock beside a folder is alive, in whatever container.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / f"{_SCRATCH}.lock"):
+        for lock in home.glob(f"{_SCRATCH}-*.lock"):
+            with suppress(Timeout), FileLock(lock, timeout=0):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink()
+        folder = home / f"{_SCRATCH}-{uuid4().hex}"
+        own = FileLock(folder.with_suffix(".lock"))
+        own.acquire()
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(own.lock_file).unlink(missing_ok=True)
+        own.release()
 
 
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:

@@ -239,13 +239,16 @@ def main(arguments: list[str] | None = None) -> int:
             for finding in check(name):
                 findings.append(finding)
                 _print(str(finding))
+        errors = [finding.subject for finding in findings if finding.state == "error"]
+        warnings = sum(finding.state == "warning" for finding in findings)
+        _print(f"errors: {len(errors)}, warnings: {warnings}")
+        _print(f"fix `{errors[0]}` first" if errors else "next: pytest")
     except KeyboardInterrupt:
         print("interrupted: run it again", file=sys.stderr)
         return 130
-    errors = [finding.subject for finding in findings if finding.state == "error"]
-    warnings = sum(finding.state == "warning" for finding in findings)
-    _print(f"errors: {len(errors)}, warnings: {warnings}")
-    _print(f"fix `{errors[0]}` first" if errors else "next: pytest")
+    except BrokenPipeError:  # nobody reads, as in `... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
     return int(bool(errors))
 
 

@@ -3,11 +3,13 @@
 import argparse
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from tests.harness.console import say
 from tests.harness.data.registry import Device, Model, registry
 from tests.harness.errors import LoadError
+from tests.harness.latency.machine import identity
 from tests.harness.memory.footprint import LOADS, Load
 from tests.harness.model import device as devices
 from tests.harness.model.loading import ModelSlot, prepared_tokenizer
@@ -24,6 +26,7 @@ class ModelChoice:
     load: Load
     weights: Weights
     tokenizer: Any
+    folder: Path  # of the tokenizer's files
 
     @property
     def title(self) -> str:
@@ -32,10 +35,8 @@ class ModelChoice:
 
     @property
     def device_name(self) -> str:
-        """The name of the chip, `cpu` for the CPU."""
-        import torch
-
-        return "cpu" if self.device == "cpu" else str(torch.cuda.get_device_name())
+        """The name of the chip."""
+        return identity(self.device)["device"]
 
     def loaded(self) -> ModelSlot:
         """The model in memory; LoadError."""
@@ -87,4 +88,4 @@ def prepare_model(options: argparse.Namespace) -> ModelChoice:
     sources = Sources(options.source, parse_directories(directories))
     folder = prepare([spec], sources, say)[spec.key]
     fetched = prepare_weights(spec, device, weights, folder, say)
-    return ModelChoice(spec, device, options.load, fetched, prepared_tokenizer(folder))
+    return ModelChoice(spec, device, options.load, fetched, prepared_tokenizer(folder), folder)

@@ -1,6 +1,7 @@
 """Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -13,6 +14,8 @@ from ..errors import DataError, fail
 from ..model import device as devices
 from ..model.loading import LoadedModel
 from ..plugins.parametrize import placement_of
+from ..plugins.tokenizers import tokenizers_of
+from ..sources.identity import code_identity, in_one, tokenizer_identity, weights_identity
 from ..versions import versions
 from . import verdict
 from .machine import clocks, identity, run_controls
@@ -22,6 +25,8 @@ from .recording import Keys, Timed
 from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
 from .spec import benchmark_of
 
+# What times, and what is timed.
+CODE = ("tests/benchmarks", "tests/harness/latency", "fixtures/benchmarks.toml", "fixtures/prices")
 Measure = Callable[..., None]  # _measure, from its argument `key` on
 
 
@@ -52,6 +57,18 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     return run
 
 
+def _made_of(config: pytest.Config, key: str, loaded_model: LoadedModel | None) -> Keys:
+    """What a time depends on beside versions and machine, as short digests."""
+    about: Keys = {
+        "tokenizer_files": in_one(tokenizer_identity(tokenizers_of(config)[key].folder)),
+        "parallelism": os.environ.get("TOKENIZERS_PARALLELISM", "unset"),
+        **code_identity(*CODE),
+    }
+    if loaded_model is not None:
+        about["weights_files"] = in_one(weights_identity(loaded_model.weights))
+    return about
+
+
 @pytest.fixture
 def measure(request: pytest.FixtureRequest, benchmark: Any, latency_run: LatencyRun) -> Measure:
     """Times and judges a call: `measure(key, call, keys, loaded_model=None, setup=None)`."""
@@ -73,6 +90,7 @@ def _measure(
     A call of a loaded model returns its new tokens. `setup` runs before every call, untimed.
     """
     spec = benchmark_of(test.originalname)
+    keys = {**keys, **_made_of(test.config, key, loaded_model)}
     placement = placement_of(test)
     device: Device = placement[1] if placement else "cpu"
     what = verdict.title(key, spec, keys)

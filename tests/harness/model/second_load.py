@@ -8,16 +8,15 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from ..errors import LoadError
-from ..files import PROJECT, cache_folder
+from ..files import PROJECT, cache_folder, scratch_folder
 from ..sources.shards import copied_to_cpu
 from . import device as devices
 from .fingerprints import fingerprints
@@ -44,7 +43,7 @@ class SecondProcess:
     """A process that loads what is saved for it, one model after the other."""
 
     process: subprocess.Popen[str] | None = None
-    folders: dict[str, tempfile.TemporaryDirectory[str]] = field(default_factory=dict)
+    folders: dict[str, ExitStack] = field(default_factory=dict)  # which remove them
     saved: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     results: dict[str, Reloaded] = field(default_factory=dict)
 
@@ -66,10 +65,12 @@ class SecondProcess:
 
         LoadError if the disk has too little room.
         """
-        folder = self.folders[loaded.name] = _save(loaded)
+        stack = self.folders[loaded.name] = ExitStack()
+        folder = stack.enter_context(scratch_folder(cache_folder() / "weights"))
+        _save(loaded, folder)
         request = {
             "name": loaded.name,
-            "folder": folder.name,
+            "folder": str(folder),
             "tokenizer": loaded.tokenizer.name_or_path,
             "device": loaded.device,
             "prompt": prompt,
@@ -93,7 +94,7 @@ class SecondProcess:
                 found = json.loads(line)
                 loaded = found.pop("name")
                 self.results[loaded] = Reloaded(*self.saved[loaded], **found)
-                self.folders.pop(loaded).cleanup()
+                self.folders.pop(loaded).close()
             elif line.strip():
                 last = line.strip()
         return self.results[name]
@@ -104,21 +105,18 @@ class SecondProcess:
             self.process.kill()
             self.process.communicate()
         for folder in self.folders.values():
-            folder.cleanup()
+            folder.close()
 
 
-def _save(loaded: LoadedModel) -> tempfile.TemporaryDirectory[str]:
-    folder = tempfile.TemporaryDirectory(dir=cache_folder() / "weights")
-    need, free = loaded.measured.footprint, shutil.disk_usage(folder.name).free
+def _save(loaded: LoadedModel, folder: Path) -> None:
+    need, free = loaded.measured.footprint, shutil.disk_usage(folder).free
     if free < need + _SPARE:
-        folder.cleanup()
         raise LoadError(
             f"to save {loaded.name} takes {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free "
             f"in {cache_folder()}"
         )
     with _state_on_cpu(loaded.model):
-        loaded.model.save_pretrained(folder.name)
-    return folder
+        loaded.model.save_pretrained(folder)
 
 
 @contextmanager

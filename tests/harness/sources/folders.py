@@ -1,5 +1,6 @@
 """Which source the files of each model come from, and the folders that hold them."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,8 @@ from ..console import Progress, say
 from ..data.recipes import read_recipe
 from ..data.registry import Model, registry
 from ..errors import AssetError
-from ..text import allowed_values
+from ..examination.folder import refuse
+from ..text import allowed_values, readable
 from .bundle import bundle
 from .fetch import fetch_apart
 
@@ -34,12 +36,24 @@ def parse_directories(options: list[str]) -> dict[str, Path]:
         key, _, folder = option.partition("=")
         if key not in registry() or not folder:
             raise AssetError(
-                f"--model-dir {option}: write KEY=DIR; {allowed_values(key, registry())}"
+                readable(f"--model-dir {option}: write KEY=DIR; {allowed_values(key, registry())}")
             )
-        if not (Path(folder) / "tokenizer.json").is_file():
-            raise AssetError(f"--model-dir {option}: there is no tokenizer.json in {folder}")
+        if reason := _why_no_folder(Path(folder)):
+            raise AssetError(readable(f"--model-dir {option}: {reason}"))
         directories[key] = Path(folder).absolute()
     return directories
+
+
+def _why_no_folder(folder: Path) -> str:
+    """Why the path is not that of a folder with a tokenizer; empty if it is."""
+    try:
+        # Not is_file: what else it may be, the examination says.
+        os.lstat(folder / "tokenizer.json")
+    except FileNotFoundError:
+        return f"there is no tokenizer.json in {folder}"
+    except (OSError, ValueError) as error:
+        return f"{folder} cannot be read ({getattr(error, 'strerror', None) or error})"
+    return ""
 
 
 def chosen_models(text: str | None, option: str = "--models") -> list[str]:
@@ -81,7 +95,28 @@ def select_models(keys: Collection[str], source: str, given: Collection[str] = (
 
 
 def prepare(models: list[Model], sources: Sources, progress: Progress) -> dict[str, Path]:
-    """The folder of every model by key, fetched or built if need be; AssetError if one fails."""
+    """The folder of every model by key, examined; AssetError if one fails or is not fit to load."""
+    folders = locate(models, sources, progress)
+    for model in models:
+        examine(model, sources.of(model.key), folders[model.key])
+    return folders
+
+
+def examine(model: Model, source: str, folder: Path) -> None:
+    """AssetError if a folder that is not of the bundle must not be loaded."""
+    if source != "bundle":
+        refuse(folder, model, model.key, repair(model.key, source))
+
+
+def repair(key: str, source: str) -> str:
+    """What to do about files of a source that cannot be used."""
+    if source == "directory":
+        return f"repair the folder, or leave out --model-dir {key}"
+    return f"python -m tests.tools.fetch --source {source} {key}"
+
+
+def locate(models: list[Model], sources: Sources, progress: Progress) -> dict[str, Path]:
+    """The folder of every model by key, fetched or built if need be, and not examined yet."""
     folders = {m.key: sources.directories[m.key] for m in models if m.key in sources.directories}
     rest = [model for model in models if model.key not in folders]
     if reasons := [r for r in (unavailable_reason(m, sources.default) for m in rest) if r]:

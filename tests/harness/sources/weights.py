@@ -1,6 +1,5 @@
 """A model's weights: from its package, the hub or a local folder, or random values."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,10 +7,11 @@ from typing import Literal
 from ..console import Progress
 from ..data.registry import Model, PinnedFile, registry
 from ..errors import AssetError
-from ..text import did_you_mean
+from ..examination.checkpoint import config_fault, model_fault
+from ..text import did_you_mean, readable
 from .checkpoints import DUMMY, dummy, from_package
 from .fetch import WEIGHTS, fetch_apart
-from .shards import digests, tensor_files
+from .shards import digests, tensor_files, tensor_shapes
 
 Kind = Literal["package", "hub", "directory", "dummy"]
 _KEYWORDS = ("auto", "hub", "dummy")
@@ -38,14 +38,23 @@ def parse_weights(options: list[str]) -> dict[str, str]:
     for option in options:
         name, _, rest = option.partition("=")
         keys, value = ([name], rest) if name in registry() else (hub_models, option)
-        if value not in _KEYWORDS and not (value and Path(value).is_dir()):
+        if value not in _KEYWORDS and not (value and _is_folder(value)):
             near = did_you_mean(value.partition("=")[0], [*registry(), *_KEYWORDS])
             raise AssetError(
-                f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one of "
-                "these"
+                readable(
+                    f"--weights {option}: {near}write auto, hub, dummy, a folder, or KEY= and one "
+                    "of these"
+                )
             )
         chosen |= dict.fromkeys(keys, value if value in _KEYWORDS else str(Path(value).absolute()))
     return chosen
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):  # it may not be searched, or can be no path
+        return False
 
 
 def description(model: Model, option: str) -> str:
@@ -119,13 +128,10 @@ def _changed_files(pins: dict[str, PinnedFile], folder: Path, progress: Progress
 
 def _from_directory(model: Model, folder: Path, progress: Progress) -> Weights:
     """A local checkpoint, and whether it is the published one; AssetError if it is unusable."""
-    tensor_files(folder)
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
-        raise AssetError(f"{model.key}: {folder} has no config.json that can be read") from None
-    if "quantization_config" in config:
-        raise AssetError(f"{model.key}: {folder} is quantized already: give one in bf16")
+    fix = f"repair the folder, or leave out --weights {model.key}"
+    fault = config_fault(folder) or model_fault(model, folder, tensor_shapes(folder))
+    if fault:
+        raise AssetError(f"{model.key}: {fault}: {fix}")
     if (folder / DUMMY).is_file():
         return Weights("directory", folder, False, f"dummy weights of {folder}")
     changed = _changed_files(model.weights, folder, progress)

@@ -7,6 +7,7 @@ from typing import Any
 from ..data.cases import ChatCase
 from ..data.registry import Model
 from ..errors import fail
+from ..examination.limits import TooLongError, rendering_limits
 from ..text import error_line, quote
 from .loaded import LoadedTokenizer
 from .pieces import token_rows
@@ -14,10 +15,16 @@ from .pieces import token_rows
 Messages = Sequence[dict[str, Any]]
 
 
+def apply_template(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> Any:
+    """What `apply_chat_template` gives, within limits of time and memory."""
+    turns = [dict(message) for message in messages]
+    with rendering_limits():
+        return tokenizer.transformers.apply_chat_template(turns, **given)
+
+
 def render(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> str:
     """The prompt's text; `given` are further arguments of `apply_chat_template`."""
-    turns = [dict(message) for message in messages]
-    text = tokenizer.transformers.apply_chat_template(turns, tokenize=False, **given)
+    text = apply_template(tokenizer, messages, tokenize=False, **given)
     assert isinstance(text, str), f"{tokenizer.key}: tokenize=False gave {type(text).__name__}"
     return text
 
@@ -30,10 +37,9 @@ def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> s
 
 def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
     """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
-    turns = [dict(message) for message in chat.messages]
     given = chat.template_arguments() | {"tokenize": True, "return_dict": True}
     with _must_render(tokenizer, chat):
-        batch = tokenizer.transformers.apply_chat_template(turns, **given)
+        batch = apply_template(tokenizer, chat.messages, **given)
     return list(batch["input_ids"])
 
 
@@ -41,6 +47,9 @@ def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
 def _must_render(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
     try:
         yield
+    except (TooLongError, MemoryError) as error:
+        limit = error_line(error).partition(": ")[2] or "rendering takes more than 1 GiB of memory"
+        fail(f"{tokenizer.key} {chat.name}", limit, cause="the chat template repeats without end")
     except Exception as error:
         fail(
             f"{tokenizer.key} {chat.name}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from .chat import apply_template
 from .loaded import LoadedTokenizer
 
 _CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -30,13 +31,11 @@ def _decode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
 
 
 def _render(tokenizer: LoadedTokenizer, **given: Any) -> Any:
-    return tokenizer.transformers.apply_chat_template(_CHAT, **{"tokenize": False} | given)
+    return apply_template(tokenizer, _CHAT, **{"tokenize": False} | given)
 
 
 def _ids_of_typed_tokens(tokenizer: LoadedTokenizer, **given: Any) -> Any:
-    batch = tokenizer.transformers.apply_chat_template(
-        _HOSTILE, tokenize=True, return_dict=True, **given
-    )
+    batch = apply_template(tokenizer, _HOSTILE, tokenize=True, return_dict=True, **given)
     return list(batch["input_ids"])
 
 

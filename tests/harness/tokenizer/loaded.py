@@ -12,7 +12,9 @@ import pytest
 
 from ..data.cases import TextCase
 from ..data.registry import Model
+from ..errors import AssetError
 from ..files import sha256
+from ..sources.folders import examine
 from .tokenizer_json import TokenizerJson, tokenizer_json
 
 
@@ -36,13 +38,18 @@ class LoadedTokenizer:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder with the model's files.
+        """The folder with the model's files, fit to be loaded.
 
-        Skips the test if no source has them, and fails it if they cannot be prepared.
+        Skips the test if no source has them, and fails it if they cannot be prepared or loaded.
         """
         if self.missing_reason:
             pytest.skip(self.missing_reason)
-        return self.folders()[self.key]
+        folder = self.folders()[self.key]
+        try:
+            examine(self.spec, self.source, folder)
+        except AssetError as error:
+            pytest.fail(str(error), pytrace=False)
+        return folder
 
     @cached_property
     def transformers(self) -> Any:

@@ -1,6 +1,5 @@
 """Plants a fault for real and runs the real suite on it, in a process that is given up after."""
 
-import os
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -84,7 +83,7 @@ def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> 
     options = [*QUICK, "--models", ",".join((fault.model, *fault.beside)), *fault.options]
     if fault.edits:
         copy = folder / fault.model
-        shutil.copytree(source, copy, copy_function=os.symlink)
+        shutil.copytree(source, copy)
         for edit in fault.edits:
             make(edit, copy)
         options += ["--model-dir", f"{fault.model}={copy}"]

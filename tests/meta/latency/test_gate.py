@@ -125,12 +125,15 @@ def test_inconclusive_fails_the_gate_and_another_token_count_any_run(
     latency_run: Runner, recorded: Path, tmp_path: Path
 ) -> None:
     content = json.loads(recorded.read_bytes())
-    content["benchmarks"][ENCODE]["keys"]["tokens"] = 181
+    other = {"tokens": 181, "tokenizer_files": "another", "code": "older", "parallelism": "true"}
+    content["benchmarks"][ENCODE]["keys"] |= other
     path = tmp_path / "tokens.json"
     path.write_text(json.dumps(content))
     run = latency_run("--latency-baseline", str(path), "--latency-processes", "1", "--gate")
     assert run.code == 1
-    assert f"not comparable with {path}: tokens 181, here 180" in run.line("encode one price")
+    line = run.line("encode one price")
+    assert f"not comparable with {path}: tokens 181, here 180" in line
+    assert all(f"; {name} {value!r}, here '" in line for name, value in list(other.items())[1:])
     assert "; INCONCLUSIVE; likely cause: " in run.line("render a conversation: ")
     assert " 2 failed" in run.out
 

@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no_config": (
         lambda folder: (folder / "config.json").unlink(),
-        "has no config.json that can be read",
+        "is missing, so it cannot be read",
     ),
     "quantized": (
         lambda folder: put(folder / "config.json", quantization_config={}),

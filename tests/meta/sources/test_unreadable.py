@@ -31,7 +31,7 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "phi3": (cut, "tokenizer.json in "),
     "qwen2": (
         lambda folder: (folder / "tokenizer.json").write_text('{"version": "1.0"}'),
-        " cannot read it (",
+        " cannot be read by tokenizers ",
     ),
     "starcoder2": (
         lambda folder: (folder / "tokenizer_config.json").write_text("{"),
@@ -39,7 +39,7 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "llama3_1": (
         lambda folder: (folder / "tokenizer_config.json").write_text("[1]"),
-        " cannot load them (",
+        "tokenizer_config.json in ",
     ),
 }
 

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 import conftest
 from tests.harness.errors import AssetError
+from tests.harness.sources import identity
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
 from tests.tools.drift import environments, runner
@@ -120,7 +121,7 @@ def test_a_changed_source_is_observed_and_tested_again(
     project = copy_project(tmp_path / "project")
     runs: list[str] = []
     monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(runner, "PROJECT", project)
+    monkeypatch.setattr(identity, "PROJECT", project)
 
     def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
         (report,) = (option for option in arguments if option.startswith("--junitxml="))

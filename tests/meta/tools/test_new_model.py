@@ -5,6 +5,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.harness.data.registry import read_registry, registry
 from tests.harness.errors import AssetError
 from tests.harness.plugins.results import with_sources
 from tests.harness.sources.folders import Sources
+from tests.harness.text import MISLEADING
 from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
 from tests.tools.new_model.__main__ import load_tokenizer
 from tests.tools.new_model.table import draft_table, to_toml
@@ -175,7 +177,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         other_json("tokenizer.json", model=WORDS),
         "tokenizer.json: WordLevel; the contracts are for BPE",
     ),
-    "no_json": (lambda folder: (folder / "tokenizer.json").write_text("{"), "cannot be loaded: "),
+    "no_json": (lambda folder: (folder / "tokenizer.json").write_text("{"), " is not JSON "),
 }
 
 
@@ -190,6 +192,54 @@ def test_a_folder_that_cannot_be_drafted_is_one_line(
         load_tokenizer(copy)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_control_characters_are_shown_and_not_sent(
+    project: Path, model_copy: Callable[[str], Path]
+) -> None:
+    """C0, C1 and what turns the direction of text, in a value that the draft repeats."""
+    copy, character = model_copy("phi3"), "\x1b[2J\x85\x9b5m\u202e"
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"note": f"a{character}b"}))
+    drafted = draft("mine", str(copy), "--write", cwd=project)
+    assert drafted.code == 0, drafted.out
+    assert not MISLEADING.search(drafted.out)
+    written = tomllib.loads((project / "fixtures" / "models.toml").read_text("utf-8"))
+    assert written["mine"]["architecture"]["note"] == f"a{character}b"
+
+
+def test_a_full_disk_adds_nothing_and_is_a_line(
+    project: Path, small_disk: Path, bundle: dict[str, Path]
+) -> None:
+    shutil.copytree(project / "fixtures", small_disk / "fixtures")
+    shutil.rmtree(project / "fixtures")
+    (project / "fixtures").symlink_to(small_disk / "fixtures")
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
+        while stream.write(bytes(4096)):
+            pass
+    before = listing(small_disk)
+    drafted = draft("mine", str(bundle["phi3"]), "--write", cwd=project)
+    assert drafted.code == 2
+    assert drafted.out == (
+        "fixtures cannot be written (No space left on device): nothing was added; free space "
+        "there, and run it again\n"
+    )
+    assert listing(small_disk) == before
+    filler.unlink()
+    assert draft("mine", str(bundle["phi3"]), "--write", cwd=project).code == 0
+
+
+def listing(folder: Path) -> dict[Path, int]:
+    """All files and their sizes."""
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+def test_half_a_draft_is_named(project: Path, bundle: dict[str, Path]) -> None:
+    (project / "fixtures" / "recipes" / "mine.json").write_text("{}")
+    drafted = draft("mine", str(bundle["phi3"]), "--write", cwd=project)
+    assert drafted.code == 2
+    assert drafted.line("fixtures/recipes/mine.json is there, and ").endswith("choose another key")
 
 
 # A template -> whether what the facts say is what it writes.

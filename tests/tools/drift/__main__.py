@@ -27,15 +27,15 @@ from packaging.version import InvalidVersion, Version
 
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.upstream_issues import upstream_issues
-from tests.harness.files import cache_folder
+from tests.harness.files import cache_folder, write_atomically
 from tests.harness.redaction import redact
+from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME
 from .page import page
 from .report import Report
-from .runner import files_of
 
 ENDS = """\
 exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage
@@ -99,8 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
     data = json.dumps(report.data(), indent=1)  # ASCII, so that no character can mislead
-    (out / "drift.json").write_text(redact(data) + "\n", encoding="ascii")
-    (out / "drift.html").write_text(redact(page(report)), encoding="utf-8")
+    write_atomically(out / "drift.json", redact(data) + "\n")
+    write_atomically(out / "drift.html", redact(page(report)))
     print("\n".join(report.lines()))
     say(f"{out / 'drift.html'} written in {monotonic() - started:.0f} s")
     return int(report.differs)

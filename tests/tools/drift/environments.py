@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from packaging.utils import canonicalize_name
 
 from tests.harness.errors import AssetError
-from tests.harness.files import PROJECT, cache_folder, sha256_text
+from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
@@ -63,26 +62,25 @@ def environment(package: str, version: str) -> Environment:
     wanted = requirements(package, version)
     digest = sha256_text(json.dumps(["uv", sys.version, *wanted]))
     folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
-    if not folder.is_dir():
-        _install(folder, wanted)
+    with scratch_folder(folder.parent) as scratch:  # which removes what killed processes left
+        if not folder.is_dir():
+            _install(folder, wanted, scratch)
     return Environment(
         folder / "bin" / "python",
         _installed(map(str, folder.glob("lib/python*/site-packages"))),
     )
 
 
-def _install(folder: Path, wanted: list[str]) -> None:
-    """Install beside the folder, then move it there: what is killed midway is never used."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as scratch:
-        built = Path(scratch) / folder.name
-        _uv("venv", "--relocatable", "--python", sys.executable, str(built))
-        _uv("pip", "install", "--python", str(built / "bin" / "python"), *wanted)
-        try:
-            built.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, and its folder is as good
-                raise
+def _install(folder: Path, wanted: list[str], scratch: Path) -> None:
+    """Install in `scratch`, then move it into place: what is killed midway is never used."""
+    built = scratch / folder.name
+    _uv("venv", "--relocatable", "--python", sys.executable, str(built))
+    _uv("pip", "install", "--python", str(built / "bin" / "python"), *wanted)
+    try:
+        built.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was faster, and its folder is as good
+            raise
 
 
 def _uv(*arguments: str) -> None:

@@ -7,14 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.harness.files import PROJECT, cache_folder, sha256, sha256_text
+from tests.harness.files import PROJECT, cache_folder, sha256_text, write_atomically
 from tests.harness.redaction import is_secret
+from tests.harness.sources.identity import digest_of, files_of
 
 from .environments import Environment
 from .record import Observed
@@ -83,17 +84,21 @@ class Seen:
         return self.environment
 
 
-def digest_of(sources: Iterable[str]) -> str:
-    """One digest over the project's files of these names and in these folders, by content."""
-    roots = [PROJECT / name for name in sources]
-    paths = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
-    files = sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
-    return sha256_text("\n".join(f"{path.relative_to(PROJECT)} {sha256(path)}" for path in files))
-
-
-def files_of(folder: Path) -> dict[str, str]:
-    """sha256 of every file in a model's folder."""
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+def _state_of_libraries() -> str:
+    """One digest of the libraries installed here: their files may be edited in place."""
+    folders = [
+        Path(place)
+        for name in ("transformers", "tokenizers")
+        if (spec := find_spec(name))
+        for place in spec.submodule_search_locations or ()
+    ]
+    rows = [
+        f"{path} {found.st_size} {found.st_mtime_ns}"
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        if (found := path.stat())
+    ]
+    return sha256_text("\n".join(rows))
 
 
 def results_folder(environment: Environment, subject: Subject) -> Path:
@@ -104,6 +109,7 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
         "files": {model: files_of(folder) for model, folder in subject.folders.items()},
         "code": digest_of(OBSERVED),
         "subject": [subject.mode, subject.repeat],
+        "libraries": _state_of_libraries() if environment.python == Path(sys.executable) else "",
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return cache_folder() / "drift" / name
@@ -147,7 +153,7 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
         if run.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
-            out.write_text(json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
+            write_atomically(out, json.dumps({"load": {"load": {"": {"error": _death(run)}}}}))
     return {task["key"]: json.loads(Path(task["out"]).read_text()) for task in tasks}
 
 

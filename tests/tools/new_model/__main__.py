@@ -24,9 +24,10 @@ from tests.harness.data.recipes import RECIPES
 from tests.harness.data.registry import REGISTRY, Model, registry
 from tests.harness.data.schema import parse
 from tests.harness.errors import AssetError
+from tests.harness.examination.folder import refuse
 from tests.harness.files import write_atomically
 from tests.harness.redaction import redact
-from tests.harness.text import error_line
+from tests.harness.text import error_line, harmless
 
 from .table import draft_recipe, draft_table, to_toml
 
@@ -37,6 +38,7 @@ SLOW_TOKENIZERS = {"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"}
 def load_tokenizer(folder: Path) -> Any:
     """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
     _check_files(folder)
+    refuse(folder, None, "not drafted", "repair the folder")
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
     from tokenizers import Tokenizer
     from transformers import CONFIG_MAPPING, AutoTokenizer
@@ -55,9 +57,12 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise AssetError(f"{folder}: there is no such folder")
-    names = {path.name for path in folder.iterdir()}
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        raise AssetError(f"{folder}: there is no such folder") from None
+    except OSError as error:
+        raise AssetError(f"{folder}: {error.strerror}: check the folder") from None
     for name in REQUIRED_FILES:
         if name not in names:
             slow = name == "tokenizer.json" and names & SLOW_TOKENIZERS
@@ -68,14 +73,24 @@ def _check_files(folder: Path) -> None:
 def _check_key(key: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
         raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
-    if key in registry() or (RECIPES / f"{key}.json").exists():
+    if key in registry():
         raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
 
 
 def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
+    """Write both files; AssetError if they cannot be written: then neither is."""
     recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(RECIPES / f"{key}.json", recipe_text)
-    write_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
+    path = RECIPES / f"{key}.json"
+    if path.exists() and path.read_text("utf-8") != recipe_text:  # else a killed draft left it
+        what = "is there, and fixtures/models.toml has no such model"
+        raise AssetError(f"fixtures/recipes/{key}.json {what}: delete it, or choose another key")
+    try:
+        write_atomically(path, recipe_text)
+        write_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        what = f"fixtures cannot be written ({error.strerror or error})"
+        raise AssetError(f"{what}: nothing was added; free space there, and run it again") from None
 
 
 def _next_steps(key: str, folder: Path) -> str:
@@ -104,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     _check_key(key)
     facts = draft_table(folder, load_tokenizer(folder))
     parse(Model, {**facts, "key": key}, REGISTRY, key)
-    table = to_toml(key, facts)
+    table = harmless(to_toml(key, facts))
     if options.write:
         _add_to_fixtures(key, table, draft_recipe(folder))
     print(redact(table), end="")

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests.harness.examination.limits import rendering_limits
+
 Render = Callable[..., str]
 
 
@@ -12,7 +14,8 @@ def renderer(tokenizer: Any) -> Render:
     def render(*turns: tuple[str, str], **options: Any) -> str:
         messages = [{"role": role, "content": content} for role, content in turns]
         try:
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
+            with rendering_limits():
+                return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
         except Exception:  # a template may raise anything
             return ""
 

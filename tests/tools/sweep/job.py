@@ -8,8 +8,12 @@ from typing import Any
 from tests.harness.batches.answers import BATCH_TOKENS
 from tests.harness.files import sha256
 from tests.harness.prices.dataset import DataSet, data_of, read_rows
-from tests.harness.versions import versions
+from tests.harness.sources.identity import code_identity, tokenizer_identity, weights_identity
+from tests.harness.versions import optional_versions, versions
 from tests.tools.models import ModelChoice, prepare_model, rank_and_world
+
+# What makes of rows answers, as whole folders: a list of files goes stale unnoticed.
+CODE = ("fixtures/models.toml", "tests/harness", "tests/tools/sweep", "tests/tools/models.py")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Job:
             "load": self.model.load,
             "device": self.model.device_name,
             "weights": self.model.weights.note,
+            **weights_identity(self.model.weights),
+            **tokenizer_identity(self.model.folder),
+            **code_identity(*CODE),
             **data,
             "method": self.method,
             "new_tokens": self.options.new_tokens if self.method == "generate" else 1,
@@ -60,6 +67,7 @@ class Job:
             "batch_tokens": self.batch_tokens,
             "compile": self.options.compile,
             **versions(),
+            **optional_versions(),
         }
 
 

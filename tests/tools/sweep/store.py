@@ -48,6 +48,9 @@ class Store:
         (self.folder / "parts").mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / f".rank{self.rank}.lock", timeout=0):
+                own = f".*-rank{self.rank}of*.jsonl.*"
+                for leftover in (self.folder / "parts").glob(own):  # of a killed process
+                    leftover.unlink(missing_ok=True)
                 yield
         except Timeout:
             message = f"{self.folder}: another sweep writes there: wait or stop it"

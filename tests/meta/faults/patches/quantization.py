@@ -61,8 +61,8 @@ def blocks_of_128() -> None:
     replace_place(Params4bit, "_quantize", make)
 
 
-def checkpoint_changed(drop: str = "", add: str = "") -> None:
-    """Load a checkpoint in which a tensor is missing, or one too many."""
+def checkpoint_changed(drop: str = "", add: str = "", nan: str = "") -> None:
+    """Load a checkpoint in which a tensor is missing, one too many, or no number."""
     import torch
 
     weights: Any = import_module("tests.harness.sources.weights")
@@ -74,6 +74,7 @@ def checkpoint_changed(drop: str = "", add: str = "") -> None:
         tensors = load_file(harmed / "model.safetensors")
         tensors.pop(drop, None)
         tensors |= {add: torch.zeros(4)} if add else {}
+        tensors |= {nan: torch.full_like(tensors[nan], float("nan"))} if nan else {}
         save_file(tensors, harmed / "model.safetensors", metadata={"format": "pt"})
         return harmed
 
@@ -110,3 +111,21 @@ def saved_otherwise() -> None:
         return faulty
 
     replace_place(PreTrainedModel, "save_pretrained", make)
+
+
+def weight_changed(name: str, to_nan: bool = False) -> None:
+    """Flip a bit of a loaded weight, or let one of its values be no number."""
+    import torch
+
+    loading: Any = import_module("tests.harness.model.loading")
+
+    def harm(result: tuple[Any, Any]) -> tuple[Any, Any]:
+        tensor = result[0].get_parameter(name).data.view(-1)
+        if to_nan:
+            tensor[7] = float("nan")
+        else:
+            bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
+            bits[7:8] ^= 1
+        return result
+
+    change_result(loading, "from_pretrained", harm)
