@@ -1,12 +1,13 @@
-"""Checks of ids, texts and settings of a tokenizer: what differs first, and the likely cause."""
+"""Checks of ids, texts and settings of a tokenizer: what differs first, and why, most likely."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..diff import compared, compared_texts, first_difference, first_leaf, line_at, side_by_side
 from ..errors import fail
 from ..sources.bundle import folder_of, is_intact
-from ..text import quote
+from ..text import error_line, quote
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.pieces import token_rows
 from ..tokenizer.tokenizer_json import file_pipeline, pipeline
@@ -30,7 +31,9 @@ def diagnose(
     if replaced := _replaced_parts(tokenizer):
         name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
         return f"transformers {name} replaces the file's {', '.join(replaced)}", pinned
-    cause = "files, pipeline and versions are as recorded: the case or code changed"
+    cause = "files and pipeline are the pinned ones: a call of the library behaves differently"
+    if recorded is not None:
+        cause = "files, pipeline and versions are as recorded: the case or code changed"
     if declared:
         cause = f"the files are the pinned ones and {declared} says otherwise, or the library does"
     return version_changes(recorded or {}) or cause, pinned
@@ -44,21 +47,26 @@ def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
 
 
 def check_ids(
-    tokenizer: LoadedTokenizer, case: str, what: str, got: Sequence[int], expected: Sequence[int]
+    tokenizer: LoadedTokenizer,
+    case: str,
+    what: str,
+    got: Sequence[int],
+    expected: Sequence[int],
+    cause: str = "",
 ) -> None:
-    """Fail unless two lists of ids are equal."""
+    """Fail unless two lists of ids are equal; `cause` is the likely one if no file changed."""
     position = first_difference(list(got), list(expected))
     if position is None:
         return
     left, right = token_rows(tokenizer, got), token_rows(tokenizer, expected)
-    cause, pinned = diagnose(tokenizer)
+    likely, pinned = diagnose(tokenizer)
     fail(
         f"{tokenizer.key} {case}",
         f"{what}: position {position} got {line_at(left, position)}, expected "
         f"{line_at(right, position)}",
         *side_by_side(left, right, position),
         pinned,
-        cause=cause,
+        cause=(not tokenizer.changed_files and cause) or likely,
         evidence=compared("tokens", left, right, position),
     )
 
@@ -103,6 +111,16 @@ def check_value(
             pinned,
             cause=cause or likely,
         )
+
+
+@contextmanager
+def must_work(tokenizer: LoadedTokenizer, case: str, what: str) -> Iterator[None]:
+    """Turn what the library raises into a broken contract: a call that must work is refused."""
+    try:
+        yield
+    except Exception as error:
+        cause, pinned = diagnose(tokenizer)
+        fail(f"{tokenizer.key} {case}", f"{what} raised {error_line(error)}", pinned, cause=cause)
 
 
 def pinned_file(tokenizer: LoadedTokenizer, name: str) -> bytes | None:
