@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ..data.calls import calls
 from ..data.cases import ChatCase, conversations, published, texts
 from ..data.registry import Device, registry
 from ..memory.footprint import LOADS, Load
@@ -54,6 +55,7 @@ _ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]]
     ],
     "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
     "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
+    "call": lambda tokenizer, _: [each for each in calls() if tokenizer.key in each.expected],
     "other": _others,
     "keyword": lambda tokenizer, _: [
         name for name, keyword in KEYWORDS.items() if tokenizer.spec.can(*keyword.needs)
