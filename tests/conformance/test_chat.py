@@ -7,8 +7,8 @@ from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import ChatCase
 from tests.harness.errors import fail
 from tests.harness.text import quote
+from tests.harness.tokenizer.chat import answers, render, render_case, render_ids
 from tests.harness.tokenizer.chat import framed as framed_text
-from tests.harness.tokenizer.chat import render, render_case, render_ids
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 HELLO = ({"role": "user", "content": "Hi"},)
@@ -72,11 +72,10 @@ def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase)
     whole = render_case(tokenizer, chat)
     given = chat.template_arguments()
     given |= {"add_generation_prompt": True, "continue_final_message": False}
-    for turn, message in enumerate(chat.messages):
-        if turn and message["role"] == "assistant":
-            earlier = render(tokenizer, chat.messages[:turn], **given)
-            what = f"prompt before turn {turn} is not a prefix"
-            check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
+    for turn in answers(chat.messages):
+        earlier = render(tokenizer, chat.messages[:turn], **given)
+        what = f"prompt before turn {turn} is not a prefix"
+        check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
 
 
 @pytest.mark.needs("chat", "system")

@@ -11,7 +11,16 @@ from .registry import ModelKey
 from .schema import STRICT, Comment, Slug, objects, parse, read_json
 
 CALLS = FIXTURES / "calls.json"
-Kind = Literal["pair", "words", "word_ids", "windows", "batch_decode", "token_of_character"]
+Kind = Literal[
+    "pair",
+    "words",
+    "word_ids",
+    "windows",
+    "batch_decode",
+    "token_of_character",
+    "chat_lengths",
+    "marker_position",
+]
 
 
 @dataclass(frozen=True, config=STRICT)

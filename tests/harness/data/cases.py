@@ -87,6 +87,8 @@ class ChatCase(Case):
     continue_final_message: bool = False
     # Models whose template, or transformers itself, must refuse it.
     raises: tuple[ModelKey, ...] = ()
+    # Models whose answer begins within a token of the prompt, and that token's position.
+    merged: dict[ModelKey, int] = field(default_factory=dict)
 
     def template_arguments(self) -> dict[str, Any]:
         """Keyword arguments of `apply_chat_template`; those at their default are left out."""

@@ -9,7 +9,7 @@ from ..data.calls import calls
 from ..data.cases import ChatCase, conversations, published, texts
 from ..data.registry import Device, registry
 from ..memory.footprint import LOADS, Load
-from ..tokenizer.chat import can_be_framed
+from ..tokenizer.chat import answers, can_be_framed
 from ..tokenizer.keywords import KEYWORDS
 from ..tokenizer.loaded import LoadedTokenizer
 from .tokenizers import KEYS, WEIGHTS, tokenizers_of
@@ -52,6 +52,9 @@ _ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]]
     "chat": lambda tokenizer, _: _chats(tokenizer),
     "framed": lambda tokenizer, _: [
         chat for chat in _chats(tokenizer) if can_be_framed(chat, tokenizer.key)
+    ],
+    "answered": lambda tokenizer, _: [
+        chat for chat in _chats(tokenizer) if any(answers(chat.messages))
     ],
     "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
     "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],

@@ -28,10 +28,20 @@ def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> s
         return render(tokenizer, chat.messages, **chat.template_arguments() | changes)
 
 
-def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[int]:
-    """The prompt's ids, directly; return_dict because the default changed in transformers 5."""
-    turns = [dict(message) for message in chat.messages]
+def answers(messages: Messages) -> list[int]:
+    """The positions of turns that the model answered, behind a prompt."""
+    return [turn for turn, one in enumerate(messages) if turn and one["role"] == "assistant"]
+
+
+def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase, before: int | None = None) -> list[int]:
+    """The prompt's ids, directly; return_dict because the default changed in transformers 5.
+
+    `before` asks for the prompt that the turn of this number answers.
+    """
+    turns = [dict(message) for message in chat.messages[:before]]
     given = chat.template_arguments() | {"tokenize": True, "return_dict": True}
+    if before is not None:
+        given |= {"add_generation_prompt": True, "continue_final_message": False}
     with _must_render(tokenizer, chat):
         batch = tokenizer.transformers.apply_chat_template(turns, **given)
     return list(batch["input_ids"])
