@@ -118,9 +118,11 @@ def must_work(tokenizer: LoadedTokenizer, case: str, what: str) -> Iterator[None
     """Turn what the library raises into a broken contract: a call that must work is refused."""
     try:
         yield
+        return
     except Exception as error:
-        cause, pinned = diagnose(tokenizer)
-        fail(f"{tokenizer.key} {case}", f"{what} raised {error_line(error)}", pinned, cause=cause)
+        raised = error_line(error)
+    cause, pinned = diagnose(tokenizer)
+    fail(f"{tokenizer.key} {case}", f"{what} raised {raised}", pinned, cause=cause)
 
 
 def pinned_file(tokenizer: LoadedTokenizer, name: str) -> bytes | None:

@@ -51,13 +51,23 @@ def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase, before: int | None = 
 def _must_render(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
     try:
         yield
+        return
     except Exception as error:
-        fail(
-            f"{tokenizer.key} {chat.name}",
-            f"the template raised {error_line(error)}; if it is meant to, add "
-            f'"{tokenizer.key}" to raises of fixtures/conversations/{chat.topic}.json '
-            f"[{chat.id}]",
-        )
+        raised = error_line(error)
+    fail(
+        f"{tokenizer.key} {chat.name}",
+        f"rendering raised {raised}",
+        f'  if it is meant to, add "{tokenizer.key}" to raises of '
+        f"fixtures/conversations/{chat.topic}.json [{chat.id}]",
+        cause=_cause(tokenizer),
+    )
+
+
+def _cause(tokenizer: LoadedTokenizer) -> str:
+    """Why a conversation that is declared to render does not."""
+    if tokenizer.changed_files:
+        return f"{', '.join(tokenizer.changed_files)} is not the pinned file"
+    return "the library raises where it rendered, or a new case needs an entry in raises"
 
 
 def can_be_framed(chat: ChatCase, key: str) -> bool:
