@@ -1,5 +1,8 @@
 """Conversations to prompts: the text the template writes, and that its ids match the text."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 import time_machine
 
@@ -7,11 +10,20 @@ from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import ChatCase
 from tests.harness.errors import fail
 from tests.harness.text import quote
-from tests.harness.tokenizer.chat import answers, render, render_case, render_ids
+from tests.harness.tokenizer.chat import answers, render, render_case, render_ids, twin_text
 from tests.harness.tokenizer.chat import framed as framed_text
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 HELLO = ({"role": "user", "content": "Hi"},)
+# What a tool returns, and how JSON writes it; None: it is no JSON, and must be refused.
+VALUES: dict[str, tuple[object, str | None]] = {
+    "float": (3.74, "3.74"),
+    "true": (True, "true"),
+    "nothing": (None, "null"),
+    "decimal": (Decimal("3.74"), None),
+    "date": (date(2024, 7, 26), None),
+    "set": ({1}, None),
+}
 
 
 def test_tokenized_chat_equals_encoded_text(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
@@ -52,6 +64,28 @@ def test_prompt_has_one_bos(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
 def test_every_turn_matches_registry(tokenizer: LoadedTokenizer, framed: ChatCase) -> None:
     got = render_case(tokenizer, framed, add_generation_prompt=False)
     check_text(tokenizer, framed.name, "prompt", got, framed_text(tokenizer.spec, framed.messages))
+
+
+def test_message_is_written_as_its_twin(tokenizer: LoadedTokenizer, twinned: ChatCase) -> None:
+    """What clients send, tools too, is written as turns of text that were written by hand."""
+    twin = twinned.twin(tokenizer.key)
+    assert twin is not None
+    got = render_case(tokenizer, twinned, add_generation_prompt=False)
+    check_text(tokenizer, twinned.name, "prompt", got, twin_text(tokenizer.spec, twinned, twin))
+
+
+@pytest.mark.needs("tools")
+@pytest.mark.parametrize("value", VALUES)
+def test_value_in_a_result_is_json_or_refused(tokenizer: LoadedTokenizer, value: str) -> None:
+    """A price as Decimal, say, must not become the name of its type."""
+    given, written = VALUES[value]
+    result = {"role": "tool", "content": {"price": given}}
+    try:
+        text = render(tokenizer, (*HELLO, result))
+    except Exception:  # which one is the library's choice
+        text = '"price": an error}'
+    got = text.partition('"price": ')[2].partition("}")[0]
+    check_text(tokenizer, f"result with a {value}", "value", got, written or "an error")
 
 
 def test_generation_prompt_adds_only_its_suffix(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:

@@ -56,6 +56,9 @@ _ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]]
     "answered": lambda tokenizer, _: [
         chat for chat in _chats(tokenizer) if any(answers(chat.messages))
     ],
+    "twinned": lambda tokenizer, _: [
+        chat for chat in _chats(tokenizer) if chat.twin(tokenizer.key) is not None
+    ],
     "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
     "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
     "call": lambda tokenizer, _: [each for each in calls() if tokenizer.key in each.expected],

@@ -1,10 +1,11 @@
 """Conversations to prompts, through `apply_chat_template` as users call it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..data.cases import ChatCase
+from ..data.cases import ChatCase, Twin
 from ..data.registry import Model
 from ..errors import fail
 from ..text import error_line, quote
@@ -79,21 +80,41 @@ def can_be_framed(chat: ChatCase, key: str) -> bool:
         and isinstance(message["content"], str)
         for message in chat.messages
     )
-    special = chat.tools or chat.template_kwargs or chat.continue_final_message
+    # An empty list of functions is none to some templates, and to others a list.
+    special = chat.tools is not None or chat.template_kwargs or chat.continue_final_message
     return plain and not special and key not in chat.raises
 
 
 def framed(model: Model, messages: Messages) -> str:
     """The prompt that the registry's facts make of turns of text, without a generation prompt."""
+    return _framed(model, [(message["role"], message["content"]) for message in messages])
+
+
+def twin_text(model: Model, chat: ChatCase, twin: Twin) -> str:
+    """The prompt that the registry's facts make of a case's declared twin."""
+    written = [json.dumps(tool, indent=4, ensure_ascii=False) for tool in chat.tools or ()]
+    functions = model.tool_preamble + "".join(f"{each}\n\n" for each in written)
+    turns = [
+        (role, text.replace("{functions}", functions), *end) for role, text, *end in twin.turns
+    ]
+    return _framed(model, turns, twin.environment)
+
+
+def _framed(model: Model, given: Sequence[tuple[str, ...]], environment: str = "") -> str:
     assert model.turn is not None, f"{model.key}: the registry declares no turn"
-    turns = [(message["role"], message["content"]) for message in messages]
+    turns = list(given)
     if model.trims_content:
-        turns = [(role, content.strip()) for role, content in turns]
+        turns = [(role, content.strip(), *end) for role, content, *end in turns]
     if model.default_system is not None and turns[0][0] != "system":
         turns.insert(0, ("system", model.default_system))
     system = turns.pop(0)[1] if model.opening and turns[0][0] == "system" else ""
-    written = [model.turn.format(role=role, content=content) for role, content in turns]
-    return "".join([model.opening.format(system=system), *written, model.conversation_end])
+    opening = model.opening.format(system=system, environment=environment)
+    close = model.turn.partition("{content}")[2]
+    written = [
+        model.turn.format(role=role, content=content).removesuffix(close) + "".join(end or [close])
+        for role, content, *end in turns
+    ]
+    return "".join([opening, *written, model.conversation_end])
 
 
 def prompt_rows(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[str]:
