@@ -8,6 +8,7 @@ from ..diff import compared, compared_texts, first_difference, first_leaf, line_
 from ..errors import fail
 from ..sources.bundle import folder_of, is_intact
 from ..text import error_line, quote
+from ..tokenizer.folder import EXTRA, extra_findings
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.pieces import token_rows
 from ..tokenizer.tokenizer_json import file_pipeline, pipeline
@@ -28,6 +29,8 @@ def diagnose(
     pinned = f"as pinned: {', '.join(same) or 'no file'}; running: {running}"
     if changed:
         return f"{', '.join(changed)} is not the pinned file", pinned
+    if undeclared := _undeclared(tokenizer):
+        return undeclared, pinned
     if replaced := _replaced_parts(tokenizer):
         name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
         return f"transformers {name} replaces the file's {', '.join(replaced)}", pinned
@@ -37,6 +40,16 @@ def diagnose(
     if declared:
         cause = f"the files are the pinned ones and {declared} says otherwise, or the library does"
     return version_changes(recorded or {}) or cause, pinned
+
+
+def _undeclared(tokenizer: LoadedTokenizer) -> str:
+    """What an undeclared file of the folder adds first; looked at once."""
+    known = vars(tokenizer).get("undeclared")
+    if known is None:
+        folder, declared = tokenizer.folder, tokenizer.spec.files
+        found = (line for name in EXTRA for line in extra_findings(folder, declared, name))
+        known = vars(tokenizer)["undeclared"] = next(found, "")
+    return str(known)
 
 
 def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
