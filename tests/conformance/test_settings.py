@@ -1,5 +1,7 @@
 """Settings that users change: each changes what it is for, and nothing else."""
 
+from typing import Any
+
 import pytest
 
 from tests.harness.checks.settings import ADDING, check_adding, check_fact, check_facts
@@ -25,13 +27,20 @@ def test_attribute_changes_nothing_else(tokenizer: LoadedTokenizer, setting: Set
         check_facts(tokenizer, what, auto, facts)
 
 
-@pytest.mark.parametrize("fact", FACTS)
-def test_arguments_of_loading_change_nothing_else(tokenizer: LoadedTokenizer, fact: str) -> None:
-    """All of them in one call, each fact by itself: loading is what costs."""
+@pytest.mark.parametrize("facts", ["ids", "all_others"])
+def test_arguments_of_loading_change_nothing_else(tokenizer: LoadedTokenizer, facts: str) -> None:
+    """All of them in one call, since loading is what costs."""
     given = {one.name: one.value for one in ARGUMENTS}
     auto = vars(tokenizer).get("with_arguments")
     if auto is None:
         auto = vars(tokenizer)["with_arguments"] = load_copy(lean_folder(tokenizer), **given)
+    for fact in FACTS:
+        if (fact == "ids") == (facts == "ids"):
+            _check_arguments(tokenizer, auto, fact)
+
+
+def _check_arguments(tokenizer: LoadedTokenizer, auto: Any, fact: str) -> None:
+    """Judge a fact under all arguments, and name those that concern it."""
     before = facts = own_facts(tokenizer, tokenizer.spec.tokenizer.vocabulary_size)
     right, concerned = expected(tokenizer, before)[fact], []
     for one in ARGUMENTS:

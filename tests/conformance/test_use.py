@@ -7,9 +7,9 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.uses import USES
 
 
-@pytest.mark.parametrize("between", USES)
-def test_equal_calls_agree(tokenizer: LoadedTokenizer, between: str) -> None:
-    use.check_calls_repeat(tokenizer, between)
+def test_equal_calls_agree(tokenizer: LoadedTokenizer) -> None:
+    for between in USES:
+        use.check_calls_repeat(tokenizer, between)
 
 
 @pytest.mark.parametrize("trace", use.TRACES)
@@ -22,6 +22,6 @@ def test_threads_get_their_own_ids(tokenizer: LoadedTokenizer, beside: str) -> N
     use.check_threads(tokenizer, beside)
 
 
-@pytest.mark.parametrize("part", use.SAVED)
-def test_saved_tokenizer_loads_the_same(tokenizer: LoadedTokenizer, part: str) -> None:
-    use.check_reloaded(tokenizer, part)
+def test_saved_tokenizer_loads_the_same(tokenizer: LoadedTokenizer) -> None:
+    for part in use.SAVED:
+        use.check_reloaded(tokenizer, part)

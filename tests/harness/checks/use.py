@@ -2,14 +2,13 @@
 
 import threading
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import fail_unjudged
-from ..tokenizer.copies import PRICE, SAMPLES, SENTENCE, load_copy, own_copy, restored
+from ..tokenizer.copies import PRICE, SAMPLES, SENTENCE, kept_folder, load_copy, own_copy, restored
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain
-from ..tokenizer.tokenizer_json import TokenizerJson
+from ..tokenizer.tokenizer_json import tokenizer_json
 from ..tokenizer.uses import (
     ALONE,
     USES,
@@ -22,7 +21,10 @@ from ..tokenizer.uses import (
 from .tokenizer import check_ids, check_value, must_work
 
 TRACES = (*ALONE, "all_other_uses")
-_TRACING = (*ALONE, "truncated_encode", "windows", "padded_batch", "cut_chat")
+_TRACING = (
+    *ALONE,
+    *("truncation", "padding", "truncated_encode", "windows", "padded_batch", "cut_chat"),
+)
 # What another thread does while a call is under way, and the tokens it leaves of the sentence.
 BESIDE: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -56,24 +58,31 @@ def check_calls_repeat(tokenizer: LoadedTokenizer, use: str) -> None:
 
 
 def _traces(tokenizer: LoadedTokenizer) -> dict[str, dict[str, Any]]:
-    """The files saved before any use, and after each of TRACES; saved once a session."""
+    """The files saved before any use, and after each of TRACES; saved once a session.
+
+    Under the empty name is the folder they are in.
+    """
     known: dict[str, dict[str, Any]] | None = vars(tokenizer).get("traces")
     if known is None:
         auto, known = own_copy(tokenizer), {}
         for trace in ("nothing", *TRACES):
-            with restored(auto), TemporaryDirectory() as folder:
+            folder = kept_folder(f"{tokenizer.key}-{trace}-saved-")
+            with restored(auto):
                 _with_pad(auto)
                 others = [use for use in USES if use not in _TRACING]
                 for use in [trace] if trace in USES else others if trace in TRACES else []:
                     USES[use](auto)
-                known[trace] = saved_files(auto, Path(folder))
+                known[trace] = saved_files(auto, folder) | {"": folder}
         vars(tokenizer)["traces"] = known
     return known
 
 
 def check_saved_files(tokenizer: LoadedTokenizer, trace: str) -> None:
     """Fail unless files saved after use are those saved before it."""
-    before, after = _traces(tokenizer)["nothing"], _traces(tokenizer)[trace]
+    before, after = (
+        {name: file for name, file in _traces(tokenizer)[which].items() if name}
+        for which in ("nothing", trace)
+    )
     cause = "a call's own limits are kept in the tokenizer, and saved with it"
     check_value(tokenizer, f"files saved after {trace}", sorted(after), sorted(before), cause)
     for name, right in before.items():
@@ -120,15 +129,10 @@ def check_threads(tokenizer: LoadedTokenizer, beside: str) -> None:
 
 def _reloaded(tokenizer: LoadedTokenizer) -> tuple[Any, Path]:
     """The tokenizer that AutoTokenizer makes of the saved copy, and the folder; once a session."""
-    known = vars(tokenizer).get("reloaded")
-    if known is None:
-        folder = TemporaryDirectory(prefix=f"{tokenizer.key}-saved-")
-        auto = own_copy(tokenizer)
-        auto.backend_tokenizer.no_truncation()
-        auto.backend_tokenizer.no_padding()
-        auto.save_pretrained(folder.name)
-        known = vars(tokenizer)["reloaded"] = (load_copy(Path(folder.name)), folder)
-    return known[0], Path(known[1].name)
+    folder: Path = _traces(tokenizer)["nothing"][""]
+    if "reloaded" not in vars(tokenizer):
+        vars(tokenizer)["reloaded"] = load_copy(folder)
+    return vars(tokenizer)["reloaded"], folder
 
 
 def check_reloaded(tokenizer: LoadedTokenizer, part: str) -> None:
@@ -138,14 +142,16 @@ def check_reloaded(tokenizer: LoadedTokenizer, part: str) -> None:
         again, folder = _reloaded(tokenizer)
     cause = "save_pretrained leaves it out, or loading reads it otherwise"
     if part in ("ids", "raw ids"):
-        raw = TokenizerJson(folder / "tokenizer.json").tokenizer if part == "raw ids" else None
+        raw = tokenizer_json(folder / "tokenizer.json").tokenizer if part == "raw ids" else None
         for text in SAMPLES:
             got = raw.encode(text).ids if raw else again(text)["input_ids"]
             right = [*tokenizer.front, *plain(tokenizer, text)]
             check_ids(tokenizer, repr(text), f"saved and reloaded: {part}", got, right, cause)
         return
     read = {"pipeline": pipeline_of, "settings": settings_of, "added tokens": added_tokens_of}[part]
-    got_parts, right_parts = read(again), read(auto)
+    with restored(auto):
+        _with_pad(auto)  # as it was saved
+        got_parts, right_parts = read(again), read(auto)
     for name, value in right_parts.items():
         if name in ("number of tokens", "all_special_ids") or part == "added tokens":
             continue  # other tests add tokens to the copy meanwhile

@@ -29,7 +29,11 @@ TENSORS: dict[str, str | list[str]] = {
     "padded_rows": ["hello", PRICE],
 }
 IDS = ("int", "list", "numpy_int", "numpy_array", "torch_scalar", "torch_tensor")
-BATCHES = ("flat", "flat_numpy", "flat_torch", "rows_of_one", "ragged", "numpy", "torch", "none")
+BATCHES = {
+    "flat": ("flat", "flat_numpy", "flat_torch"),
+    "rows": ("rows_of_one", "ragged", "numpy", "torch"),
+    "none": ("none",),
+}
 
 
 def check_call(tokenizer: LoadedTokenizer, call: Call) -> None:

@@ -24,9 +24,17 @@ def render(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> str:
 
 
 def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> str:
-    """The case's prompt, with some of its arguments changed; fails the test if it is rejected."""
-    with _must_render(tokenizer, chat):
-        return render(tokenizer, chat.messages, **chat.template_arguments() | changes)
+    """The case's prompt, with some of its arguments changed; fails the test if it is rejected.
+
+    Rendered once a session.
+    """
+    known: dict[str, str] = vars(tokenizer).setdefault("prompts", {})
+    name = f"{chat.name} {sorted(changes.items())}"
+    if name not in known:
+        with _must_render(tokenizer, chat):
+            given = chat.template_arguments() | changes
+            known[name] = render(tokenizer, chat.messages, **given)
+    return known[name]
 
 
 def answers(messages: Messages) -> list[int]:
@@ -37,15 +45,20 @@ def answers(messages: Messages) -> list[int]:
 def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase, before: int | None = None) -> list[int]:
     """The prompt's ids, directly; return_dict because the default changed in transformers 5.
 
-    `before` asks for the prompt that the turn of this number answers.
+    `before` asks for the prompt that the turn of this number answers. Rendered once a session.
     """
+    known: dict[str, list[int]] = vars(tokenizer).setdefault("prompt_ids", {})
+    name = f"{chat.name} {before}"
+    if name in known:
+        return known[name]
     turns = [dict(message) for message in chat.messages[:before]]
     given = chat.template_arguments() | {"tokenize": True, "return_dict": True}
     if before is not None:
         given |= {"add_generation_prompt": True, "continue_final_message": False}
     with _must_render(tokenizer, chat):
         batch = tokenizer.transformers.apply_chat_template(turns, **given)
-    return list(batch["input_ids"])
+    known[name] = list(batch["input_ids"])
+    return known[name]
 
 
 @contextmanager

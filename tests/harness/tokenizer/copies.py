@@ -4,13 +4,14 @@ Loading Llama-3.1's 280,147 merges takes most of a second. A copy keeps every fi
 and of the merges those that can apply to `SAMPLES`; on these texts it is the model's tokenizer.
 """
 
+import atexit
 import gc
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from .loaded import LoadedTokenizer
@@ -23,11 +24,18 @@ SAMPLES = (SENTENCE, PRICE, SPACED, "hello", "world", "Hi", "Hello there", "a", 
 
 def lean_folder(tokenizer: LoadedTokenizer) -> Path:
     """The folder's copy with few merges; made once a session and removed with it."""
-    known = vars(tokenizer).get("lean_folder")
+    known: Path | None = vars(tokenizer).get("lean_folder")
     if known is None:
-        known = vars(tokenizer)["lean_folder"] = TemporaryDirectory(prefix=f"{tokenizer.key}-")
-        _fill(tokenizer, Path(known.name))
-    return Path(known.name)
+        known = vars(tokenizer)["lean_folder"] = kept_folder(f"{tokenizer.key}-")
+        _fill(tokenizer, known)
+    return known
+
+
+def kept_folder(prefix: str) -> Path:
+    """A folder that is there until Python ends."""
+    folder = mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _fill(tokenizer: LoadedTokenizer, target: Path) -> None:
@@ -36,24 +44,38 @@ def _fill(tokenizer: LoadedTokenizer, target: Path) -> None:
             shutil.copytree(path, target / path.name)
         elif path.suffix in (".json", ".jinja"):  # neither weights nor pictures
             shutil.copy(path, target)
-    encode = tokenizer.tokenizers.encode
-    pieces = "\n".join("".join(encode(text).tokens) for text in SAMPLES)
     content = dict(tokenizer.json_file.content)
-    merges = content["model"]["merges"]
-    kept = [merge for merge in merges if _product(merge) in pieces]
-    content["model"] = {**content["model"], "merges": kept}
+    content["model"] = {**content["model"], "merges": _merges(tokenizer)}
     (target / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-def _product(merge: str | list[str]) -> str:
-    return merge.replace(" ", "") if isinstance(merge, str) else "".join(merge)
+_MERGES: dict[int, list[Any]] = {}  # by the file's object, which both Llamas share
+
+
+def _merges(tokenizer: LoadedTokenizer) -> list[Any]:
+    """The merges whose product is part of a sample; others can never apply to one."""
+    file = tokenizer.json_file
+    if id(file) not in _MERGES:
+        encode = tokenizer.tokenizers.encode
+        texts = {"".join(encode(text).tokens) for text in SAMPLES}
+        ends = range(1, max(map(len, texts)) + 1)
+        parts = {text[at:end] for text in texts for at in range(len(text)) for end in ends}
+        merges = file.content["model"]["merges"]
+        pairs = bool(merges) and not isinstance(merges[0], str)  # newer files write pairs
+        kept = [m for m in merges if "".join(m) in parts] if pairs else []
+        _MERGES[id(file)] = kept if pairs else [m for m in merges if m.replace(" ", "") in parts]
+    return _MERGES[id(file)]
 
 
 def load_copy(folder: Path, **given: Any) -> Any:
     """What AutoTokenizer makes of a folder and further arguments of `from_pretrained`."""
     from transformers import AutoTokenizer
 
-    auto = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **given)
+    gc.disable()  # a vocabulary is a hundred thousand objects, none of them garbage
+    try:
+        auto = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **given)
+    finally:
+        gc.enable()
     gc.freeze()  # as for the shared tokenizers
     return auto
 

@@ -129,7 +129,7 @@ def saved_folder_loads_with(name: str, value: Any) -> None:
     def make(right: Function) -> Function:
         def faulty(folder: Any, *args: Any, **given: Any) -> Any:
             auto = right(folder, *args, **given)
-            if "-saved-" in str(folder):
+            if "-nothing-saved-" in str(folder):
                 set_existing(auto, name, value)
             return auto
 
