@@ -55,9 +55,9 @@ def test_padded_batch_equals_single_calls(tokenizer: LoadedTokenizer, side: str)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_truncation_keeps_the_ids(tokenizer: LoadedTokenizer, side: str) -> None:
     """BOS is kept on both sides; of the text, the end or the beginning."""
-    text, ids = texts()[SENTENCE].full_text, tokenizer.ids(texts()[SENTENCE])
-    bos = ids[:1] if tokenizer.spec.can("bos") else []
-    plain, room = ids[len(bos) :], 6 - len(bos)
+    text = texts()[SENTENCE].full_text
+    bos = tokenizer.front
+    plain, room = tokenizer.plain_ids(texts()[SENTENCE]), 6 - len(bos)
     with tokenizer.changed(truncation_side=side):
         cut = tokenizer.transformers(text, truncation=True, max_length=6)["input_ids"]
     expected = bos + (plain[-room:] if side == "left" else plain[:room])

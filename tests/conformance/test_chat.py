@@ -1,5 +1,8 @@
 """Conversations to prompts: the text the template writes, and that its ids match the text."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 import time_machine
 
@@ -7,11 +10,27 @@ from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import ChatCase
 from tests.harness.errors import fail
 from tests.harness.text import quote
-from tests.harness.tokenizer.chat import apply_template, render, render_case, render_ids
+from tests.harness.tokenizer.chat import (
+    answers,
+    apply_template,
+    render,
+    render_case,
+    render_ids,
+    twin_text,
+)
 from tests.harness.tokenizer.chat import framed as framed_text
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 HELLO = ({"role": "user", "content": "Hi"},)
+# What a tool returns, and how JSON writes it; None: it is no JSON, and must be refused.
+VALUES: dict[str, tuple[object, str | None]] = {
+    "float": (3.74, "3.74"),
+    "true": (True, "true"),
+    "nothing": (None, "null"),
+    "decimal": (Decimal("3.74"), None),
+    "date": (date(2024, 7, 26), None),
+    "set": ({1}, None),
+}
 
 
 def test_tokenized_chat_equals_encoded_text(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
@@ -54,6 +73,28 @@ def test_every_turn_matches_registry(tokenizer: LoadedTokenizer, framed: ChatCas
     check_text(tokenizer, framed.name, "prompt", got, framed_text(tokenizer.spec, framed.messages))
 
 
+def test_message_is_written_as_its_twin(tokenizer: LoadedTokenizer, twinned: ChatCase) -> None:
+    """What clients send, tools too, is written as turns of text that were written by hand."""
+    twin = twinned.twin(tokenizer.key)
+    assert twin is not None
+    got = render_case(tokenizer, twinned, add_generation_prompt=False)
+    check_text(tokenizer, twinned.name, "prompt", got, twin_text(tokenizer.spec, twinned, twin))
+
+
+@pytest.mark.needs("tools")
+@pytest.mark.parametrize("value", VALUES)
+def test_value_in_a_result_is_json_or_refused(tokenizer: LoadedTokenizer, value: str) -> None:
+    """A price as Decimal, say, must not become the name of its type."""
+    given, written = VALUES[value]
+    result = {"role": "tool", "content": {"price": given}}
+    try:
+        text = render(tokenizer, (*HELLO, result))
+    except Exception:  # which one is the library's choice
+        text = '"price": an error}'
+    got = text.partition('"price": ')[2].partition("}")[0]
+    check_text(tokenizer, f"result with a {value}", "value", got, written or "an error")
+
+
 def test_generation_prompt_adds_only_its_suffix(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
     if chat.continue_final_message:
         closed = render_case(tokenizer, chat, continue_final_message=False)
@@ -72,11 +113,10 @@ def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase)
     whole = render_case(tokenizer, chat)
     given = chat.template_arguments()
     given |= {"add_generation_prompt": True, "continue_final_message": False}
-    for turn, message in enumerate(chat.messages):
-        if turn and message["role"] == "assistant":
-            earlier = render(tokenizer, chat.messages[:turn], **given)
-            what = f"prompt before turn {turn} is not a prefix"
-            check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
+    for turn in answers(chat.messages):
+        earlier = render(tokenizer, chat.messages[:turn], **given)
+        what = f"prompt before turn {turn} is not a prefix"
+        check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
 
 
 @pytest.mark.needs("chat", "system")

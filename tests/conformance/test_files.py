@@ -11,6 +11,13 @@ from tests.harness.diff import first_difference
 from tests.harness.errors import fail
 from tests.harness.files import sha256, sha256_text
 from tests.harness.text import quote
+from tests.harness.tokenizer.folder import (
+    EXTRA,
+    TEMPLATES,
+    extra_findings,
+    named_templates,
+    null_keys,
+)
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.tokenizer_json import PARTS, file_pipeline, pipeline
 
@@ -205,8 +212,37 @@ def test_no_file_overrides_the_template(tokenizer: LoadedTokenizer, name: str) -
         )
 
 
+def test_folder_adds_nothing_undeclared(tokenizer: LoadedTokenizer) -> None:
+    """What libraries read if it is there, though nobody declared it."""
+    folder, declared = tokenizer.folder, tokenizer.spec.files
+    for name in EXTRA:
+        if name not in TEMPLATES and (found := extra_findings(folder, declared, name)):
+            cause = f"{name} came into the folder with a copy, a download or save_pretrained"
+            fail(tokenizer.key, found[0], *found[1:10], cause=cause)
+
+
+def test_no_key_is_null(tokenizer: LoadedTokenizer, small_file: str) -> None:
+    """Unless the recipe has it so: a null is not the same as no key."""
+    content = read_recipe(tokenizer.key).files[small_file].content
+    assert isinstance(content, dict)
+    content_of(tokenizer, small_file)
+    if found := null_keys(tokenizer.folder, small_file, content):
+        fail(tokenizer.key, found[0], *found[1:10], cause="a tool wrote out what it did not know")
+
+
+def test_template_is_one(tokenizer: LoadedTokenizer) -> None:
+    """A list of named templates renders by the name that a call, or its tools, choose."""
+    if names := named_templates(tokenizer.folder):
+        fail(
+            tokenizer.key,
+            f"tokenizer_config.json: chat_template is a list of named templates: {names}",
+            cause="the folder is another model's, or was saved with several",
+        )
+
+
 @pytest.mark.needs("chat")
 def test_template_matches_registry(tokenizer: LoadedTokenizer) -> None:
-    digest = sha256_text(tokenizer.transformers.chat_template or "")
+    template = tokenizer.transformers.chat_template
+    digest = sha256_text(template if isinstance(template, str) else json.dumps(template))
     expected = tokenizer.spec.tokenizer.template_sha256
     check_value(tokenizer, "chat template's sha256", digest, expected, declared=REGISTRY)

@@ -1,12 +1,14 @@
-"""Checks of ids, texts and settings of a tokenizer: what differs first, and the likely cause."""
+"""Checks of ids, texts and settings of a tokenizer: what differs first, and why, most likely."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..diff import compared, compared_texts, first_difference, first_leaf, line_at, side_by_side
 from ..errors import fail
 from ..sources.bundle import folder_of, is_intact
-from ..text import quote
+from ..text import error_line, quote
+from ..tokenizer.folder import EXTRA, extra_findings
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.pieces import token_rows
 from ..tokenizer.tokenizer_json import file_pipeline, pipeline
@@ -27,13 +29,27 @@ def diagnose(
     pinned = f"as pinned: {', '.join(same) or 'no file'}; running: {running}"
     if changed:
         return f"{', '.join(changed)} is not the pinned file", pinned
+    if undeclared := _undeclared(tokenizer):
+        return undeclared, pinned
     if replaced := _replaced_parts(tokenizer):
         name = f"{now['transformers']} ({type(tokenizer.transformers).__name__})"
         return f"transformers {name} replaces the file's {', '.join(replaced)}", pinned
-    cause = "files, pipeline and versions are as recorded: the case or code changed"
+    cause = "files and pipeline are the pinned ones: a call of the library behaves differently"
+    if recorded is not None:
+        cause = "files, pipeline and versions are as recorded: the case or code changed"
     if declared:
         cause = f"the files are the pinned ones and {declared} says otherwise, or the library does"
     return version_changes(recorded or {}) or cause, pinned
+
+
+def _undeclared(tokenizer: LoadedTokenizer) -> str:
+    """What an undeclared file of the folder adds first; looked at once."""
+    known = vars(tokenizer).get("undeclared")
+    if known is None:
+        folder, declared = tokenizer.folder, tokenizer.spec.files
+        found = (line for name in EXTRA for line in extra_findings(folder, declared, name))
+        known = vars(tokenizer)["undeclared"] = next(found, "")
+    return str(known)
 
 
 def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
@@ -44,21 +60,26 @@ def _replaced_parts(tokenizer: LoadedTokenizer) -> list[str]:
 
 
 def check_ids(
-    tokenizer: LoadedTokenizer, case: str, what: str, got: Sequence[int], expected: Sequence[int]
+    tokenizer: LoadedTokenizer,
+    case: str,
+    what: str,
+    got: Sequence[int],
+    expected: Sequence[int],
+    cause: str = "",
 ) -> None:
-    """Fail unless two lists of ids are equal."""
+    """Fail unless two lists of ids are equal; `cause` is the likely one if no file changed."""
     position = first_difference(list(got), list(expected))
     if position is None:
         return
     left, right = token_rows(tokenizer, got), token_rows(tokenizer, expected)
-    cause, pinned = diagnose(tokenizer)
+    likely, pinned = diagnose(tokenizer)
     fail(
         f"{tokenizer.key} {case}",
         f"{what}: position {position} got {line_at(left, position)}, expected "
         f"{line_at(right, position)}",
         *side_by_side(left, right, position),
         pinned,
-        cause=cause,
+        cause=(not tokenizer.changed_files and cause) or likely,
         evidence=compared("tokens", left, right, position),
     )
 
@@ -103,6 +124,18 @@ def check_value(
             pinned,
             cause=cause or likely,
         )
+
+
+@contextmanager
+def must_work(tokenizer: LoadedTokenizer, case: str, what: str) -> Iterator[None]:
+    """Turn what the library raises into a broken contract: a call that must work is refused."""
+    try:
+        yield
+        return
+    except Exception as error:
+        raised = error_line(error)
+    cause, pinned = diagnose(tokenizer)
+    fail(f"{tokenizer.key} {case}", f"{what} raised {raised}", pinned, cause=cause)
 
 
 def pinned_file(tokenizer: LoadedTokenizer, name: str) -> bytes | None:

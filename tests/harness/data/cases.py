@@ -76,6 +76,19 @@ class TextCase(Case):
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Twin:
+    """The turns of text that some models must write a conversation like, by hand.
+
+    A turn is a role and its text, and where it does not end as others do, how it ends. In a text
+    `{functions}` stands for the model's preamble of functions and the case's functions as JSON.
+    """
+
+    models: tuple[ModelKey, ...]
+    turns: tuple[tuple[str, ...], ...]
+    environment: str = ""  # what the opening says of tools
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ChatCase(Case):
     """A conversation to render; `needs` are capabilities the model must declare."""
 
@@ -87,6 +100,13 @@ class ChatCase(Case):
     continue_final_message: bool = False
     # Models whose template, or transformers itself, must refuse it.
     raises: tuple[ModelKey, ...] = ()
+    # Models whose answer begins within a token of the prompt, and that token's position.
+    merged: dict[ModelKey, int] = field(default_factory=dict)
+    twins: tuple[Twin, ...] = ()
+
+    def twin(self, key: str) -> Twin | None:
+        """The declared twin for a model, if it has one."""
+        return next((twin for twin in self.twins if key in twin.models), None)
 
     def template_arguments(self) -> dict[str, Any]:
         """Keyword arguments of `apply_chat_template`; those at their default are left out."""

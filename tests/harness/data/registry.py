@@ -67,7 +67,9 @@ class Model:
     revision: Revision | None = None  # None: the model does not come from the hub
     default_system: str | None = None  # the system message a template adds by itself
     turn: str | None = None  # how a template frames a message: its {role} and {content}
-    opening: str = ""  # text before the turns, with the system's message as {system}
+    # Text before the turns, with the system's message as {system} and {environment} for tools.
+    opening: str = ""
+    tool_preamble: str = ""  # what a template says before the functions that it is given
     trims_content: bool = False  # whether the template trims every message
     generation_prompt: str | None = None  # what add_generation_prompt appends
     conversation_end: str = ""  # what is in its place without add_generation_prompt

@@ -42,6 +42,15 @@ def _check_specifier(versions: str) -> str:
     return versions
 
 
+@cache
+def _installed(package: str) -> str | None:
+    """The package's version, looked up once; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 @dataclass(frozen=True, config=STRICT)
 class Change:
     """A difference between a version inside the issue's `versions` and one outside.
@@ -85,10 +94,8 @@ class UpstreamIssue:
 
     def applies_here(self) -> bool:
         """Whether the package is installed at one of the named versions."""
-        try:
-            return self.covers(version(self.package))
-        except PackageNotFoundError:
-            return False
+        installed = _installed(self.package)
+        return installed is not None and self.covers(installed)
 
 
 @plain(frozen=True)

@@ -32,9 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that must fail, before pytest's own -k and -m take tests away."""
-    active = [pattern for pattern in config.stash[_KNOWN] if pattern.issue.applies_here()]
+    active: dict[str, list[Pattern]] = {}  # by the test's name, which few patterns leave open
+    for pattern in config.stash[_KNOWN]:
+        if pattern.issue.applies_here():
+            name = pattern.node.partition("[")[0]
+            active.setdefault("*" if "*" in name else name, []).append(pattern)
     for item in items:
-        for pattern in active:
+        name = item.name.partition("[")[0]
+        for pattern in [*active.get(name, ()), *active.get("*", ())]:
             if pattern.regex.fullmatch(item.name):
                 issue = pattern.issue
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from ..data.calls import calls
 from ..data.cases import ChatCase, conversations, published, texts
 from ..data.registry import Device, registry
 from ..data.runs import PLAIN, runs
 from ..memory.architecture import FAMILIES
 from ..memory.footprint import LOADS, Load
-from ..tokenizer.chat import can_be_framed
+from ..tokenizer.chat import answers, can_be_framed
 from ..tokenizer.keywords import KEYWORDS
 from ..tokenizer.loaded import LoadedTokenizer
 from .tokenizers import KEYS, WEIGHTS, tokenizers_of
@@ -54,8 +55,15 @@ _ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]]
     "framed": lambda tokenizer, _: [
         chat for chat in _chats(tokenizer) if can_be_framed(chat, tokenizer.key)
     ],
+    "answered": lambda tokenizer, _: [
+        chat for chat in _chats(tokenizer) if any(answers(chat.messages))
+    ],
+    "twinned": lambda tokenizer, _: [
+        chat for chat in _chats(tokenizer) if chat.twin(tokenizer.key) is not None
+    ],
     "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
     "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
+    "call": lambda tokenizer, _: [each for each in calls() if tokenizer.key in each.expected],
     "other": _others,
     "keyword": lambda tokenizer, _: [
         name for name, keyword in KEYWORDS.items() if tokenizer.spec.can(*keyword.needs)

@@ -78,6 +78,12 @@ class LoadedTokenizer:
                 setattr(self.transformers, name, value)
 
     @property
+    def front(self) -> list[int]:
+        """The registry's BOS if the model puts one in front of a text, else nothing."""
+        bos = self.spec.tokenizer.bos
+        return [bos] if self.spec.can("bos") and bos is not None else []
+
+    @property
     def tokenizers(self) -> Any:
         """The file's own `tokenizers.Tokenizer`."""
         return self.json_file.tokenizer

@@ -49,8 +49,9 @@ class TokenizerJson:
     @cached_property
     def vocabulary_sha256(self) -> str:
         """Digest of "id<TAB>token<LF>" over all ids."""
-        tokens = sorted((index, token) for token, index in self.vocabulary.items())
-        return sha256_text("".join([f"{index}\t{token}\n" for index, token in tokens]))
+        ids = self.vocabulary
+        tokens = sorted(ids, key=ids.__getitem__)  # no pair each: a collector would visit them
+        return sha256_text("".join([f"{ids[token]}\t{token}\n" for token in tokens]))
 
     @cached_property
     def merges(self) -> list[str]:

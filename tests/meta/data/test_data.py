@@ -24,6 +24,7 @@ from tests.harness.data.registry import read_registry, registry
 from tests.harness.data.upstream_issues import read_upstream_issues
 from tests.harness.errors import DataError
 from tests.harness.files import FIXTURES
+from tests.harness.tokenizer.chat import can_be_framed
 from tests.meta.conftest import PROJECT, run_pytest
 
 CASES: dict[str, TextCase | ChatCase] = {**texts(), **conversations()}
@@ -303,3 +304,19 @@ def test_bad_data_stops_pytest_with_one_line(project: Path, file: str) -> None:
     assert run.code == 4
     (line,) = filter(None, run.out.splitlines())
     assert line.startswith(f"ERROR: {path.parent.name}/{path.name}: [")
+
+
+def test_no_part_of_a_prompt_is_pinned_by_its_recording_alone() -> None:
+    """Every conversation that a model renders is written out: framed, as a twin, or continued."""
+    bare = [
+        f"{key} {chat.name}"
+        for key, model in registry().items()
+        for chat in conversations().values()
+        if model.can("chat", *chat.needs)
+        and key not in chat.raises
+        and not can_be_framed(chat, key)
+        and chat.twin(key) is None
+        and not chat.continue_final_message  # a contract of its own
+        and "date_string" not in chat.template_kwargs  # likewise
+    ]
+    assert bare == []

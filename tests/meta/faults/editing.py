@@ -50,6 +50,7 @@ def make(edit: Edit, folder: Path) -> None:
         text = before  # layout alone is no change
     elif edit.op == "replace":
         new = changed(text, edit)
+    path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     if edit.op == "remove":
         return

@@ -161,7 +161,7 @@ def test_a_moved_place_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     transformers = package_of("transformers")
     gone = {"method": "_gone", "keyword": "x"}
     lines = patch(
-        replace(catalogue()["truncation_swallowed"], patch="wrapping.swallowed", given=gone)
+        replace(catalogue()["truncation_swallowed"], patch="settings.swallowed", given=gone)
     )
     assert len(lines) == 1
     assert lines[0].startswith(f"{transformers} has no transformers.")

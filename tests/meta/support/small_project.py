@@ -21,6 +21,7 @@ NODE = f"{CONFORMANCE}/test_snapshots.py::test_ids_snapshot[phi3-{CASE}]"
 TOKENS = f"{CONFORMANCE}/test_tokens.py"
 FIRST, LAST = f"{CONFORMANCE}/test_a_plant.py", f"{CONFORMANCE}/test_z_plant.py"
 TOPICS = ("plain", "special_tokens", "task")  # of texts and conversations, in a small project
+LARGE = ("test_labels.py", "test_ways.py")  # what needs torch, or other topics
 KNOWN = f"""
 [planted]
 nodes = ["test_ids_snapshot[phi3-{CASE}]"]
@@ -51,11 +52,19 @@ def shrink(project: Path) -> Path:
     """Cut a project down to phi3, three topics and no torch: a complete run takes seconds."""
     for folder in ("quantized", "benchmarks"):
         shutil.rmtree(project / "tests" / folder, ignore_errors=True)
+    for name in LARGE:
+        (project / CONFORMANCE / name).unlink(missing_ok=True)
+    tests = "".join(path.read_text("utf-8") for path in project.glob(f"{CONFORMANCE}/test_*.py"))
     conftest, fixtures = project / "conftest.py", project / "fixtures"
     conftest.write_text(WITHOUT_TORCH + conftest.read_text())
     for name, kept in (("models.toml", "[phi3]\n"), ("upstream_issues.toml", "[*-")):
         tables = re.split(r"\n(?=\[\w+\]\n)", (fixtures / name).read_text(encoding="utf-8"))
-        wanted = "\n".join(table for table in tables if kept in table)
+        wanted = "\n".join(
+            table
+            for table in tables
+            if kept in table
+            and all(f"def {test}(" in tests for test in re.findall(r'"(test_\w+)\[', table))
+        )
         (fixtures / name).write_text(wanted, encoding="utf-8")
     (fixtures / "published.json").write_text("[]")
     for path in [*fixtures.glob("texts/*"), *fixtures.glob("conversations/*")]:

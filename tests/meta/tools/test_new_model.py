@@ -17,7 +17,7 @@ from tests.harness.errors import AssetError
 from tests.harness.plugins.results import with_sources
 from tests.harness.sources.folders import Sources
 from tests.harness.text import MISLEADING
-from tests.meta.conftest import Run, copy_project, run_anew, run_pytest
+from tests.meta.conftest import PROJECT, Run, copy_project, run_anew, run_pytest
 from tests.tools.new_model.__main__ import load_tokenizer
 from tests.tools.new_model.table import draft_table, to_toml
 from tests.tools.new_model.template_format import detect_format, renderer
@@ -165,7 +165,12 @@ def other_json(name: str, **changes: Any) -> Callable[[Path], object]:
 
 
 WORDS = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
+NAMED = [{"name": "rag", "template": "x"}]
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "named_templates": (
+        other_json("tokenizer_config.json", chat_template=NAMED),
+        "chat_template is a list of named templates (rag): keep one of them",
+    ),
     "no_folder": (shutil.rmtree, "there is no such folder"),
     "no_tokenizer": (
         lambda folder: (folder / "tokenizer.json").unlink(),
@@ -260,3 +265,20 @@ def test_frames_are_drafted_only_where_they_hold(bundle: dict[str, Path], templa
     assert bool(facts) == TEMPLATES[template], facts
     if facts:
         assert facts.get("trims_content", False) == ("trim" in template)
+
+
+def test_what_the_draft_cannot_hold_is_said(model_copy: Callable[[str], Path]) -> None:
+    """Each by file and key: nothing of a folder goes unseen."""
+    copy = model_copy("phi3")
+    (copy / "added_tokens.json").write_text('{"<|end|>": 5}')
+    template = json.loads((copy / "tokenizer_config.json").read_bytes())["chat_template"]
+    (copy / "chat_template.jinja").write_text(template)
+    other_json("tokenizer_config.json", extra_ids=None)(copy)
+    run = draft("mine", str(copy), cwd=PROJECT)
+    assert run.code == 0, run.out
+    for line in (
+        "review: added_tokens.json: '<|end|>' = 5, tokenizer.json has 32007",
+        "review: chat_template.jinja overrides tokenizer_config.json's template",
+        "review: tokenizer_config.json: extra_ids = null, declared 'nowhere'",
+    ):
+        assert run.line(line)

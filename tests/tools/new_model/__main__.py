@@ -28,6 +28,7 @@ from tests.harness.examination.folder import refuse
 from tests.harness.files import write_atomically
 from tests.harness.redaction import redact
 from tests.harness.text import error_line, harmless
+from tests.harness.tokenizer.folder import EXTRA, extra_findings, named_templates, null_keys
 
 from .table import draft_recipe, draft_table, to_toml
 
@@ -68,6 +69,26 @@ def _check_files(folder: Path) -> None:
             slow = name == "tokenizer.json" and names & SLOW_TOKENIZERS
             fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
             raise AssetError(f"{folder}: there is no {name}{fix}")
+    try:
+        templates = named_templates(folder)
+    except ValueError:
+        return  # whoever loads it says what is wrong
+    if templates:
+        raise AssetError(
+            f"{folder}: tokenizer_config.json: chat_template is a list of named templates "
+            f"({templates}): keep one of them"
+        )
+
+
+def _review(folder: Path) -> None:
+    """Print what lies in the folder, changes what libraries do, and is drafted unseen or not."""
+    drafted = {"generation_config.json", "special_tokens_map.json"}
+    found = [line for name in EXTRA for line in extra_findings(folder, drafted, name)]
+    for name in ("tokenizer_config.json", "generation_config.json"):
+        if (folder / name).is_file():
+            found += null_keys(folder, name, {})
+    for line in found:
+        say(f"review: {line}: the draft leaves it out, or has it as it is")
 
 
 def _check_key(key: str) -> None:
@@ -118,6 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     _check_key(key)
     facts = draft_table(folder, load_tokenizer(folder))
+    _review(folder)
     parse(Model, {**facts, "key": key}, REGISTRY, key)
     table = harmless(to_toml(key, facts))
     if options.write:

@@ -1,5 +1,6 @@
 """Faults in what `apply_chat_template` makes of a conversation."""
 
+import json
 from typing import Any
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase as Base
@@ -68,3 +69,41 @@ def chat_loses_the_last_id() -> None:
         return result
 
     change_result(Base, "apply_chat_template", cut)
+
+
+def json_changed(**options: Any) -> None:
+    """Another JSON than the library's own: `json.dumps` with these options over its."""
+
+    def make(right: Function) -> Function:
+        return lambda *args, **given: right(*args, **given | options)
+
+    replace(json, "dumps", make)
+
+
+def numbers_are_text() -> None:
+    """Messages whose numbers become texts, as a strict client writes a price."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: changed(member) for name, member in value.items()}
+        return str(value) if isinstance(value, float) else value
+
+    def make(right: Function) -> Function:
+        def faulty(self: Any, conversation: Any, *args: Any, **given: Any) -> Any:
+            return right(self, [changed(turn) for turn in conversation], *args, **given)
+
+        return faulty
+
+    replace(Base, "apply_chat_template", make)
+
+
+def empty_functions_dropped() -> None:
+    """An empty list of functions is dropped."""
+
+    def make(right: Function) -> Function:
+        def faulty(*args: Any, **given: Any) -> Any:
+            return right(*args, **{**given, "tools": given.get("tools") or None})
+
+        return faulty
+
+    replace(Base, "apply_chat_template", make)

@@ -1,0 +1,281 @@
+"""Checks of the ways into ids and back to text, beside `encode` and `decode` of one text."""
+
+from typing import Any
+
+import pytest
+
+from ..data.calls import Call
+from ..data.cases import TextCase, texts
+from ..data.recipes import read_recipe
+from ..tokenizer.calls import CALLS
+from ..tokenizer.composed import pair, pair_sequences, pieces, windows
+from ..tokenizer.loaded import LoadedTokenizer
+from ..tokenizer.settings import plain
+from .tokenizer import check_ids, check_text, check_value, must_work
+
+SENTENCE, PRICE = "plain.task_sentence", "Price is $374"
+WORDS = {
+    "price": ["Price", "is", "$374"],
+    "sentence": ["I", "am", "excited", "to", "show", "Tokenizers", "in", "action"],
+    "scripts": ["naïve", "Zürich", "価格", "x=1;", "-"],
+}
+_CUTS = ((6, 2), (6, 0), (9, 7), (64, 5))  # length and stride
+_CAUSE = "files and pipeline are the pinned ones: this call of the library behaves differently"
+TENSORS: dict[str, str | list[str]] = {
+    "one_text": PRICE,
+    "row_of_one": [PRICE],
+    "empty_text": "",
+    "two_empty_texts": ["", ""],
+    "padded_rows": ["hello", PRICE],
+}
+IDS = ("int", "list", "numpy_int", "numpy_array", "torch_scalar", "torch_tensor")
+BATCHES = {
+    "flat": ("flat", "flat_numpy", "flat_torch"),
+    "rows": ("rows_of_one", "ragged", "numpy", "torch"),
+    "none": ("none",),
+}
+
+
+def check_call(tokenizer: LoadedTokenizer, call: Call) -> None:
+    """Fail unless a call gives what `fixtures/calls.json` says, ids compared one by one."""
+    expected, what = call.expected[tokenizer.key], f"{call.call} of {call.given}"
+    with must_work(tokenizer, call.id, what):
+        got = CALLS[call.call](tokenizer.transformers, **call.given)
+    if call.call in ("pair", "words"):
+        check_ids(tokenizer, call.id, what, got, expected, _CAUSE)
+    check_value(tokenizer, f"{call.id}: {what}", got, expected, _CAUSE)
+
+
+def check_pairs(tokenizer: LoadedTokenizer) -> None:
+    """Fail unless each text and the next, in one call, are both with their own BOS."""
+    cases = list(texts().values())
+    others = [*cases[1:], cases[0]]
+    with must_work(tokenizer, "all texts", "a batch of pairs"):
+        batch = tokenizer.transformers(
+            [case.full_text for case in cases], [case.full_text for case in others]
+        )
+    for row, (case, other) in enumerate(zip(cases, others, strict=True)):
+        both = tokenizer.plain_ids(case), tokenizer.plain_ids(other)
+        name = f"{case.name} and {other.name}"
+        check_ids(tokenizer, name, "pair", batch["input_ids"][row], pair(tokenizer, *both), _CAUSE)
+        got, right = batch.sequence_ids(row), pair_sequences(tokenizer, *both)
+        check_value(tokenizer, f"{name}: sequence_ids", got, right, _CAUSE)
+
+
+def check_words(tokenizer: LoadedTokenizer, name: str) -> None:
+    """Fail unless words in a list are each encoded as a text, and `word_ids` counts them."""
+    words, what = WORDS[name], "is_split_into_words=True"
+    ids = [plain(tokenizer, word) for word in words]
+    expected = [*tokenizer.front, *(each for row in ids for each in row)]
+    numbers = [number for number, row in enumerate(ids) for _ in row]
+    with must_work(tokenizer, name, what):
+        encoded = tokenizer.transformers(words, is_split_into_words=True)
+        batch = tokenizer.transformers([words[:1], words], is_split_into_words=True)
+    check_ids(tokenizer, f"words {name}", what, encoded["input_ids"], expected, _CAUSE)
+    got = encoded.word_ids()
+    right = [*[None] * len(tokenizer.front), *numbers]
+    check_value(tokenizer, f"words {name}: word_ids", got, right, _CAUSE)
+    check_ids(tokenizer, f"words {name}", f"{what}, in a batch", batch["input_ids"][1], expected)
+
+
+def _cut_texts() -> list[TextCase]:
+    return [texts()[name] for name in (SENTENCE, "long.long_camel_case_identifier")]
+
+
+def check_windows(tokenizer: LoadedTokenizer, side: str) -> None:
+    """Fail unless the windows of overflowing texts cover them, with their overlap and owner."""
+    cases = _cut_texts()
+    for length, stride in _CUTS:
+        cut = {"truncation": True, "max_length": length, "stride": stride}
+        what = f"windows of {length} that share {stride}, from the {side}"
+        with tokenizer.changed(truncation_side=side), must_work(tokenizer, "two texts", what):
+            got = tokenizer.transformers(
+                [case.full_text for case in cases], return_overflowing_tokens=True, **cut
+            )
+        rows, owners = got["input_ids"], got["overflow_to_sample_mapping"]
+        for number, case in enumerate(cases):
+            own = [row for row, owner in zip(rows, owners, strict=True) if owner == number]
+            right = windows(tokenizer, tokenizer.plain_ids(case), length, stride, side)
+            for index, row in enumerate(right):
+                have = own[index] if index < len(own) else []
+                check_ids(tokenizer, case.name, f"{what}: window {index}", have, row, _CAUSE)
+            name = f"{case.name}: {what}: number of windows"
+            check_value(tokenizer, name, len(own), len(right), _CAUSE)
+
+
+def check_tensors(tokenizer: LoadedTokenizer, given: str, framework: str) -> None:
+    """Fail unless a tensor has a row a text, integers, and the ids that lists have."""
+    texts_in = TENSORS[given]
+    rows = [texts_in] if isinstance(texts_in, str) else texts_in
+    ids = [[*tokenizer.front, *plain(tokenizer, text)] for text in rows]
+    widest, pad = max(map(len, ids)), tokenizer.spec.tokenizer.eos
+    padded = [[*row, *[pad] * (widest - len(row))] for row in ids]
+    masks = [[1] * len(row) + [0] * (widest - len(row)) for row in ids]
+    what = f"return_tensors={framework!r} of {given}"
+    if framework == "pt":
+        _torch()
+    eos = tokenizer.transformers.eos_token
+    with tokenizer.changed(pad_token=eos, padding_side="right"), must_work(tokenizer, given, what):
+        options = {"padding": True} if given == "padded_rows" else {}
+        got = tokenizer.transformers(texts_in, return_tensors=framework, **options)
+    for name, right in (("input_ids", padded), ("attention_mask", masks)):
+        tensor, place = got[name], f"{what}: {name}"
+        kind = "torch.int64" if framework == "pt" else "int64"
+        check_value(tokenizer, f"{place}: dtype", str(tensor.dtype), kind, _CAUSE)
+        check_value(tokenizer, f"{place}: shape", list(tensor.shape), [len(rows), widest], _CAUSE)
+        check_value(tokenizer, place, tensor.tolist(), right, _CAUSE)
+
+
+def check_empty_batch(tokenizer: LoadedTokenizer, framework: str) -> None:
+    """Fail if a batch without texts gives a row; it may be refused, as an empty list is today."""
+    if framework == "pt":
+        _torch()
+    given = {} if framework == "list" else {"return_tensors": framework}
+    try:
+        got = tokenizer.transformers([], **given)
+    except (IndexError, ValueError):
+        return
+    rows = {name: len(value) for name, value in got.items()}
+    what = f"rows of an empty batch as {framework}"
+    check_value(tokenizer, what, rows, dict.fromkeys(rows, 0), _CAUSE)
+
+
+def _torch() -> Any:
+    """Skips the test where there is none, as in environments that compare versions."""
+    return pytest.importorskip("torch", reason="needs torch: pip install -r requirements.txt")
+
+
+def _in_form(form: str, ids: list[int]) -> Any:
+    import numpy
+
+    match form:
+        case "int":
+            return ids[0]
+        case "numpy_int":
+            return numpy.int64(ids[0])
+        case "torch_scalar":
+            return _torch().tensor(ids[0])
+        case "numpy_array":
+            return numpy.array(ids)
+        case "torch_tensor":
+            return _torch().tensor(ids)
+        case _:
+            return ids
+
+
+def check_decode(tokenizer: LoadedTokenizer, form: str) -> None:
+    """Fail unless ids of a type, one or several, decode to the same text."""
+    ids = plain(tokenizer, PRICE)
+    alone = form in ("int", "numpy_int", "torch_scalar")
+    expected = pieces(tokenizer, ids[:1])[0] if alone else PRICE
+    with must_work(tokenizer, form, f"decode of {form}"):
+        got = tokenizer.transformers.decode(_in_form(form, ids))
+    check_value(tokenizer, f"decode of {form}", got, expected, _CAUSE)
+
+
+def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
+    """Fail unless every row of ids gives a text; ids in a flat list are rows of one."""
+    import numpy
+
+    ids = plain(tokenizer, PRICE)
+    first, *_ = each = pieces(tokenizer, ids)
+    given: Any
+    match form:
+        case "flat":
+            given, right = ids, each
+        case "flat_numpy":
+            given, right = numpy.array(ids), each
+        case "flat_torch":
+            given, right = _torch().tensor(ids), each
+        case "rows_of_one":
+            given, right = [[token_id] for token_id in ids], each
+        case "ragged":
+            given, right = [ids, ids[:1], []], [PRICE, first, ""]
+        case "numpy":
+            given, right = numpy.array([ids, ids]), [PRICE, PRICE]
+        case "torch":
+            given, right = _torch().tensor([ids, ids]), [PRICE, PRICE]
+        case _:
+            given, right = [], []
+    with must_work(tokenizer, form, f"batch_decode of {form}"):
+        got = tokenizer.transformers.batch_decode(given)
+    check_value(tokenizer, f"batch_decode of {form}", got, right, _CAUSE)
+
+
+def check_converting(tokenizer: LoadedTokenizer) -> None:
+    """Fail unless tokens and ids are the file's pairs, alone and in lists, and make a text."""
+    auto, vocabulary = tokenizer.transformers, tokenizer.json_file.vocabulary
+    price = plain(tokenizer, PRICE)
+    added = [token["content"] for token in read_recipe(tokenizer.key).tokens()]
+    tokens = [*list(vocabulary)[::503], *added]
+    ids = [vocabulary.get(token) for token in tokens]
+    rows: list[tuple[str, Any, Any]] = [
+        ("convert_tokens_to_ids", auto.convert_tokens_to_ids(tokens), ids),
+        ("convert_ids_to_tokens", auto.convert_ids_to_tokens(ids), tokens),
+        ("convert_tokens_to_ids of one", auto.convert_tokens_to_ids(tokens[-1]), ids[-1]),
+        ("convert_ids_to_tokens of one", auto.convert_ids_to_tokens(ids[-1]), tokens[-1]),
+        ("tokenize", auto.tokenize(PRICE), [*map(tokenizer.tokenizers.id_to_token, price)]),
+    ]
+    for what, got, right in rows:
+        check_value(tokenizer, what, got, right, _CAUSE)
+    unknown = auto.convert_tokens_to_ids("(no token has this name)")
+    check_value(tokenizer, "id of an unknown token", unknown, tokenizer.spec.tokenizer.unk, _CAUSE)
+    text = auto.convert_tokens_to_string(auto.tokenize(PRICE))
+    check_text(tokenizer, repr(PRICE), "convert_tokens_to_string", text, PRICE)
+
+
+def check_positions(tokenizer: LoadedTokenizer, pair: bool) -> None:
+    """Fail unless character, word and token positions say the same as the offsets."""
+    text = texts()[SENTENCE].full_text
+    given = ("hello", text) if pair else (text,)
+    encoded = tokenizer.transformers(*given, return_offsets_mapping=True)
+    sequence, spans = len(given) - 1, encoded["offset_mapping"]
+    own = [i for i, number in enumerate(encoded.sequence_ids()) if number == sequence]
+    words = encoded.word_ids()
+    for position, character in enumerate(text):
+        right = next((i for i in own if spans[i][0] <= position < spans[i][1]), None)
+        got = encoded.char_to_token(position, sequence_index=sequence)
+        name = f"token of character {position} {character!r}"
+        check_value(tokenizer, name, got, right, _CAUSE)
+        if got is not None:
+            word = encoded.char_to_word(position, sequence_index=sequence)
+            check_value(tokenizer, f"word of character {position}", word, words[got], _CAUSE)
+    for token in own:
+        same = [each for each in own if words[each] == words[token]]
+        range_ = [same[0], same[-1] + 1]
+        tokens_of_word = encoded.word_to_tokens(words[token], sequence_index=sequence)
+        facts: list[tuple[str, Any, Any]] = [
+            ("characters", list(encoded.token_to_chars(token)), list(spans[token])),
+            ("sequence", encoded.token_to_sequence(token), sequence),
+            ("word", encoded.token_to_word(token), words[token]),
+            ("tokens of the word", list(tokens_of_word), range_),
+        ]
+        for name, got, right in facts:
+            check_value(tokenizer, f"{name} of token {token}", got, right, _CAUSE)
+
+
+def check_skipping(tokenizer: LoadedTokenizer) -> None:
+    """Fail unless decoding hides special tokens if asked to, shows them if not, and no others."""
+    price = plain(tokenizer, PRICE)
+    for token in read_recipe(tokenizer.key).tokens():
+        for skip in (True, False):
+            given, what = {"skip_special_tokens": skip}, f"skip_special_tokens={skip}"
+            got = tokenizer.transformers.decode([token["id"]], **given)
+            right = "" if skip and token["special"] else token["content"]
+            check_value(tokenizer, f"{what} of {token['content']}", got, right, _CAUSE)
+    eos = tokenizer.spec.tokenizer.eos
+    for name, ids in (("behind", [*price, eos]), ("in front", [eos, *price])):
+        rows = tokenizer.transformers.batch_decode([ids, price], skip_special_tokens=True)
+        what = f"eos {name}, skip_special_tokens=True in a batch"
+        check_value(tokenizer, what, rows, [PRICE, PRICE], _CAUSE)
+
+
+def check_special_tokens_mask(tokenizer: LoadedTokenizer) -> None:
+    """Fail unless the mask is 1 for what was added in front, 0 for the text."""
+    got = tokenizer.transformers(PRICE, return_special_tokens_mask=True)["special_tokens_mask"]
+    right = [1] * len(tokenizer.front) + [0] * len(plain(tokenizer, PRICE))
+    check_value(tokenizer, "special_tokens_mask", got, right, _CAUSE)
+    for pair_ in (False, True):
+        number = tokenizer.transformers.num_special_tokens_to_add(pair=pair_)
+        right_number = len(tokenizer.front) * (1 + pair_)
+        check_value(tokenizer, f"special tokens of pair={pair_}", number, right_number, _CAUSE)
