@@ -140,6 +140,8 @@ def _try_transformers(folder: Path, step: Step) -> Any:
 
 
 def _try_template(auto: Any, names: set[str], step: Step) -> None:
+    if isinstance(auto.chat_template, dict) and "default" not in auto.chat_template:
+        return  # no call can choose one of them by itself; a contract names them
     file, key = "tokenizer_config.json", "chat_template"
     for name in ("chat_template.json", "chat_template.jinja"):  # each overrides those before it
         if name in names:
