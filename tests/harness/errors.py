@@ -77,8 +77,12 @@ def fail(
     next_step: str = "",
     rerun_options: str = "",
 ) -> NoReturn:
-    """Judge the running test broken; see `CheckFailed` for the fields."""
-    raise ContractBroken(subject, what, details, cause, evidence, next_step, rerun_options)
+    """Judge the running test broken; see `CheckFailed` for the fields.
+
+    What the library raised is not chained: it would come before the first line.
+    """
+    failed = ContractBroken(subject, what, details, cause, evidence, next_step, rerun_options)
+    raise failed from None
 
 
 def fail_unjudged(subject: str, what: str, next_step: str = "") -> NoReturn:

@@ -19,6 +19,7 @@ UPSTREAM_ISSUES = FIXTURES / "upstream_issues.toml"
 Kind = Literal[
     "load failure",
     "ids",
+    "labels",
     "rendered text",
     "offsets",
     "decode",

@@ -27,7 +27,7 @@ from tests.harness.prices.products import (
 )
 from tests.meta.conftest import PROJECT, Run
 from tests.tools.budget.__main__ import main
-from tests.tools.budget.count import Counted, count_rows, count_tokens, open_tokenizer
+from tests.tools.budget.count import LOSSES, Counted, count_rows, count_tokens, open_tokenizer
 from tests.tools.budget.output import Finding, findings, write_findings
 from tests.tools.budget.summary import SHARES, Summary
 
@@ -87,21 +87,29 @@ def text_of(tokens: int, answer: str = "") -> str:
 
 @pytest.mark.parametrize("answer", ["374.00", ""])
 def test_limits_are_exact(bundle: dict[str, Path], answer: str) -> None:
-    """Whether the price survives is what AutoTokenizer's own truncation leaves of it."""
+    """What a row loses is what AutoTokenizer's own truncation of text and EOS leaves away."""
     auto = auto_of(bundle["llama3_1"])
     rows = [make_row(n, (text_of(n, answer), 374), ANY) for n in range(170, 190)]
     (counted,) = count_rows(iter(rows), open_tokenizer(bundle["llama3_1"]), TRAINING_LIMIT)
     assert counted.tokens == list(range(170, 190))
-    expected = set()
+    expected: dict[str, set[int]] = {what: set() for what in LOSSES}
     for row in counted.rows:
-        ids = auto.encode(f"{row.text}374.00", truncation=True, max_length=TRAINING_LIMIT)
-        if f"{MARKER}374" not in auto.decode(ids):
-            expected.add(row.number)
+        text = f"{row.text}374.00{auto.eos_token}"
+        cut = auto.decode(auto.encode(text, truncation=True, max_length=TRAINING_LIMIT))
+        kept = {"eos": auto.eos_token, "price": f"{MARKER}374", "labels": f"{MARKER}3"}
+        for what, piece in kept.items():
+            if piece not in cut:
+                expected[what].add(row.number)
     assert counted.lost == expected
-    assert min(counted.lost) == (184 if answer else 181)
+    firsts = {"eos": 181, "price": 184, "labels": 184}  # BOS, and of the answer `374`, `.`, `00`
+    assert {what: min(rows) + 3 * (not answer) for what, rows in expected.items()} == firsts
     report = Summary(TEXT_LIMIT, TRAINING_LIMIT)
     report.add(counted)
-    assert (report.rows_over, report.over[0], report.rows_lost) == (10, 180, len(expected))
+    assert (report.rows_over, report.over[0]) == (10, 180)
+    assert report.rows_lost == {what: len(rows) for what, rows in expected.items()}
+    assert {what: rows[0] for what, rows in report.lost.items()} == {
+        what: min(rows) for what, rows in expected.items()
+    }
 
 
 def test_price_of_several_tokens_must_survive_whole(bundle: dict[str, Path]) -> None:
@@ -109,9 +117,10 @@ def test_price_of_several_tokens_must_survive_whole(bundle: dict[str, Path]) -> 
     row = make_row(0, (price_prompt("A lamp") + "374.00", 374), ANY)
     assert isinstance(row, Row)
     prompt = count_tokens(tokenizer, [row.text])[0]
-    for limit, lost in ((prompt + 2, {0}), (prompt + 3, set())):
-        (counted,) = count_rows(iter([row]), tokenizer, limit)
-        assert counted.lost == lost
+    behind = ["3", "7", "4", ".", "0", "0", "<|im_end|>"]
+    for kept, lost in ((0, "eos price labels"), (2, "eos price"), (3, "eos"), (6, "eos"), (7, "")):
+        (counted,) = count_rows(iter([row]), tokenizer, prompt + kept)
+        assert [what for what in LOSSES if counted.lost[what]] == lost.split(), behind[:kept]
 
 
 def test_batches_change_nothing(bundle: dict[str, Path]) -> None:
@@ -132,7 +141,8 @@ def test_report_on_hand_counted_figures() -> None:
     tokens = [10] * 50 + [20] * 45 + [200] * 5
     rows = [Row(number, MARKER, None) for number in range(100)]
     report = Summary(TEXT_LIMIT, TRAINING_LIMIT)
-    report.add(Counted(rows, tokens, frozenset([99]), [BadRow(100, "no text")]))
+    lost = {"eos": frozenset([99, 97, 98]), "price": frozenset([99]), "labels": frozenset[int]()}
+    report.add(Counted(rows, tokens, lost, [BadRow(100, "no text")]))
     shares = {0.01: 10, 0.25: 10, 0.5: 10, 0.75: 20, 0.95: 20, 0.99: 200}
     assert {share: report.quantile(share) for share in SHARES} == shares
     assert (
@@ -140,12 +150,17 @@ def test_report_on_hand_counted_figures() -> None:
     )
     assert report.text().startswith("100 texts counted, 1 bad rows\n")
     assert "more than 179 tokens: 5 rows (95, 96, 97, 98, 99)" in report.text()
-    assert report.text().endswith("price token lost at 182: 1 rows (99)\nrow 100: no text")
+    assert report.text().splitlines()[-4:] == [
+        "EOS lost at 182: 3 rows (97, 98, 99)",
+        "price token lost at 182: 1 rows (99)",
+        "all labels of the answer lost at 182: 0 rows",
+        "row 100: no text",
+    ]
 
 
 def interrupted() -> Iterator[list[Finding]]:
     """One batch, then Ctrl-C."""
-    yield findings(Counted([], [], frozenset(), [BadRow(5, "no text")]), TEXT_LIMIT)
+    yield findings(Counted([], [], {}, [BadRow(5, "no text")]), TEXT_LIMIT)
     raise KeyboardInterrupt
 
 
@@ -172,7 +187,7 @@ def test_command_names_rows_over_the_limits_and_leaves_nothing(tmp_path: Path) -
     """The real command, in a home of its own, in which it leaves no file."""
     home = tmp_path / "home"
     home.mkdir()
-    path, out = data_file(tmp_path, 100, 180, 190, bad=True), tmp_path / "out.jsonl"
+    path, out = data_file(tmp_path, 100, 180, 181, 190, bad=True), tmp_path / "out.jsonl"
     cache = {"MODEL_CONFORMANCE_CACHE": str(cache_folder())}
     done = subprocess.run(
         [sys.executable, "-m", "tests.tools.budget", str(path), "--out", str(out)],
@@ -183,18 +198,24 @@ def test_command_names_rows_over_the_limits_and_leaves_nothing(tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[0] == f"{path}, llama3_1: 3 texts counted, 1 bad rows"
-    assert done.stdout.splitlines()[-3:] == [
-        "more than 179 tokens: 2 rows (2, 3)",
-        "price token lost at 182: 1 rows (3)",
+    assert done.stdout.splitlines()[0] == f"{path}, llama3_1: 4 texts counted, 1 bad rows"
+    assert done.stdout.splitlines()[-5:] == [
+        "more than 179 tokens: 3 rows (2, 3, 4)",
+        "EOS lost at 182: 2 rows (3, 4)",
+        "price token lost at 182: 1 rows (4)",
+        "all labels of the answer lost at 182: 1 rows (4)",
         "row 0: text 7 is not a string",
     ]
-    assert "4/4" in done.stderr and "row/s" in done.stderr
-    nothing = {"tokens": None, "over_limit": None, "price_lost": None}
+    assert "5/5" in done.stderr and "row/s" in done.stderr
+    columns = ("row", "tokens", "over_limit", "eos_lost", "price_lost", "labels_lost", "bad")
     assert [json.loads(line) for line in out.read_text().splitlines()] == [
-        {"row": 0, **nothing, "bad": "text 7 is not a string"},
-        {"row": 2, "tokens": 180, "over_limit": True, "price_lost": False, "bad": None},
-        {"row": 3, "tokens": 190, "over_limit": True, "price_lost": True, "bad": None},
+        dict(zip(columns, row, strict=True))
+        for row in [
+            (0, None, None, None, None, None, "text 7 is not a string"),
+            (2, 180, True, False, False, False, None),
+            (3, 181, True, True, False, False, None),
+            (4, 190, True, True, True, True, None),
+        ]
     ]
     assert [file for file in home.rglob("*") if file.is_file()] == []
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data.jsonl", "home", "out.jsonl"]

@@ -35,7 +35,7 @@ def drift(*arguments: str, cwd: Path = PROJECT) -> Run:
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of environments of one tiny package, in a cache of their own."""
     monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path))
-    alone = lambda package, version: [f"{package}=={version}"]  # noqa: E731
+    alone = lambda package, version, given: [f"{package}=={version}"]  # noqa: E731
     monkeypatch.setattr(environments, "requirements", alone)
     return tmp_path / "environments"
 
@@ -249,6 +249,9 @@ def test_current_does_not_differ_from_itself(
         ("1.0 current --package no-such-package", "no-such-package is not installed"),
         ("1.0 2.0 --package --evil", "--package"),
         ("1.0 2.0 --package ../evil", "not a package name"),
+        ("1.0 2.0 --with transformers", "--with 'transformers': give NAME==VERSION"),
+        ("1.0 current --package trl", "trl is not installed"),
+        ("4.57.6 current --with torch==2.13.0", "--with changes no version of `current`"),
         ("1.0 2.0 --models gpt2", "--models gpt2: allowed are llama3_1"),
         ("1.0 2.0 --model-dir phi3=/nowhere", "there is no tokenizer.json"),
     ],

@@ -24,6 +24,7 @@ OBSERVED: Observed = {
     "load": {"load": {"": "loaded"}},
     "errors and warnings": {"use": {"": []}},
     "ids": {"encode": {CASE: IDS}, "apply_chat_template": {"task.joke": [32010, 13]}},
+    "labels": {"SFTTrainer(text)": {"text_0": [-100, 626, 2]}},
     "rendered text": {"apply_chat_template": {"task.joke": "<|user|>\nHi"}},
     "offsets": {"return_offsets_mapping=True": {CASE: [[0, 1], [1, 4], [4, 12]]}},
     "decode": {"decode": {CASE: "x != y"}},
@@ -36,6 +37,10 @@ OBSERVED: Observed = {
 PLANTED: list[tuple[str, str, str, Any, str]] = [
     ("ids", "encode", CASE, [306, 13, 24173], "position 1: 626 ' am' -> 13 '\\x0a'"),
     ("ids", "encode", CASE, [306, 626], "position 2: 24173 ' excited' -> (end)"),
+    (
+        *("labels", "SFTTrainer(text)", "text_0", [-100, -100, 2]),
+        "position 1: 626 ' am' -> -100; without a label 1 of 3 -> 2 of 3",
+    ),
     (
         *("rendered text", "apply_chat_template", "task.joke", "<|user|>\n\u202eHi"),
         "character 9: 'Hi' -> '\\u202eHi'",

@@ -1,8 +1,9 @@
 """Do the texts of a price data set keep the token budget? `python -m tests.tools.budget DATA`.
 
 Counts each text as it is in the data set, without BOS and EOS, by the model's own
-`tokenizer.json`; names the rows that take more than --limit tokens, those whose price would be cut
-off by training on --train-limit tokens (BOS and EOS included), and those that cannot be counted.
+`tokenizer.json`; names the rows that take more than --limit tokens, what training on --train-limit
+tokens (BOS and EOS included) would cut off them (EOS, the price, every label of the answer), and
+those that cannot be counted.
 Exit status: 0 if there is none of these, 1 if there is, 2 if nothing could be done.
 """
 

@@ -1,6 +1,6 @@
 """How many tokens the texts of a price data set take, over all cores, in flat memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,15 +11,18 @@ from tests.harness.prices.dataset import BadRow, Row
 from tests.tools.rows import one_ahead
 
 BATCH = 4000  # rows; fewer leave cores idle at a batch's end, more only take memory
+# What a cut takes, in this order: EOS, of the price any token, of the answer every token. The last
+# is every label of training on answers alone.
+LOSSES = ("eos", "price", "labels")
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A batch of rows and how many tokens each takes; `lost`: numbers of rows with a cut price."""
+    """A batch of rows, how many tokens each takes, and by LOSSES which row numbers lose it."""
 
     rows: list[Row]
     tokens: list[int]
-    lost: frozenset[int]
+    lost: Mapping[str, frozenset[int]]
     bad: list[BadRow]
 
 
@@ -44,7 +47,7 @@ def count_rows(
     for chunk in one_ahead(iter(lambda: list(islice(rows, batch)), [])):
         good = [row for row in chunk if isinstance(row, Row)]
         tokens = count_tokens(tokenizer, [row.text + row.answer for row in good])
-        lost = frozenset(_lost_prices(tokenizer, good, tokens, train_limit))
+        lost = _lost(tokenizer, good, tokens, train_limit)
         yield Counted(good, tokens, lost, [row for row in chunk if isinstance(row, BadRow)])
 
 
@@ -53,19 +56,21 @@ def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
     return list(map(len, tokenizer.encode_batch_fast(texts, add_special_tokens=False)))
 
 
-def _lost_prices(
+def _lost(
     tokenizer: Any, rows: list[Row], tokens: list[int], train_limit: int
-) -> Iterator[int]:
-    """Numbers of the rows whose price does not survive truncation to `train_limit` tokens.
+) -> dict[str, frozenset[int]]:
+    """By LOSSES, numbers of the rows of which truncation to `train_limit` tokens leaves it not.
 
     Only texts that may be too long are encoded again: in full, with special tokens, as training
-    has them. A prompt without an answer gets the one that training would give it.
+    has them, which puts EOS behind. A prompt without an answer gets the one that training would
+    give it.
     """
+    lost: dict[str, set[int]] = {what: set() for what in LOSSES}
     special = tokenizer.num_special_tokens_to_add(False)
     long = [
         row
         for row, count in zip(rows, tokens, strict=True)
-        if special + count + len(_future_answer(row)) > train_limit
+        if special + count + len(_future_answer(row)) + 1 > train_limit
     ]
     answers = [row.answer or _future_answer(row) for row in long]
     texts = [row.text + answer for row, answer in zip(long, answers, strict=True)]
@@ -74,8 +79,13 @@ def _lost_prices(
     tokenizer.no_truncation()
     for row, answer, encoding in zip(long, answers, encodings, strict=True):
         digits = len(answer.partition(".")[0]) or 1
+        if len(encoding) == train_limit:  # no room for one more
+            lost["eos"].add(row.number)
         if encoding.char_to_token(len(row.text) + digits - 1) is None:
-            yield row.number
+            lost["price"].add(row.number)
+        if encoding.char_to_token(len(row.text)) is None:
+            lost["labels"].add(row.number)
+    return {what: frozenset(numbers) for what, numbers in lost.items()}
 
 
 def _future_answer(row: Row) -> str:

@@ -7,26 +7,27 @@ from typing import Any
 from tests.harness.errors import DataError
 from tests.tools.rows import write_rows
 
-from .count import Counted
+from .count import LOSSES, Counted
 
-Finding = dict[str, Any]  # row, tokens, over_limit, price_lost, bad
+Finding = dict[str, Any]  # row, tokens, over_limit, what is lost, bad
 SUFFIXES = (".jsonl", ".parquet")
 
 
 def findings(counted: Counted, limit: int) -> list[Finding]:
     """The rows of a batch that go over a limit or are bad, in the data set's order."""
+    losing = frozenset().union(*counted.lost.values())
     rows: list[Finding] = [
         {
             "row": row.number,
             "tokens": tokens,
             "over_limit": tokens > limit,
-            "price_lost": row.number in counted.lost,
+            **{f"{what}_lost": row.number in counted.lost[what] for what in LOSSES},
             "bad": None,
         }
         for row, tokens in zip(counted.rows, counted.tokens, strict=True)
-        if tokens > limit or row.number in counted.lost
+        if tokens > limit or row.number in losing
     ]
-    uncounted = {"tokens": None, "over_limit": None, "price_lost": None}
+    uncounted = dict.fromkeys(("tokens", "over_limit", *(f"{what}_lost" for what in LOSSES)))
     rows += [{"row": row.number, **uncounted, "bad": row.reason} for row in counted.bad]
     return sorted(rows, key=lambda row: row["row"])
 
@@ -51,5 +52,5 @@ def write_findings(path: Path | None, batches: Iterable[list[Finding]]) -> None:
 
 
 def _columns(pa: Any) -> dict[str, Any]:
-    flags = {"over_limit": pa.bool_(), "price_lost": pa.bool_()}
+    flags = {name: pa.bool_() for name in ("over_limit", *(f"{what}_lost" for what in LOSSES))}
     return {"row": pa.int64(), "tokens": pa.int64(), **flags, "bad": pa.string()}

@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from .count import Counted
+from .count import LOSSES, Counted
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.95, 0.99)
 SHOWN = 10
+_WORDS = {"eos": "EOS", "price": "price token", "labels": "all labels of the answer"}
 
 
 @dataclass
@@ -18,22 +19,23 @@ class Summary:
     train_limit: int
     histogram: Counter[int] = field(default_factory=Counter)  # rows by tokens
     over: list[int] = field(default_factory=list)  # row numbers, the first SHOWN
-    lost: list[int] = field(default_factory=list)
+    lost: dict[str, list[int]] = field(default_factory=lambda: {what: [] for what in LOSSES})
     bad: list[str] = field(default_factory=list)  # `row 5: no text`
-    rows_lost: int = 0
+    rows_lost: Counter[str] = field(default_factory=Counter)  # by LOSSES
     rows_bad: int = 0
 
     def add(self, counted: Counted) -> None:
         """Count a batch in."""
         self.histogram.update(counted.tokens)
-        self.rows_lost += len(counted.lost)
+        self.rows_lost.update({what: len(counted.lost[what]) for what in LOSSES})
         self.rows_bad += len(counted.bad)
         pairs = zip(counted.rows, counted.tokens, strict=True)
         self.over += [row.number for row, tokens in pairs if tokens > self.limit]
-        self.lost += sorted(counted.lost)
+        for what in LOSSES:
+            self.lost[what] += sorted(counted.lost[what])
+            del self.lost[what][SHOWN:]
         self.bad += [f"row {row.number}: {row.reason}" for row in counted.bad]
-        for first in (self.over, self.lost, self.bad):
-            del first[SHOWN:]
+        del self.over[SHOWN:], self.bad[SHOWN:]
 
     @property
     def rows_over(self) -> int:
@@ -43,7 +45,7 @@ class Summary:
     @property
     def fits(self) -> bool:
         """Whether every row could be counted and keeps both limits."""
-        return not (self.rows_over or self.rows_lost or self.rows_bad)
+        return not (self.rows_over or self.rows_lost.total() or self.rows_bad)
 
     def quantile(self, share: float) -> int:
         """The least number of tokens that this share of the texts does not exceed."""
@@ -60,9 +62,10 @@ class Summary:
             ends = min(self.histogram), max(self.histogram)
             lines.append(f"tokens: min {ends[0]}, {', '.join(shares)}, max {ends[1]}")
         over = f"more than {self.limit} tokens: {self.rows_over:,} rows"
-        lost = f"price token lost at {self.train_limit}: {self.rows_lost:,} rows"
         lines.append(over + _in_brackets(self.over, self.rows_over))
-        lines.append(lost + _in_brackets(self.lost, self.rows_lost))
+        for what, rows in ((what, self.rows_lost[what]) for what in LOSSES):
+            line = f"{_WORDS[what]} lost at {self.train_limit}: {rows:,} rows"
+            lines.append(line + _in_brackets(self.lost[what], rows))
         lines += self.bad
         more = self.rows_bad - len(self.bad)
         return "\n".join([*lines, f"... and {more:,} more bad rows"] if more else lines)

@@ -4,7 +4,9 @@ Installs each version in a cached environment of its own (by uv, from the packag
 
   * observes every model and case: ids, offsets, decoded and rendered text, special tokens, the
     parts of the pipeline, types of results, errors and warnings, and the files it saves;
-  * runs tests/conformance (not for --package tokenizers, which is observed without transformers).
+  * runs tests/conformance (not for --package tokenizers, which is observed without transformers,
+    and for --package trl, of which is observed what its SFTTrainer makes of the rows in
+    fixtures/training_rows.toml, and whether it learns what is declared there).
 
 Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
 first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)
@@ -33,7 +35,7 @@ from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
 from .compare import compare_all, look_at_all, rows_of
-from .environments import CURRENT, NAME
+from .environments import CURRENT, NAME, VERSION
 from .page import page
 from .report import Report
 
@@ -44,6 +46,7 @@ or nothing could be compared, 130 interrupted
 examples:
   python -m tests.tools.drift 4.57.6 current --models starcoder2
   python -m tests.tools.drift 0.22.1 0.23.3 --package tokenizers --out report
+  python -m tests.tools.drift 0.24.0 1.16.0 --package trl --with transformers==4.57.6
 """
 
 
@@ -58,6 +61,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("versions", nargs="+", metavar="VERSION", help="two or more; `current`: as installed here")
     library = "the library whose versions these are (default: transformers)"
     add("--package", default="transformers", metavar="NAME", help=library)
+    pin = "this version instead of the project's pin; may be repeated"
+    add("--with", action="append", default=[], metavar="NAME==VERSION", dest="given", help=pin)
     add_folder_options(parser, "observe")
     out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
@@ -72,6 +77,12 @@ def _problem(options: argparse.Namespace) -> str:
         return "give at least two versions to compare"
     if not NAME.fullmatch(options.package):
         return f"--package {options.package!r}: not a package name"
+    for line in options.given:
+        name, _, number = line.partition("==")
+        if not (NAME.fullmatch(name) and VERSION.fullmatch(number)):
+            return f"--with {line!r}: give NAME==VERSION, such as transformers==4.57.6"
+    if options.given and CURRENT in options.versions:
+        return f"--with changes no version of `{CURRENT}`: name the version"
     for label in options.versions:
         try:
             Version(version(options.package) if label == CURRENT else label)
@@ -90,12 +101,12 @@ def main(arguments: list[str] | None = None) -> int:
     started, options = monotonic(), _parse(arguments)
     upstream_issues()  # mistakes in it are reported before anything is installed
     _, _, folders = prepare_folders(options)
-    package = canonicalize_name(options.package)
-    versions, rows = look_at_all(package, options.versions, folders, say), rows_of(folders)
+    package, given = canonicalize_name(options.package), tuple(options.given)
+    versions, rows = look_at_all(package, options.versions, folders, say, given), rows_of(folders)
     steps = compare_all(package, versions, rows, say)
     files = {key: files_of(folder) for key, folder in folders.items()}
     report = Report(package, versions, steps, files, rows)
-    name = "-".join([package, *options.versions])[:80]
+    name = "-".join([package, *options.versions, *given])[:80]
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
     data = json.dumps(report.data(), indent=1)  # ASCII, so that no character can mislead

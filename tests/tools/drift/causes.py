@@ -27,12 +27,13 @@ CONTRACTS = {
         *("test_ids_match_tokenizer_json", "test_bos_matches_registry", "test_ids_snapshot"),
         *("test_prompts_snapshot", "test_tokenized_chat_equals_encoded_text"),
     ),
+    "labels": ("labels_are_declared",),
     "rendered text": ("test_prompts_snapshot",),
     "offsets": ("test_offsets_rebuild_the_text",),
     "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_text_back"),
     "special tokens": ("test_special_id_matches_registry", "test_loaded_added_tokens"),
     "pipeline": ("test_loaded_pipeline_matches_tokenizer_json", "test_setting_matches_registry"),
-    ERRORS: ("test_",),
+    ERRORS: ("test_", "labels_are_declared"),
 }
 
 

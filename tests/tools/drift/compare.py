@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from packaging.version import Version
 
@@ -18,10 +19,12 @@ from tests.harness.tokenizer.pieces import token_rows
 from .causes import Cause, Packages, group, issue_of
 from .differences import KINDS, Difference, Rows, begins, compare, error_of, show
 from .environments import environment
+from .labels import judge_labels
 from .record import Observed
 from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
 
 AT_ONCE = 2  # versions side by side
+MODES = {"tokenizers": "raw", "trl": "labels"}  # what is observed of a package; else `auto`
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class Compared:
         return self.older.packages, self.newer.packages
 
 
-def _look(package: str, label: str, subject: Subject, progress: Progress) -> Seen:
+def _look(
+    package: str, label: str, subject: Subject, progress: Progress, given: tuple[str, ...]
+) -> Seen:
     """Everything of one version; what cannot be had is its `problem`."""
     started = monotonic()
 
@@ -84,7 +89,7 @@ def _look(package: str, label: str, subject: Subject, progress: Progress) -> See
         progress(f"{package} {label}: {what} ({monotonic() - started:.0f} s)")
 
     try:
-        made = environment(package, label)
+        made = environment(package, label, given)
     except AssetError as error:
         note(f"cannot be installed: {error}")
         return Seen(label, label, subject, problem=f"cannot be installed: {error}")
@@ -98,19 +103,26 @@ def _look(package: str, label: str, subject: Subject, progress: Progress) -> See
         outcomes = conformance(made, subject, results)
         known, red = len(outcomes.known), len(outcomes.red)
         note(f"{outcomes.passed} checks passed, {known} known, {red} red")
+    if subject.mode == "labels":
+        outcomes = judge_labels(observed, _decoders(subject.folders))
+        note(f"{outcomes.passed} rows are learned as declared, {len(outcomes.red)} are not")
     version = made.packages.get(package, "")
     return Seen(label, version, subject, "", made, results, observed, outcomes)
 
 
 def look_at_all(
-    package: str, labels: list[str], folders: dict[str, Path], progress: Progress
+    package: str,
+    labels: list[str],
+    folders: dict[str, Path],
+    progress: Progress,
+    given: tuple[str, ...] = (),
 ) -> list[Seen]:
     """The versions, older first; one that is named twice is observed twice."""
-    mode = "raw" if package == "tokenizers" else "auto"
+    mode = MODES.get(package, "auto")
     subjects = [Subject(folders, mode, labels[:i].count(label)) for i, label in enumerate(labels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [
-            pool.submit(_look, package, label, subject, progress)
+            pool.submit(_look, package, label, subject, progress, given)
             for label, subject in zip(labels, subjects, strict=True)
         ]
         try:
@@ -119,6 +131,13 @@ def look_at_all(
             pool.shutdown(wait=False, cancel_futures=True)  # else what waits is begun after Ctrl-C
             raise
     return sorted(versions, key=lambda seen: Version(seen.version))
+
+
+def _decoders(folders: dict[str, Path]) -> dict[str, Any]:
+    from tokenizers import Tokenizer
+
+    paths = {key: str(folder / "tokenizer.json") for key, folder in folders.items()}
+    return {key: Tokenizer.from_file(path) for key, path in paths.items()}
 
 
 def rows_of(folders: dict[str, Path]) -> Rows:

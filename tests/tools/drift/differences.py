@@ -77,6 +77,21 @@ def is_ids(value: Any) -> bool:
     return isinstance(value, list) and all(type(token_id) is int for token_id in value)
 
 
+def _labels_begin(difference: Difference, rows: Rows) -> str:
+    """The first label that differs, and how many tokens have none."""
+    both = difference.left, difference.right
+    position = first_difference(*both) or 0
+
+    def label(side: list[int]) -> str:
+        if position >= len(side) or side[position] < 0:
+            return str(side[position]) if position < len(side) else "(end)"
+        return rows(difference.model, [side[position]])[0]
+
+    counts = [f"{sum(each < 0 for each in side)} of {len(side)}" for side in both]
+    first = " -> ".join(map(label, both))
+    return f"position {position}: {first}; without a label {' -> '.join(counts)}"
+
+
 def begins(difference: Difference, rows: Rows) -> str:
     """The first place at which the two sides differ, with both values, on one line."""
     left, right, lines = difference.left, difference.right, None
@@ -92,5 +107,7 @@ def begins(difference: Difference, rows: Rows) -> str:
         position = first_difference(left, str(right)) or 0
         sides = [quote(text[position : position + 24]) for text in (left, str(right))]
         return f"character {position}: {sides[0]} -> {sides[1]}"
+    if difference.kind == "labels" and is_ids(left) and is_ids(right):
+        return _labels_begin(difference, rows)
     path, old, new = first_leaf(left, right)
     return f"{path + ': ' if path else ''}{show(old):.200} -> {show(new):.200}"

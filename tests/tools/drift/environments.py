@@ -23,7 +23,12 @@ TOOLS = (
     *("pytest", "syrupy", "pydantic", "packaging", "jinja2", "platformdirs", "filelock"),
     *("time-machine", "protobuf"),
 )
+# What trl needs beside them.
+TRAINING = ("torch", "datasets", "accelerate")
+# Which versions go together: once `--with` names one, uv chooses the others.
+FOLLOWING = ("transformers", "tokenizers", "huggingface-hub", "datasets", "accelerate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,29 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): number for name, number in pairs}
 
 
-def requirements(package: str, version: str) -> list[str]:
+def requirements(package: str, version: str, given: tuple[str, ...] = ()) -> list[str]:
     """What is installed: the package at its version, and the project's pins of what is not it.
 
     Of transformers' own dependencies nothing is pinned: old versions need old ones. tokenizers is
-    looked at alone, since each transformers takes few versions of it.
+    looked at alone, since each transformers takes few versions of it. `given` lines `NAME==VERSION`
+    stand in for pins, and free those that depend on each other.
     """
     pinned, names = pins(), list(TOOLS)
     if package not in ("transformers", "tokenizers"):
         names += ["transformers", "tokenizers", "huggingface-hub"]
-    others = [f"{name}=={pinned[name]}" for name in names if name != package]
-    return [f"{package}=={version}", *others]
+    if package == "trl":
+        names += TRAINING
+    freed: set[str] = {canonicalize_name(line.partition("==")[0]) for line in given}
+    freed |= {package, *(FOLLOWING if given else ())}
+    others = [f"{name}=={pinned[name]}" for name in names if name not in freed]
+    return [f"{package}=={version}", *given, *others]
 
 
-def environment(package: str, version: str) -> Environment:
+def environment(package: str, version: str, given: tuple[str, ...] = ()) -> Environment:
     """The environment, installed if it is not cached; AssetError with one line if it cannot be."""
     if version == CURRENT:
         return Environment(Path(sys.executable), _installed(sys.path))
-    wanted = requirements(package, version)
+    wanted = requirements(package, version, given)
     digest = sha256_text(json.dumps(["uv", sys.version, *wanted]))
     folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
     with scratch_folder(folder.parent) as scratch:  # which removes what killed processes left

@@ -190,6 +190,10 @@ def main() -> None:
         )
         if task["subject"] == "raw":
             _observe_raw(observer, folder, save)
+        elif task["subject"] == "labels":
+            from .training import observe_training
+
+            observe_training(observer, folder, task["key"])
         else:
             _observe_auto(observer, folder, save, task["key"])
         write_atomically(out, json.dumps(observer.observed))

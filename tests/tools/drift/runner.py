@@ -38,7 +38,7 @@ SWITCHES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """The folders looked at by model key, through `auto` or `raw` tokenizers."""
+    """The folders looked at by model key, through `auto` or `raw` tokenizers, or trl's `labels`."""
 
     folders: dict[str, Path]
     mode: str

@@ -53,6 +53,20 @@ def argument_swallowed(name: str) -> None:
     replace(AutoTokenizer, "from_pretrained", make, when=lambda given: name in given)
 
 
+def argument_refused(name: str) -> None:
+    """`from_pretrained` raises on an argument."""
+
+    def make(right: Function) -> Function:
+        def faulty(*args: Any, **given: Any) -> Any:
+            if name in given:
+                raise TypeError("got an unexpected keyword argument")
+            return right(*args, **given)
+
+        return faulty
+
+    replace(AutoTokenizer, "from_pretrained", make, when=lambda given: name in given)
+
+
 def argument_also_sets(name: str, also: str, value: Any) -> None:
     """`from_pretrained` with an argument sets something else, too."""
 
