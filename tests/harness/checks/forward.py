@@ -38,7 +38,7 @@ def check_parts(
     if first is None:
         return
     bound, kind = bounds[first.kind], first.kind
-    cause = explain(ran.record, spec, weights, first.part, first.rows, bound)
+    cause = explain(ran.record, spec, weights, first, bound)
     where = [f"sequence {first.rows.sequence}"] if len(ran.rows) > 1 else []
     where += [first.section] if first.section == "answer" else []
     in_words = f" ({', '.join(where)})" if where else ""
@@ -87,14 +87,23 @@ def largest_errors(errors: Sequence[PartError]) -> dict[str, float]:
     return worst
 
 
+# Of a broken joint, by how its line begins.
+_CAUSES = {
+    "token": "other ids are given to the model than were chosen or asked for",
+    "lm_head": "the last norm's rows are cut or changed on their way to the head",
+    "the model": "logits are scaled, capped or cut behind the head",
+}
+_LAYERS = "a layer is skipped or repeated, or a residual is lost, scaled or cast"
+
+
 def check_chain(subject: str, ran: Ran, spec: ForwardSpec) -> None:
     """Fail unless each layer is called once, in order, with what the one before it returned."""
-    if broken := list(broken_links(ran.record, spec.layers)):
+    if broken := list(broken_links(ran.record, spec.layers, ran.ids)):
         fail(
             subject,
             f"{broken[0]} ({len(broken)} such places)",
             *(f"  {line}" for line in broken[1:6]),
-            cause="a layer is skipped or repeated, or a residual is lost or cast",
+            cause=next((c for begin, c in _CAUSES.items() if broken[0].startswith(begin)), _LAYERS),
         )
 
 
@@ -146,6 +155,12 @@ def check_tables(
 ) -> None:
     """Fail unless rotary tables (1, tokens, size) of these positions are the reference's."""
     expected = rotary_tables(spec.rotary, positions)
+    if (got := tables[0][0].shape) != (right := expected[0].shape):
+        fail(
+            subject,
+            f"rotary tables are of shape {tuple(got)}, expected {tuple(right)}",
+            cause="another share of a head is rotated",
+        )
     error = max(relative_error(got[0], right) for got, right in zip(tables, expected, strict=True))
     if not error <= bound:
         first, last = int(positions[0]), int(positions[-1])

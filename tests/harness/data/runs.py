@@ -25,6 +25,8 @@ class Run:
     tokens: Annotated[int, Field(ge=64)] = 180  # of the longest prompt, nearly
     prompts: Annotated[int, Field(ge=1)] = 1  # several: padded on the left
     new_tokens: Annotated[int, Field(ge=0)] = 0  # to generate; 0: one call without a cache
+    pieces: Annotated[int, Field(ge=1)] = 1  # calls with a cache that the prompt is cut into
+    gradients: bool = False  # whether they could be computed, as in training
     cache: Literal["static"] | None = None  # None: the library's default
     attention: str | None = None  # implementation; None: the library's choice
     package: str | None = None  # that the implementation is of
@@ -40,8 +42,8 @@ class Run:
 
     @property
     def narrow(self) -> bool:
-        """Whether the narrow models of the CPU run it, too."""
-        return "cpu" in self.devices and self.tokens <= Run.tokens
+        """Whether the narrow models, which are on the CPU, run it, too."""
+        return "cpu" in self.devices
 
 
 def read_runs(path: Path = RUNS) -> dict[str, Run]:

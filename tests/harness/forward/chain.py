@@ -17,9 +17,10 @@ from .recording import (
 )
 
 
-def broken_links(record: Recording, layers: int) -> Iterator[str]:
+def broken_links(record: Recording, layers: int, ids: Any) -> Iterator[str]:
     """A line for each place where a part is not given what the part before it returned.
 
+    The first part must be given ids (batch, tokens), but for the last ones that were generated.
     Equality is bit for bit. A layer's two sums are computed again in the model's own dtype: an
     addition is rounded once, so its bits are the same everywhere.
     """
@@ -32,6 +33,11 @@ def broken_links(record: Recording, layers: int) -> Iterator[str]:
         for name, count in counts.items():
             yield f"{name} was called {count} times in {calls} calls of the model"
         return
+    read = record.given(f"model.{EMBEDDING}")
+    if different := (read != ids[:, : read.shape[1]]).nonzero().tolist():
+        sequence, place = different[0]
+        got, expected = (int(side[sequence, place]) for side in (read, ids))
+        yield f"token {place} of sequence {sequence}: the model was given {got}, not {expected}"
     for call in range(calls):
         before, at = f"model.{EMBEDDING}", _Call(record, call)
         for name in names:
@@ -49,8 +55,8 @@ def broken_links(record: Recording, layers: int) -> Iterator[str]:
 def wrong_choices(record: Recording, ids: Any) -> Iterator[str]:
     """A line for each new token that is not the likeliest: ids (batch, tokens) with the answer."""
     calls = record.calls[OUTPUT]
-    begin = ids.shape[1] - len(calls) + 1  # the last call's choice is not among the ids
-    for step, call in enumerate(calls[:-1]):
+    begin = ids.shape[1] - len(calls)
+    for step, call in enumerate(calls):
         best = call.returned[:, -1].float().argmax(-1)
         for sequence, (got, expected) in enumerate(zip(ids[:, begin + step], best, strict=True)):
             if got != expected:

@@ -1,5 +1,6 @@
 """What a model computed beside the reference: the relative error of each part."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -92,12 +93,18 @@ def _errors(
 ) -> Iterator[PartError]:
     got = returned(record, name, rows)
     expected = expected_of(record, spec, weights, name, rows)
-    # Generation asks for the logits of the last token alone.
-    sections = {"prompt": slice(rows.prompt), "answer": slice(rows.prompt, None)}
-    for section, tokens in ({"prompt": slice(None)} if name == HEAD else sections).items():
+    for section, tokens in sections_of(name, rows).items():
         if len(expected[tokens]):
-            error = relative_error(got[tokens], expected[tokens])
+            same = got.shape == expected.shape
+            error = relative_error(got[tokens], expected[tokens]) if same else math.inf
             yield PartError(name, error, rows, section)
+
+
+def sections_of(name: str, rows: Rows) -> dict[str, slice]:
+    """The tokens of prompt and answer; the head's are one, as generation asks for no others."""
+    if name == HEAD:
+        return {"prompt": slice(None)}
+    return {"prompt": slice(rows.prompt), "answer": slice(rows.prompt, None)}
 
 
 def relative_error(got: Any, expected: Any) -> float:

@@ -13,10 +13,14 @@ from .spec import ForwardSpec, read_spec
 from .weights import Weights, read_weights
 
 _VOCABULARY, _INNER, _LAYERS = 1024, 512, 2
+_SPECIAL = (0, 1, 2)  # pad, BOS and EOS
 _WIDTH = 32  # hidden dimensions for each head
 _WINDOW = 64  # below the length of the prompts
 _SEED = 42
 _PEAKED = 1.5  # of queries and keys, so that attention prefers some tokens
+# Some tokens are as small as the root of a published epsilon (1e-6 to 1e-5), and what layers add
+# is small, so that every norm shows its epsilon.
+_SMALLEST, _ADDED = 0.003, 0.1
 
 
 def narrow(architecture: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,12 +39,12 @@ def narrow(architecture: Mapping[str, Any]) -> dict[str, Any]:
         "num_key_value_heads": 2,
         "head_dim": head_size(architecture),
         "vocab_size": _VOCABULARY,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
+        "bos_token_id": _SPECIAL[1],
+        "eos_token_id": _SPECIAL[2],
         "torch_dtype": "float32",
     }
     if "pad_token_id" in architecture:
-        changed["pad_token_id"] = 0
+        changed["pad_token_id"] = _SPECIAL[0]
     if "sliding_window" in architecture:
         changed["sliding_window"] = _WINDOW
     return {**architecture, **changed}
@@ -85,7 +89,8 @@ def _tensors(config: Mapping[str, Any]) -> dict[str, Any]:
     def draw(*shape: int, spread: float = 1.0, middle: float = 0.0) -> Any:
         return torch.randn(shape, generator=generator) * spread + middle
 
-    tensors = {"model.embed_tokens.weight": draw(_VOCABULARY, hidden)}
+    sizes = _SMALLEST ** torch.rand((_VOCABULARY, 1), generator=generator)
+    tensors = {"model.embed_tokens.weight": draw(_VOCABULARY, hidden) * sizes}
     norms = ["model.norm"]
     for number in range(_LAYERS):
         layer = f"model.layers.{number}"
@@ -93,10 +98,11 @@ def _tensors(config: Mapping[str, Any]) -> dict[str, Any]:
         for linear in layer_linears(config):
             owner = "self_attn" if linear.name in _ATTENTION else "mlp"
             name = f"{layer}.{owner}.{linear.name}"
-            spread = linear.columns**-0.5 * (_PEAKED if linear.name in _SCORED else 1)
+            size = _ADDED if linear.name in _LAST else 1
+            spread = linear.columns**-0.5 * (_PEAKED if linear.name in _SCORED else size)
             tensors[f"{name}.weight"] = draw(linear.rows, linear.columns, spread=spread)
             if linear.bias:
-                tensors[f"{name}.bias"] = draw(linear.rows, spread=0.3)
+                tensors[f"{name}.bias"] = draw(linear.rows, spread=0.3 * size)
     for norm in norms:
         tensors[f"{norm}.weight"] = draw(hidden, spread=0.3, middle=1)
         if spec.norm == "layer":
@@ -108,13 +114,17 @@ def _tensors(config: Mapping[str, Any]) -> dict[str, Any]:
 
 _SCORED = ("q_proj", "k_proj", "qkv_proj")
 _ATTENTION = (*_SCORED, "v_proj", "o_proj")
+_LAST = ("o_proj", "down_proj", "c_proj")
 
 
 def narrow_prompts(count: int, tokens: int) -> list[list[int]]:
-    """Random ids: `count` prompts, the first of this many tokens and each a tenth shorter."""
+    """Random ids: `count` prompts, the first of this many tokens and each a tenth shorter.
+
+    Each holds the special tokens, the pad as well, which must be read as any other.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(_SEED)
     lengths = [tokens - number * (tokens // 10) for number in range(count)]
     drawn = [torch.randint(3, _VOCABULARY, (length,), generator=generator) for length in lengths]
-    return [ids.tolist() for ids in drawn]
+    return [[*ids[:9].tolist(), *_SPECIAL, *ids[9 + len(_SPECIAL) :].tolist()] for ids in drawn]

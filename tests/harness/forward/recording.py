@@ -70,16 +70,16 @@ def _keeper(record: Recording, name: str) -> Any:
 
     def keep(module: Any, args: Any, given: dict[str, Any], output: Any) -> None:
         if part == OUTPUT:
-            kept.append(Call(None, output.logits))
+            kept.append(Call(None, output.logits.detach()))
             return
         if part == ROTARY:
             positions = given["position_ids"] if "position_ids" in given else args[1]
             kept.append(Call(positions, output))
             return
-        hidden = args[0] if args else given.get("hidden_states")
+        hidden = args[0] if args else given["hidden_states"]
         tables = given.get("position_embeddings") if part == ATTENTION else None
         returned = output[0] if isinstance(output, tuple) else output
-        kept.append(Call(hidden, returned, tables))
+        kept.append(Call(hidden.detach(), returned.detach(), tables))
         if part.isdigit():
             record.order.append(name)
 

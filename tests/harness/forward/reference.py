@@ -80,10 +80,12 @@ class Variant:
     """How attention is computed; other values than these are the mistakes `tell_tales` tries."""
 
     scale: float | None = None  # None: 1 / sqrt(head size)
-    causal: bool = True
+    ahead: int | None = 0  # how many tokens after itself a token sees; None: all
     window: int | None = -1  # -1: the architecture's
-    tiled: bool = False  # key heads as 0 1 0 1, not 0 0 1 1
-    interleaved: bool = False  # rotary pairs are neighbours
+    tiled_keys: bool = False  # key heads as 0 1 0 1, not 0 0 1 1
+    tiled_values: bool = False
+    cap: float | None = None  # of scores, by tanh
+    turn: Callable[[Tensor, tuple[Tensor, Tensor]], Tensor] = rotated
 
 
 def attention(
@@ -103,23 +105,24 @@ def attention(
 
     variant = variant or Variant()
     queries, keys, values = _queries_keys_values(spec, weights, name, hidden)
-    turn = _rotated_in_neighbours if variant.interleaved else rotated
-    queries, keys = turn(queries, tables), turn(keys, tables)
+    queries, keys = variant.turn(queries, tables), variant.turn(keys, tables)
     groups = spec.heads // spec.key_heads
-    if variant.tiled:
-        keys, values = (states.repeat(groups, 1, 1) for states in (keys, values))
-    else:
-        keys, values = (states.repeat_interleave(groups, 0) for states in (keys, values))
+    keys, values = (
+        states.repeat(groups, 1, 1) if tiled else states.repeat_interleave(groups, 0)
+        for states, tiled in ((keys, variant.tiled_keys), (values, variant.tiled_values))
+    )
     scale = spec.scale if variant.scale is None else variant.scale
     window = spec.window if variant.window == -1 else variant.window
     places = torch.arange(hidden.shape[0], device=hidden.device)
     pieces = []
     for rows in places.split(ROWS):
         scores = queries[:, rows] @ keys.transpose(1, 2) * scale
+        if variant.cap is not None:
+            scores = (scores / variant.cap).tanh() * variant.cap
         distance = rows[:, None] - places
         unseen = torch.zeros_like(distance, dtype=torch.bool)
-        if variant.causal:
-            unseen |= distance < 0
+        if variant.ahead is not None:
+            unseen |= distance < -variant.ahead
         if window is not None:
             unseen |= distance >= window
         scores.masked_fill_(unseen, -math.inf)
@@ -138,15 +141,6 @@ def _queries_keys_values(
     else:
         parts = [_linear(spec, weights, name, f"{part}_proj", hidden) for part in "qkv"]
     return [part.unflatten(-1, (-1, spec.head_size)).transpose(0, 1) for part in parts]
-
-
-def _rotated_in_neighbours(states: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
-    import torch
-
-    half = tables[0].shape[-1] // 2
-    cosine, sine = (table[:, :half].repeat_interleave(2, -1) for table in tables)
-    other = torch.stack((-states[..., 1::2], states[..., 0::2]), dim=-1).flatten(-2)
-    return states * cosine + other * sine
 
 
 def mlp(
@@ -188,6 +182,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": _silu,
     "gelu": _gelu,
     "gelu_pytorch_tanh": _gelu_tanh,
+    "quick_gelu": lambda values: values * (1.702 * values).sigmoid(),
     "relu": lambda values: values.clamp(min=0),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from ..data.runs import Run
@@ -18,7 +19,7 @@ class Ran:
 
     record: Recording
     rows: list[Rows]  # of each sequence
-    ids: Any  # (batch, tokens): pads, prompt, and the new tokens but for the last
+    ids: Any  # (batch, tokens): pads, prompt and new tokens
 
 
 def price_ids(tokenizer: Any, run: Run) -> list[list[int]]:
@@ -54,15 +55,17 @@ def run_model(
     ids, mask = (torch.tensor(values, device=model.device) for values in (rows, seen))
     with (
         capture_messages(),
-        torch.inference_mode(),
+        torch.inference_mode(not run.gradients),
         _attention(model, run),
         recording(model, layers) as record,
     ):
         if run.new_tokens:
-            ids = _generate(model, run, ids, mask)[:, :-1]
+            ids = _generate(model, run, ids, mask)
+        elif run.pieces > 1:
+            _call_in_pieces(model, run, ids)
         else:
             model(input_ids=ids, use_cache=False)
-    new = ids.shape[1] - longest
+    new = max(run.new_tokens - 1, 0)  # the last one was given to nothing
     mask = torch.cat((mask, mask.new_ones(len(mask), new)), dim=1)
     return Ran(record, rows_of(mask, longest), ids)
 
@@ -78,6 +81,15 @@ def _generate(model: Any, run: Run, ids: Any, mask: Any) -> Any:
         eos_token_id=None,
         **cache,
     )
+
+
+def _call_in_pieces(model: Any, run: Run, ids: Any) -> None:
+    """The last token by itself; positions and masks are as the model makes them of its cache."""
+    # Renamed in transformers 5.24.
+    name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
+    cache = None
+    for piece in (*ids[:, :-1].chunk(run.pieces - 1, dim=1), ids[:, -1:]):
+        cache = getattr(model(input_ids=piece, use_cache=True, **{name: cache}), name)
 
 
 @contextmanager

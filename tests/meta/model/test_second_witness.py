@@ -14,6 +14,7 @@ from tests.harness.forward import reference
 from tests.harness.forward.narrow import load_narrow, narrow, narrow_prompts
 from tests.harness.forward.reference import Variant, forward
 from tests.harness.forward.spec import ForwardSpec, read_spec
+from tests.harness.forward.tell_tales import turned_in_neighbours
 from tests.harness.forward.weights import Weights
 from tests.harness.prices.products import price_prompt, read_products
 from tests.harness.sources.weights import prepare_weights
@@ -110,7 +111,12 @@ def test_wrong_constant_is_seen(smollm2: Witnessed, fault: Fault) -> None:
 
 @pytest.mark.parametrize(
     "mistake",
-    [{"scale": 1.01 / 8}, {"causal": False}, {"tiled": True}, {"interleaved": True}],
+    [
+        {"scale": 1.01 / 8},
+        {"ahead": None},
+        {"tiled_keys": True, "tiled_values": True},
+        {"turn": turned_in_neighbours},
+    ],
     ids=["scale_1_percent", "not_causal", "heads_tiled", "pairs_interleaved"],
 )
 def test_wrong_attention_is_seen(
