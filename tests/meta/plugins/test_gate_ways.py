@@ -23,8 +23,8 @@ from tests.meta.support.small_project import (
 
 __all__ = ["small"]  # a fixture
 
-ALL = "gate: conformance on cpu, 1 model: 217 of 217 checks"
-NONE = "gate: conformance on cpu, 1 model: 0 of 217 checks"
+ALL = "gate: conformance on cpu, 1 model: 220 of 220 checks"
+NONE = "gate: conformance on cpu, 1 model: 0 of 220 checks"
 PARTIAL = "gate: partial, by --gate-partial: conformance on cpu, 1 model: "
 UNKNOWN = "python -m pytest: error: unrecognized arguments"
 IMPLANT = "planted.py"  # a plugin, loaded by its name
@@ -65,7 +65,7 @@ def refused(*options: str, says: str = "ERROR: --gate: leave out ") -> Way:
 # Nothing is harmed: these share a project.
 OPTIONS = {
     "keyword": Way(
-        "gate: 216 checks left out by -k 'ids_snapshot and task_sentence'; if that is meant: "
+        "gate: 219 checks left out by -k 'ids_snapshot and task_sentence'; if that is meant: "
         "--gate-partial",
         ("-k", "ids_snapshot and task_sentence"),
     ),
@@ -83,8 +83,8 @@ OPTIONS = {
         f"gate: 120 checks of {TOKENS} not collected: --ignore-glob '*/test_t*'",
         ("--ignore-glob", "*/test_t*"),
     ),
-    "file": Way(f"gate: 97 checks of {CONFORMANCE}/test_batches.py and 5 more not coll", (TOKENS,)),
-    "node": Way(f"gate: 216 checks of {CONFORMANCE}/test_batches.py and 6 more not coll", (NODE,)),
+    "file": Way(f"gate: 100 checks of {CONFORMANCE}/test_batches.py and 5 more not coll", (TOKENS,)),
+    "node": Way(f"gate: 219 checks of {CONFORMANCE}/test_batches.py and 6 more not coll", (NODE,)),
     "environment": Way(
         "gate: 120 checks left out by --deselect 'tests/conformance/test_tokens.py' (from "
         "PYTEST_ADDOPTS)",
@@ -94,7 +94,7 @@ OPTIONS = {
     "only_collected": Way(NONE, ("--collect-only", "-q")),
     "only_set_up": Way(NONE, ("--setup-only",)),
     "only_planned": Way(NONE, ("--setup-plan",)),
-    "only_fixtures": Way("gate: 217 checks selected that never ran", ("--fixtures",)),
+    "only_fixtures": Way("gate: 220 checks selected that never ran", ("--fixtures",)),
     "only_markers": Way("gate: nothing was judged", ("--markers",)),
     "python_files": refused("-o", "python_files=test_[a-d]*.py"),
     "python_functions": refused("-o", "python_functions=test_ids*"),
@@ -145,9 +145,9 @@ OPTIONS = {
     "distributed": Way(ALL, ("-n", "2"), code=0),
     "quiet": Way(ALL, ("-qq",), code=0),
     "harmless_setting": Way(ALL, ("-o", "junit_family=legacy"), code=0),
-    "meant": Way(f"{PARTIAL}120 of 217 checks; quantized", ("--gate-partial", TOKENS), code=0),
+    "meant": Way(f"{PARTIAL}120 of 220 checks; quantized", ("--gate-partial", TOKENS), code=0),
     "meant_of_some": Way(
-        f"{PARTIAL}1 of 217 checks; narrowed by -k 'ids_snapshot and task_sentence'",
+        f"{PARTIAL}1 of 220 checks; narrowed by -k 'ids_snapshot and task_sentence'",
         ("--gate-partial", "-k", "ids_snapshot and task_sentence"),
         code=0,
     ),
@@ -158,26 +158,26 @@ OPTIONS = {
 PLANTS = {
     "plugin_shortens": plugin(
         "@pytest.hookimpl(trylast=True)\ndef pytest_collection_modifyitems(items): del items[3:]\n",
-        "gate: 214 checks taken away without a word by a plugin or conftest: ",
+        "gate: 217 checks taken away without a word by a plugin or conftest: ",
     ),
     "plugin_shortens_late": plugin(
         "def pytest_collection_finish(session): del session.items[3:]\n",
-        "gate: 214 checks selected that never ran: ",
+        "gate: 217 checks selected that never ran: ",
     ),
     "plugin_deselects": plugin(
         "def pytest_collection_modifyitems(config, items):\n"
         "    config.hook.pytest_deselected(items=items[3:])\n"
         "    del items[3:]\n",
-        "gate: 214 checks left out by pytest.ini, a conftest or a plugin; if that is meant: ",
+        "gate: 217 checks left out by pytest.ini, a conftest or a plugin; if that is meant: ",
     ),
     "plugin_shortens_in_workers": plugin(
         "def pytest_collection_modifyitems(items): del items[3:]\n",
-        "gate: 214 checks taken away without a word by a plugin or conftest: ",
+        "gate: 217 checks taken away without a word by a plugin or conftest: ",
         *("-n", "2"),
     ),
     "plugin_runs_nothing": plugin(
         "def pytest_runtestloop(session): return True\n",
-        "gate: 217 checks selected that never ran: ",
+        "gate: 220 checks selected that never ran: ",
     ),
     "plugin_runs_some": plugin(
         "@pytest.hookimpl(tryfirst=True)\n"
@@ -238,7 +238,7 @@ PLANTS = {
     ),
     "exit_at_first": plugin(
         "def pytest_runtest_setup(item): pytest.exit('bye', returncode=0)\n",
-        "gate: 217 checks selected that never ran: ",
+        "gate: 220 checks selected that never ran: ",
     ),
     "exit_in_between": Way(
         "gate: 121 checks selected that never ran: ",
@@ -259,7 +259,7 @@ PLANTS = {
     "worker_dies": plugin(
         "import os\n"
         "def pytest_runtest_call(item): item.name.endswith('single_letter]') and os._exit(0)\n",
-        "gate: conformance on cpu, 1 model: 211 of 217 checks",
+        "gate: conformance on cpu, 1 model: 214 of 220 checks",
         *("-n", "2"),
     ),
     "conftest_ignores": Way(
@@ -274,7 +274,7 @@ PLANTS = {
         },
     ),
     "settings_narrow": Way(
-        "gate: 217 checks of tests/conformance/test_batches.py and 6 more not collected: ",
+        "gate: 220 checks of tests/conformance/test_batches.py and 6 more not collected: ",
         swap=(
             "pytest.ini",
             "testpaths = tests/conformance tests/quantized",
@@ -282,7 +282,7 @@ PLANTS = {
         ),
     ),
     "settings_deselect": Way(
-        "gate: 216 checks left out by -k ",
+        "gate: 219 checks left out by -k ",
         swap=("pytest.ini", "addopts = ", "addopts = -k 'ids_snapshot and task_sentence' "),
     ),
     "settings_beside": Way(

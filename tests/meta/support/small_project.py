@@ -21,7 +21,7 @@ NODE = f"{CONFORMANCE}/test_snapshots.py::test_ids_snapshot[phi3-{CASE}]"
 TOKENS = f"{CONFORMANCE}/test_tokens.py"
 FIRST, LAST = f"{CONFORMANCE}/test_a_plant.py", f"{CONFORMANCE}/test_z_plant.py"
 TOPICS = ("plain", "special_tokens", "task")  # of texts and conversations, in a small project
-LARGE = ("test_labels.py", "test_ways.py")  # what needs torch, or other topics
+LARGE = ("test_labels.py", "test_settings.py", "test_use.py", "test_ways.py")
 KNOWN = f"""
 [planted]
 nodes = ["test_ids_snapshot[phi3-{CASE}]"]

@@ -61,7 +61,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("versions", nargs="+", metavar="VERSION", help="two or more; `current`: as installed here")
     library = "the library whose versions these are (default: transformers)"
     add("--package", default="transformers", metavar="NAME", help=library)
-    pin = "this version instead of the project's pin; may be repeated"
+    pin = "this version instead of the project's pin; may be repeated (default: the pins)"
     add("--with", action="append", default=[], metavar="NAME==VERSION", dest="given", help=pin)
     add_folder_options(parser, "observe")
     out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
