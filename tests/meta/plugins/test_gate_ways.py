@@ -83,7 +83,9 @@ OPTIONS = {
         f"gate: 120 checks of {TOKENS} not collected: --ignore-glob '*/test_t*'",
         ("--ignore-glob", "*/test_t*"),
     ),
-    "file": Way(f"gate: 100 checks of {CONFORMANCE}/test_batches.py and 5 more not coll", (TOKENS,)),
+    "file": Way(
+        f"gate: 100 checks of {CONFORMANCE}/test_batches.py and 5 more not coll", (TOKENS,)
+    ),
     "node": Way(f"gate: 219 checks of {CONFORMANCE}/test_batches.py and 6 more not coll", (NODE,)),
     "environment": Way(
         "gate: 120 checks left out by --deselect 'tests/conformance/test_tokens.py' (from "
@@ -226,7 +228,7 @@ PLANTS = {
         "@pytest.hookimpl(trylast=True)\n"
         "def pytest_sessionfinish(session): session.exitstatus = 0\n"
         "def pytest_runtest_setup(item): pytest.skip('planted')\n",
-        "gate: 217 skipped: planted",
+        "gate: 220 skipped: planted",
     ),
     "plugin_says_so_last": plugin(
         "@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
@@ -234,7 +236,7 @@ PLANTS = {
         "    yield\n"
         "    session.exitstatus = 0\n"
         "def pytest_runtest_setup(item): pytest.skip('planted')\n",
-        "gate: 217 skipped: planted",
+        "gate: 220 skipped: planted",
     ),
     "exit_at_first": plugin(
         "def pytest_runtest_setup(item): pytest.exit('bye', returncode=0)\n",
