@@ -38,8 +38,7 @@ def test_run_matches_reference(loaded_model: LoadedModel, forward: ForwardPass, 
 def test_rotary_tables_at_the_end_of_the_context(
     loaded_model: LoadedModel, forward: ForwardPass
 ) -> None:
-    model = loaded_model.model
-    check_last_positions(loaded_model.label, model, forward.spec, model.dtype)
+    check_last_positions(loaded_model.label, loaded_model.model, forward.spec)
 
 
 def test_code_is_the_librarys_own(loaded_model: LoadedModel) -> None:
@@ -53,5 +52,4 @@ def test_narrow_model_matches_reference(architecture: Model, run: Run, narrow: N
 def test_narrow_rotary_tables_at_the_end_of_the_context(
     architecture: Model, narrow: NarrowModel
 ) -> None:
-    model = narrow.model
-    check_last_positions(f"{architecture.key}: narrow model", model, narrow.spec, model.dtype)
+    check_last_positions(f"{architecture.key}: narrow model", narrow.model, narrow.spec)

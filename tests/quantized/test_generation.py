@@ -10,13 +10,12 @@ from tests.harness.model.generation import predict
 from tests.harness.model.loading import LoadedModel
 from tests.harness.model.logits import choices, next_token_logits
 from tests.harness.model.second_load import Reloaded
-from tests.harness.plugins.models import SECOND_PROMPT, Generate
-from tests.harness.prices.products import price_prompt, read_products
+from tests.harness.plugins.models import Generate
+from tests.harness.prices.products import by_length, price_prompt
 
 pytestmark = pytest.mark.loads("nf4")
 
-PRODUCTS = sorted(read_products(), key=lambda product: len(product.text))
-PROMPTS = [price_prompt(product.text) for product in PRODUCTS[:2]]  # short texts: quick
+PROMPTS = [price_prompt(product.text) for product in by_length()[:2]]  # short texts: quick
 PROMPT = PROMPTS[0]
 COUNTING = ", ".join(map(str, range(1, 21))) + ","  # every trained model knows how this goes on
 PREFIX = "Yesterday it was free of charge. Price is $0.\n\n"
@@ -122,7 +121,7 @@ def test_greedy_answers_repeat(loaded_model: LoadedModel, generate: Generate) ->
 def test_greedy_answers_repeat_in_a_new_process(
     loaded_model: LoadedModel, generate: Generate, second_load: Reloaded
 ) -> None:
-    new, first = second_load.answer, generate(SECOND_PROMPT, do_sample=False)
+    new, first = second_load.answer, generate(PROMPT, do_sample=False)
     cause = "loading or computing is not deterministic"
     answers.check_tokens(loaded_model, "the same question in a new process", new, first.new, cause)
 

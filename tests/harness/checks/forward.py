@@ -31,7 +31,7 @@ def check_parts(
     The first that is not, in the order of computing, is told with what agrees and with the
     mistake that explains it. `errors` are those of the whole run.
     """
-    wrong = [error for error in errors if not error.error <= bounds[error.kind]]  # so NaN is wrong
+    wrong = _outside(errors, bounds)
     first = next((error for error in wrong if error.kind in kinds), None)
     if not any(error.kind in kinds for error in errors):
         fail(subject, f"no {' or '.join(kinds)} was called once in every call of the model")
@@ -52,6 +52,10 @@ def check_parts(
         *(f"  {name}: largest error {error:.3g}" for name, error in largest_errors(errors).items()),
         cause=cause,
     )
+
+
+def _outside(errors: Sequence[PartError], bounds: Bounds) -> list[PartError]:
+    return [error for error in errors if not error.error <= bounds[error.kind]]  # NaN, too
 
 
 def _name(part: str) -> str:
@@ -144,8 +148,7 @@ def logit_errors(got: Any, expected: Any) -> tuple[float, float]:
 
 def first_wrong(errors: Sequence[PartError], bounds: Bounds) -> str:
     """Which part is wrong first, in words for a cause; of a part-wise faultless pass the joints."""
-    wrong = [error for error in errors if not error.error <= bounds[error.kind]]
-    if wrong:
+    if wrong := _outside(errors, bounds):
         return f"{_name(wrong[0].part)} differs by {wrong[0].error:.3g}, see its own test"
     return "all parts agree, so they are joined in another way: a layer skipped, a sum left out"
 

@@ -103,12 +103,12 @@ def check_run(loaded: LoadedModel, forward: ForwardPass, run: Run) -> None:
         check_choices(subject, ran)
 
 
-def check_last_positions(subject: str, model: Any, spec: ForwardSpec, dtype: Any) -> None:
+def check_last_positions(subject: str, model: Any, spec: ForwardSpec) -> None:
     """Fail unless the rotary tables of the last positions of the context are the reference's."""
     import torch
 
     last = torch.arange(spec.context - 64, spec.context, device=model.device)
-    hidden = torch.zeros(1, 64, spec.hidden, dtype=dtype, device=model.device)
+    hidden = torch.zeros(1, 64, spec.hidden, dtype=model.dtype, device=model.device)
     with torch.inference_mode():
         tables = model.model.rotary_emb(hidden, position_ids=last[None])
     check_tables(subject, tables, spec, last, LAST_POSITIONS)
@@ -127,10 +127,8 @@ def check_narrow(subject: str, narrow: NarrowModel, run: Run) -> None:
     check_chain(subject, ran, spec)
     if run.new_tokens:
         check_choices(subject, ran)
+    logits, parts = ran.record.returned(OUTPUT), first_wrong(errors, FLOAT32)
     for rows in ran.rows:
-        ids = ran.ids[rows.sequence][rows.places]
-        expected = reference.forward(spec, weights, ids)
-        got = ran.record.returned(OUTPUT)[rows.sequence]
-        check_logits(
-            subject, got, expected[-len(got) :], FLOAT32_LOGITS, first_wrong(errors, FLOAT32)
-        )
+        expected = reference.forward(spec, weights, ran.ids[rows.sequence][rows.places])
+        got = logits[rows.sequence]
+        check_logits(subject, got, expected[-len(got) :], FLOAT32_LOGITS, parts)

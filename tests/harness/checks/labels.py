@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from ..data.cases import ChatCase
 from ..diff import first_difference
 from ..errors import fail
@@ -11,7 +9,7 @@ from ..prices.products import MARKER, TEXT_LIMIT, TRAINING_LIMIT, price_prompt
 from ..tokenizer.chat import answers, apply_template, render_ids
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain
-from .tokenizer import check_ids, check_text, check_value, must_work
+from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch
 
 IGNORED = -100  # the label that no loss is computed for
 _PRICES = range(1, 1000)
@@ -78,7 +76,7 @@ def check_default_chat_call(tokenizer: LoadedTokenizer) -> None:
 
 
 def _collator(name: str, auto: Any) -> Any:
-    pytest.importorskip("torch", reason="needs torch: pip install -r requirements.txt")
+    needed_torch()
     from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq
 
     if name == "seq2seq":

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from ..diff import compared, compared_texts, first_difference, first_leaf, line_at, side_by_side
 from ..errors import fail
 from ..sources.bundle import folder_of, is_intact
@@ -124,6 +126,11 @@ def check_value(
             pinned,
             cause=cause or likely,
         )
+
+
+def needed_torch() -> Any:
+    """Skips the test where there is no torch, as in environments that compare versions."""
+    return pytest.importorskip("torch", reason="needs torch: pip install -r requirements.txt")
 
 
 @contextmanager

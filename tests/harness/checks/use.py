@@ -98,7 +98,7 @@ def check_threads(tokenizer: LoadedTokenizer, beside: str) -> None:
     The other call is made just when ours has told the backend how to cut and pad: where the
     library keeps that in the shared tokenizer, this is the moment at which threads collide.
     """
-    auto = own_copy(tokenizer)
+    auto, text = own_copy(tokenizer), PRICE if beside == "padding" else SENTENCE
     met: list[str] = []
     with restored(auto):
         _with_pad(auto)
@@ -113,14 +113,13 @@ def check_threads(tokenizer: LoadedTokenizer, beside: str) -> None:
                 other.join(_SECONDS)
 
         auto.set_truncation_and_padding = interrupted
-        got = auto(PRICE if beside == "padding" else SENTENCE)["input_ids"]
+        got = auto(text)["input_ids"]
     if not met:
         fail_unjudged(
             f"{tokenizer.key} threads",
             "set_truncation_and_padding was never called: this version cuts and pads elsewhere, "
             "and the collision must be forced there",
         )
-    text = PRICE if beside == "padding" else SENTENCE
     right = [*tokenizer.front, *plain(tokenizer, text)]
     what = f"ids of a plain call while another thread is {beside}"
     cause = "truncation and padding are state of the shared tokenizer: one copy a thread is safe"

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from ..data.calls import Call
 from ..data.cases import TextCase, texts
 from ..data.recipes import read_recipe
@@ -11,7 +9,7 @@ from ..tokenizer.calls import CALLS
 from ..tokenizer.composed import pair, pair_sequences, pieces, windows
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain
-from .tokenizer import check_ids, check_text, check_value, must_work
+from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch
 
 SENTENCE, PRICE = "plain.task_sentence", "Price is $374"
 WORDS = {
@@ -113,7 +111,7 @@ def check_tensors(tokenizer: LoadedTokenizer, given: str, framework: str) -> Non
     masks = [[1] * len(row) + [0] * (widest - len(row)) for row in ids]
     what = f"return_tensors={framework!r} of {given}"
     if framework == "pt":
-        _torch()
+        needed_torch()
     eos = tokenizer.transformers.eos_token
     with tokenizer.changed(pad_token=eos, padding_side="right"), must_work(tokenizer, given, what):
         options = {"padding": True} if given == "padded_rows" else {}
@@ -129,7 +127,7 @@ def check_tensors(tokenizer: LoadedTokenizer, given: str, framework: str) -> Non
 def check_empty_batch(tokenizer: LoadedTokenizer, framework: str) -> None:
     """Fail if a batch without texts gives a row; it may be refused, as an empty list is today."""
     if framework == "pt":
-        _torch()
+        needed_torch()
     given = {} if framework == "list" else {"return_tensors": framework}
     try:
         got = tokenizer.transformers([], **given)
@@ -138,11 +136,6 @@ def check_empty_batch(tokenizer: LoadedTokenizer, framework: str) -> None:
     rows = {name: len(value) for name, value in got.items()}
     what = f"rows of an empty batch as {framework}"
     check_value(tokenizer, what, rows, dict.fromkeys(rows, 0), _CAUSE)
-
-
-def _torch() -> Any:
-    """Skips the test where there is none, as in environments that compare versions."""
-    return pytest.importorskip("torch", reason="needs torch: pip install -r requirements.txt")
 
 
 def _in_form(form: str, ids: list[int]) -> Any:
@@ -154,11 +147,11 @@ def _in_form(form: str, ids: list[int]) -> Any:
         case "numpy_int":
             return numpy.int64(ids[0])
         case "torch_scalar":
-            return _torch().tensor(ids[0])
+            return needed_torch().tensor(ids[0])
         case "numpy_array":
             return numpy.array(ids)
         case "torch_tensor":
-            return _torch().tensor(ids)
+            return needed_torch().tensor(ids)
         case _:
             return ids
 
@@ -186,7 +179,7 @@ def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
         case "flat_numpy":
             given, right = numpy.array(ids), each
         case "flat_torch":
-            given, right = _torch().tensor(ids), each
+            given, right = needed_torch().tensor(ids), each
         case "rows_of_one":
             given, right = [[token_id] for token_id in ids], each
         case "ragged":
@@ -194,7 +187,7 @@ def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
         case "numpy":
             given, right = numpy.array([ids, ids]), [PRICE, PRICE]
         case "torch":
-            given, right = _torch().tensor([ids, ids]), [PRICE, PRICE]
+            given, right = needed_torch().tensor([ids, ids]), [PRICE, PRICE]
         case _:
             given, right = [], []
     with must_work(tokenizer, form, f"batch_decode of {form}"):

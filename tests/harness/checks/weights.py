@@ -7,7 +7,7 @@ from ..errors import fail
 from ..memory.inventory import state_tensors
 from ..model.error_bounds import quantized_layers
 from ..model.loading import LoadedModel
-from ..sources.shards import tensor_files
+from ..sources.shards import stored_tensor, tensor_files
 
 
 def check_finite(loaded: LoadedModel) -> None:
@@ -42,7 +42,6 @@ def check_equal_to_checkpoint(loaded: LoadedModel) -> None:
     report.
     """
     import torch
-    from safetensors import safe_open
 
     files = tensor_files(loaded.weights.folder)
     quantized = {f"{name}.weight" for name, _ in quantized_layers(loaded.model)}
@@ -50,8 +49,7 @@ def check_equal_to_checkpoint(loaded: LoadedModel) -> None:
     for name, tensor in loaded.model.named_parameters():
         if name in quantized or name not in files:
             continue
-        with safe_open(files[name], framework="pt", device=str(tensor.device)) as shard:
-            original = shard.get_tensor(name).to(torch.bfloat16)
+        original = stored_tensor(files, name, str(tensor.device)).to(torch.bfloat16)
         bits = [each.detach().view(torch.int16) for each in (tensor, original)]
         if count := int((bits[0] != bits[1]).sum()):
             other.append((name, count, tensor.numel()))

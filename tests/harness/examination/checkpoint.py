@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data.registry import Model
 from ..memory.architecture import Config, layer_linears
-from ..text import error_line, readable
+from ..text import error_line
 from ..versions import versions
 from .content import examine_content, read
 from .entries import UnfitError, read_files
@@ -17,7 +17,6 @@ Shape = tuple[int, ...]
 INDEX = "model.safetensors.index.json"
 _LONGEST_INDEX = 25_000_000  # bytes
 _SETTINGS = ("config.json", "generation_config.json")
-_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 _LAYER = re.compile(r"model\.layers\.(\d+)\.")
 _LIMITS = Limits(memory=2 << 30, cpu=8, wall=32.0)
 
@@ -44,7 +43,7 @@ def config_fault(folder: Path) -> str:
                 raise UnfitError(INDEX, what)
             read(folder / INDEX)
     except UnfitError as unfit:
-        return _line(folder, unfit)
+        return unfit.line(folder)
     return ""
 
 
@@ -53,18 +52,13 @@ def model_fault(model: Model, folder: Path, shapes: Mapping[str, Shape]) -> str:
     try:
         _check_shapes(model, read(folder / "config.json"), shapes)
     except UnfitError as unfit:
-        return _line(folder, unfit)
+        return unfit.line(folder)
     # Here, where it is needed anyway: the child then has no seconds of importing to do.
     from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401
 
     ending = in_child(lambda report: _make_without_values(folder, report), _LIMITS)
     found = (ending.death and f"{ending.death} {ending.step}") or ending.result
-    return _line(folder, UnfitError("config.json", found)) if found else ""
-
-
-def _line(folder: Path, unfit: UnfitError) -> str:
-    key = f": {unfit.key}" if unfit.key else ""
-    return readable(f"{unfit.file} in {folder}{key} {unfit.what}")
+    return UnfitError("config.json", found).line(folder) if found else ""
 
 
 def _check_shapes(model: Model, config: dict[str, Any], shapes: Mapping[str, Shape]) -> None:
@@ -101,9 +95,8 @@ def _expected(config: Config) -> Iterator[tuple[str, Shape]]:
     for norm in ("input_layernorm", "post_attention_layernorm"):
         yield f"model.layers.0.{norm}.weight", (hidden,)
     for linear in layer_linears(config):
-        part = "self_attn" if linear.name in _ATTENTION else "mlp"
-        yield f"model.layers.0.{part}.{linear.name}.weight", (linear.rows, linear.columns)
-        yield f"model.layers.0.{part}.{linear.name}.bias", (linear.rows,)
+        yield f"model.layers.0.{linear.path}.weight", (linear.rows, linear.columns)
+        yield f"model.layers.0.{linear.path}.bias", (linear.rows,)
 
 
 def _by(shape: Shape) -> str:

@@ -39,6 +39,11 @@ class UnfitError(Exception):
     what: str
     key: str = ""
 
+    def line(self, folder: Path) -> str:
+        """The same in one line, with the folder."""
+        key = f": {self.key}" if self.key else ""
+        return readable(f"{self.file} in {folder}{key} {self.what}")
+
 
 def read_files(folder: Path) -> list[Path]:
     """The files that a library may read for a tokenizer, in the order of their names.

@@ -6,7 +6,6 @@ from pathlib import Path
 from ..data.registry import Model
 from ..errors import AssetError
 from ..files import sha256
-from ..text import readable
 from .entries import UnfitError, read_files
 from .limits import Limits, Report, in_child
 from .trial import try_folder
@@ -48,17 +47,12 @@ def _examine(folder: Path, pinned: Model | None) -> str:
             _EXAMINED[state] = "" if is_known else _try_apart(folder, paths, chats)
         return _EXAMINED[state]
     except UnfitError as unfit:
-        return _line(folder, unfit)
+        return unfit.line(folder)
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def _line(folder: Path, unfit: UnfitError) -> str:
-    key = f": {unfit.key}" if unfit.key else ""
-    return readable(f"{unfit.file} in {folder}{key} {unfit.what}")
 
 
 def _is_pinned(paths: list[Path], model: Model) -> bool:
@@ -91,5 +85,5 @@ def _try_apart(folder: Path, paths: list[Path], chats: bool) -> str:
     ending = in_child(work, limits)
     if ending.death:
         file, key, doing = (ending.step or "the files\t\tin the beginning").split("\t")
-        return _line(folder, UnfitError(file, f"{ending.death} {doing}", key))
-    return _line(folder, UnfitError(*ending.result)) if ending.result else ""
+        return UnfitError(file, f"{ending.death} {doing}", key).line(folder)
+    return UnfitError(*ending.result).line(folder) if ending.result else ""

@@ -15,7 +15,6 @@ from .recording import (
     MLP,
     OUTPUT,
     ROTARY,
-    Call,
     Recording,
 )
 from .spec import ForwardSpec
@@ -115,7 +114,7 @@ def relative_error(got: Any, expected: Any) -> float:
 def returned(record: Recording, name: str, rows: Rows) -> Any:
     """What a part returned for these rows, (tokens, width); tables as cosines beside sines."""
     if kind_of(name) == "rotary":
-        return _join_tables(_tables_of(record.calls[name], rows))
+        return _join_tables(_tables_of([call.returned for call in record.calls[name]], rows))
     return _rows(record.returned(name), rows)
 
 
@@ -137,10 +136,10 @@ def expected_of(
         case "norm":
             return reference.norm(spec, weights, name, given.float(), **changes)
         case "attention":
-            calls = [Call(None, call.tables) for call in record.calls[name]]
-            tables = tuple(table.float() for table in _tables_of(calls, rows))
+            tables = _tables_of([call.tables for call in record.calls[name]], rows)
+            cosine, sine = (table.float() for table in tables)
             return reference.attention(
-                spec, weights, name, given.float(), (tables[0], tables[1]), **changes
+                spec, weights, name, given.float(), (cosine, sine), **changes
             )
         case "mlp":
             return reference.mlp(spec, weights, name, given.float(), **changes)
@@ -154,11 +153,11 @@ def _rows(joined: Any, rows: Rows) -> Any:
     return own[rows.places] if len(own) > int(rows.places[-1]) else own
 
 
-def _tables_of(calls: Sequence[Call], rows: Rows) -> list[Any]:
-    """Cosines and sines of a sequence's tokens; one table may stand for all sequences."""
+def _tables_of(calls: Sequence[Any], rows: Rows) -> list[Any]:
+    """Cosines and sines of a sequence's tokens, of those of each call; one table may be all's."""
     import torch
 
-    joined = [torch.cat([call.returned[side] for call in calls], dim=1) for side in (0, 1)]
+    joined = [torch.cat([tables[side] for tables in calls], dim=1) for side in (0, 1)]
     return [side[min(rows.sequence, len(side) - 1)][rows.places] for side in joined]
 
 

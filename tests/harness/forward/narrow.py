@@ -66,15 +66,16 @@ def load_narrow(architecture: Mapping[str, Any]) -> NarrowModel:
     from transformers import AutoModelForCausalLM
 
     config = narrow(architecture)
+    tensors = _tensors(config)
     with tempfile.TemporaryDirectory() as name, capture_messages():
         folder = Path(name)
-        save_file(_tensors(config), folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
         model = AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.float32, trust_remote_code=False, local_files_only=True
         )
         spec, weights = read_spec(config), read_weights(model, folder, "cpu")
-        for tensor in _tensors(config):
+        for tensor in tensors:
             weights.tensor(tensor)  # read now: the folder goes
     return NarrowModel(spec, weights, model)
 
@@ -96,8 +97,7 @@ def _tensors(config: Mapping[str, Any]) -> dict[str, Any]:
         layer = f"model.layers.{number}"
         norms += [f"{layer}.input_layernorm", f"{layer}.post_attention_layernorm"]
         for linear in layer_linears(config):
-            owner = "self_attn" if linear.name in _ATTENTION else "mlp"
-            name = f"{layer}.{owner}.{linear.name}"
+            name = f"{layer}.{linear.path}"
             size = _ADDED if linear.name in _LAST else 1
             spread = linear.columns**-0.5 * (_PEAKED if linear.name in _SCORED else size)
             tensors[f"{name}.weight"] = draw(linear.rows, linear.columns, spread=spread)
@@ -113,7 +113,6 @@ def _tensors(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SCORED = ("q_proj", "k_proj", "qkv_proj")
-_ATTENTION = (*_SCORED, "v_proj", "o_proj")
 _LAST = ("o_proj", "down_proj", "c_proj")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.runs import Run
 from ..model.messages import capture_messages
-from ..prices.products import price_prompt, read_products
+from ..prices.products import by_length, price_prompt
 from .comparison import Rows, rows_of
 from .recording import Recording, recording
 
@@ -24,7 +24,7 @@ class Ran:
 
 def price_ids(tokenizer: Any, run: Run) -> list[list[int]]:
     """Ids of price prompts for a run: one of its length, or several of unequal lengths."""
-    products = sorted(read_products(), key=lambda product: len(product.text))
+    products = by_length()
     if run.prompts > 1:
         step = len(products) // run.prompts
         return [tokenizer.encode(price_prompt(p.text)) for p in products[::step][: run.prompts]]

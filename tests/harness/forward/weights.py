@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model.error_bounds import quantized_layers
-from ..sources.shards import tensor_files
+from ..sources.shards import stored_tensor, tensor_files
 
 _OUTLIER = 6.0  # LLM.int8() multiplies columns with such an activation unquantized
 
@@ -67,7 +67,9 @@ def read_weights(model: Any, folder: Path, device: str) -> Weights:
 
         def on_cpu(name: str) -> Any:
             if name not in cache:
-                cache[name] = (kept.pop(name) if name in kept else _stored(files, name)).float()
+                cache[name] = (
+                    kept.pop(name) if name in kept else stored_tensor(files, name)
+                ).float()
             return cache[name]
 
         return Weights(on_cpu, int8)
@@ -86,16 +88,9 @@ def _on_cuda(model: Any, files: dict[str, Path], quantized: frozenset[str]) -> C
         held = dict(model.named_parameters(remove_duplicate=False)).get(name)
         if held is not None and (name in own or (".layers." in name and held.dim() == 2)):
             return held.detach().float()
-        stored = _stored(files, name).to(model.device)
+        stored = stored_tensor(files, name).to(model.device)
         if held is not None and torch.equal(held, stored):
             own.add(name)
         return stored.float()
 
     return read
-
-
-def _stored(files: dict[str, Path], name: str) -> Any:
-    from safetensors import safe_open
-
-    with safe_open(files[name], framework="pt") as shard:
-        return shard.get_tensor(name)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,13 +110,18 @@ def pytest_cmdline_main(
     return pytest.ExitCode.TESTS_FAILED
 
 
+def _folders() -> list[Path]:
+    """What the ledger counts, as far as this project has it."""
+    return [folder for folder in FOLDERS if folder.exists()]
+
+
 def _prepare_update(config: pytest.Config) -> None:
     """Collect all that the ledger counts, whatever this machine and its options would run."""
+    folders = _folders()
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        config.args = [str(folder) for folder in FOLDERS if folder.exists()]
+        config.args = list(map(str, folders))
     if os.environ.get("CI"):
         raise pytest.UsageError("--evidence-update is refused when CI is set: review its diff")
-    folders = [folder for folder in FOLDERS if folder.exists()]
     if distributed(config) or not all(collects_all(config, folder) for folder in folders):
         raise pytest.UsageError(f"--evidence-update counts everything, here: {UPDATE}")
     if config.stash[SOURCES].default != "bundle" or "dummy" in config.stash[WEIGHTS].values():
@@ -130,8 +136,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 def update_ledger(session: pytest.Session, results: Results) -> list[str]:
     """Write the ledger if everything could be collected; the problem if not."""
-    folders = [folder for folder in FOLDERS if folder.exists()]
-    if results.collection is None or not all(map(results.collection.knows, folders)):
+    if results.collection is None or not all(map(results.collection.knows, _folders())):
         return ["--evidence-update: nothing written: not every test file could be collected"]
     cells = dict(results.collection.cells)
     text = format_ledger(cells)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Config = Mapping[str, Any]
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 FAMILIES = ("llama", "phi3", "qwen2", "starcoder2")  # the values of `model_type` that are known
 
 
@@ -21,6 +22,11 @@ class Linear:
     def weights(self) -> int:
         """Number of weights, bias excluded."""
         return self.rows * self.columns
+
+    @property
+    def path(self) -> str:
+        """Its name within the transformer layer: `self_attn.q_proj`."""
+        return f"{'self_attn' if self.name in _ATTENTION else 'mlp'}.{self.name}"
 
 
 def head_size(config: Config) -> int:

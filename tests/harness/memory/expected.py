@@ -10,7 +10,6 @@ from .architecture import Linear, layer_linears
 from .footprint import BF16, BLOCK, FP32, NESTED_BLOCK, Load, layer_state_bytes, weight_bytes
 from .inventory import Layer
 
-_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 _NORMS = {"llama": "LlamaRMSNorm", "qwen2": "Qwen2RMSNorm", "phi3": "Phi3RMSNorm"}
 
 
@@ -24,8 +23,7 @@ def expected_inventory(model: Model, load: Load, device: Device) -> dict[str, La
     for index in range(config["num_hidden_layers"]):
         layer = f"model.layers.{index}"
         for linear in layer_linears(config):
-            part = "self_attn" if linear.name in _ATTENTION else "mlp"
-            layers[f"{layer}.{part}.{linear.name}"] = _expected_linear(linear, load, device)
+            layers[f"{layer}.{linear.path}"] = _expected_linear(linear, load, device)
         layers[f"{layer}.input_layernorm"] = norm
         layers[f"{layer}.post_attention_layernorm"] = norm
     return layers | {"model.norm": norm, "lm_head": _unquantized("Linear", (rows, hidden), device)}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..sources.shards import tensor_files
+from ..sources.shards import stored_tensor, tensor_files
 
 # Relative errors of one rounding: half a step of the type's significant bits.
 _BF16_ROUNDOFF = 2**-8
@@ -26,12 +26,9 @@ def quantized_layers(model: Any) -> Iterator[tuple[str, Any]]:
 
 def originals(folder: Path, names: list[str], device: str) -> Iterator[Any]:
     """The checkpoint's tensors of these layers' weights, in the order of the names."""
-    from safetensors import safe_open
-
     files = tensor_files(folder)
     for name in names:
-        with safe_open(files[f"{name}.weight"], framework="pt", device=device) as shard:
-            yield shard.get_tensor(f"{name}.weight")
+        yield stored_tensor(files, f"{name}.weight", device)
 
 
 def half_gap(code: Any) -> float:

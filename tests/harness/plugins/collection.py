@@ -19,7 +19,7 @@ from ..data.registry import Model
 from ..data.runs import Run
 from ..files import TESTS
 from ..tokenizer.loaded import LoadedTokenizer
-from .parametrize import name_of
+from .parametrize import is_empty, name_of
 
 SNAPSHOT = "snapshot_of"  # the mark of a test that compares with snapshots; its argument: the kind
 _SENT = "conformance_collection"  # what a worker of xdist hands over at its end
@@ -127,13 +127,6 @@ def file_of(path: Path) -> str:
     """A file below `tests` as cells name it; any other by its whole path."""
     path = path.resolve()  # a checkout may be reached by a link
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else str(path)
-
-
-def is_empty(item: pytest.Item) -> bool:
-    """Whether pytest made this of an empty parameter set, only to skip it."""
-    call = getattr(item, "callspec", None)
-    values = call.params.values() if call else ()
-    return any(type(value).__name__ == "NotSetType" for value in values)
 
 
 def cell_of(item: pytest.Item) -> Cell:

@@ -16,7 +16,7 @@ from ..model.fingerprints import next_token_logs
 from ..model.generation import Answer, predict
 from ..model.loading import LoadedModel, ModelSlot, prepared_tokenizer
 from ..model.second_load import Reloaded, SecondProcess
-from ..prices.products import price_prompt, read_products
+from ..prices.products import by_length, price_prompt
 from ..sources.weights import Weights, prepare_weights
 from ..text import first_line
 from ..tokenizer.loaded import LoadedTokenizer
@@ -25,7 +25,6 @@ from .parametrize import Placement, needs, placement_of
 from .tokenizers import WEIGHTS, progress_past_capture, tokenizers_of
 
 Generate = Callable[..., Answer]
-SECOND_PROMPT = price_prompt(min((product.text for product in read_products()), key=len))
 LOADED = pytest.StashKey[dict[str, str]]()  # the figures of each first load, by LoadedModel.name
 
 
@@ -105,7 +104,7 @@ class ModelCache:
     def begin_second_load(self, loaded_model: LoadedModel) -> str:
         """Begin this model's second load; why that failed, which only what needs it shall fail."""
         try:
-            self.second_process.begin(loaded_model, SECOND_PROMPT)
+            self.second_process.begin(loaded_model, price_prompt(by_length()[0].text))
         except Exception as error:
             if devices.is_fatal(error):
                 raise

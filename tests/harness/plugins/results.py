@@ -160,12 +160,12 @@ def _refuse_by_hand(report: Any) -> None:
     line = f"{_BY_HAND} a mark or a call of xfail: {report.wasxfail or 'without a reason'}"
     del report.wasxfail
     report.outcome, report.longrepr = "failed", line
-    report.failure = {
-        "lines": [line],
-        "cause": "",
-        "next_step": _rerun(report.nodeid),
-        "evidence": None,
-    }
+    report.failure = _unjudged(report.nodeid, [line])
+
+
+def _unjudged(nodeid: str, lines: list[str]) -> dict[str, Any]:
+    """A failure as reports carry it, of which no check has told more than these lines."""
+    return {"lines": lines, "cause": "", "next_step": _rerun(nodeid), "evidence": None}
 
 
 def _rerun(nodeid: str) -> str:
@@ -235,12 +235,8 @@ def _finding(report: pytest.TestReport, outcome: str, check: Check | None) -> Fi
     if outcome == "skipped":
         return Finding(report.nodeid, outcome, (), skip_reason(report), check, line=line)
     reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
-    failure = getattr(report, "failure", None) or {
-        "lines": report.longreprtext.splitlines(),
-        "cause": "",
-        "next_step": _rerun(report.nodeid),
-        "evidence": None,
-    }
+    failure = getattr(report, "failure", None)
+    failure = failure or _unjudged(report.nodeid, report.longreprtext.splitlines())
     return Finding(
         report.nodeid,
         outcome,

@@ -45,6 +45,11 @@ class Product:
         return f"{self.title}\n{self.description}"
 
 
+def by_length() -> list[Product]:
+    """The products, those with short texts first: quick to answer."""
+    return sorted(read_products(), key=lambda product: len(product.text))
+
+
 def price_prompt(description: str) -> str:
     """The text that a model is given; the next token is the price."""
     return f"{QUESTION}\n\n{description}\n\n{MARKER}"

@@ -13,12 +13,13 @@ from ..console import Progress
 from ..data.recipes import read_recipe, vocabulary_of
 from ..data.registry import Model
 from ..errors import AssetError
+from ..examination.checkpoint import INDEX
 from ..files import cache_folder, sha256, sha256_text, write_atomically
 from ..memory.footprint import footprint
 from .bundle import SCRATCH, building
 from .gguf import dequantized
 from .packages import download, member
-from .shards import INDEX, copied_to_cpu, digests, shard_names, tensor_files
+from .shards import copied_to_cpu, digests, shard_names, tensor_files
 
 _SUMS = "sha256.json"  # beside the shards: file name to sha256, written when they were built
 DUMMY = "dummy.json"  # in a folder of random values: the seed

@@ -11,10 +11,10 @@ from typing import Any
 from filelock import FileLock
 
 from ..errors import AssetError
+from ..examination.checkpoint import INDEX
 from ..files import cache_folder, sha256, write_atomically
 from ..text import readable
 
-INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _LONGEST_HEADER = 25_000_000  # bytes: of a hundred thousand tensors
 _MOST_DIMENSIONS = 8
@@ -124,6 +124,14 @@ def tensor_files(folder: Path) -> dict[str, Path]:
     elif not headers[_SINGLE]:
         raise AssetError(f"{_SINGLE} in {folder} holds no tensors: fetch it again")
     return {tensor: folder / name for name, tensors in headers.items() for tensor in tensors}
+
+
+def stored_tensor(files: dict[str, Path], name: str, device: str = "cpu") -> Any:
+    """A checkpoint's tensor, as it is stored; `files` as `tensor_files` gives them."""
+    from safetensors import safe_open
+
+    with safe_open(files[name], framework="pt", device=device) as shard:
+        return shard.get_tensor(name)
 
 
 def _remembered(memory: Path) -> dict[str, list[Any]]:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-ADDITIONAL = "additional_chat_templates"
+from ..examination.entries import TEMPLATES as ADDITIONAL
+
 # Read by transformers if they are there, whatever the declared files say.
 EXTRA = (
     *("generation_config.json", "added_tokens.json", "special_tokens_map.json"),

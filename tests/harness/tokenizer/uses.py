@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .copies import PRICE, SENTENCE
+from .settings import ATTRIBUTES
 from .tokenizer_json import pipeline
 
 _CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello there"}]
@@ -79,11 +80,7 @@ def probes(auto: Any) -> dict[str, Any]:
 
 def settings_of(auto: Any) -> dict[str, Any]:
     """Sides, limits, special tokens and template, as the tokenizer says."""
-    names = (
-        *("padding_side", "truncation_side", "model_max_length", "clean_up_tokenization_spaces"),
-        *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "chat_template"),
-    )
-    return {name: getattr(auto, name) for name in names} | {
+    return {name: getattr(auto, name) for name in (*ATTRIBUTES, "chat_template")} | {
         "all_special_ids": sorted(auto.all_special_ids),
         "number of tokens": len(auto),
     }

@@ -12,6 +12,7 @@ import pytest
 from tests.harness.console import exit_status
 from tests.harness.data.registry import Model, PinnedFile, registry
 from tests.harness.errors import AssetError
+from tests.harness.examination.checkpoint import INDEX
 from tests.harness.files import sha256
 from tests.harness.sources import checkpoints, fetch, shards, weights
 from tests.harness.sources.checkpoints import dummy
@@ -80,7 +81,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "only_pickles": (only_pickles, "pytorch_model.bin is a pickle, which can run code: not read"),
     "outside": (
-        lambda folder: put(folder / shards.INDEX, weight_map={"a": "../x.safetensors"}),
+        lambda folder: put(folder / INDEX, weight_map={"a": "../x.safetensors"}),
         "names '../x.safetensors', which is",
     ),
     "no_config": (
