@@ -7,13 +7,15 @@ from typing import Any
 from .places import Function, change_result, replace
 
 
-def _code(family: str) -> Any:
+def code_of(family: str) -> Any:
+    """The module of a family's models."""
     return import_module(f"transformers.models.{family}.modeling_{family}")
 
 
-def _kind(family: str, name: str) -> Any:
+def class_of(family: str, name: str) -> Any:
+    """The class of a part of a family's models: of `Attention` LlamaAttention."""
     prefix = {"llama": "Llama", "phi3": "Phi3", "qwen2": "Qwen2", "starcoder2": "Starcoder2"}
-    return getattr(_code(family), f"{prefix[family]}{name}")
+    return getattr(code_of(family), f"{prefix[family]}{name}")
 
 
 def rotary_settings(family: str = "llama", **settings: Any) -> None:
@@ -27,7 +29,7 @@ def rotary_settings(family: str = "llama", **settings: Any) -> None:
 
         return faulty
 
-    replace(_kind(family, "RotaryEmbedding"), "__init__", make)
+    replace(class_of(family, "RotaryEmbedding"), "__init__", make)
 
 
 def positions(factor: int = 1, shift: int = 0, later: int = 0, dtype: str = "int64") -> None:
@@ -43,7 +45,7 @@ def positions(factor: int = 1, shift: int = 0, later: int = 0, dtype: str = "int
 
         return faulty
 
-    replace(_kind("llama", "RotaryEmbedding"), "forward", make)
+    replace(class_of("llama", "RotaryEmbedding"), "forward", make)
 
 
 def setting_of(family: str, part: str, name: str, factor: float = 1, value: Any = None) -> None:
@@ -56,12 +58,12 @@ def setting_of(family: str, part: str, name: str, factor: float = 1, value: Any 
 
         return faulty
 
-    replace(_kind(family, part), "__init__", make)
+    replace(class_of(family, part), "__init__", make)
 
 
 def result_scaled(family: str, part: str, factor: float) -> None:
     """A part whose result is too large."""
-    change_result(_kind(family, part), "forward", lambda result: result * factor)
+    change_result(class_of(family, part), "forward", lambda result: result * factor)
 
 
 def activation(family: str, name: str, field: str) -> None:
@@ -81,7 +83,7 @@ def mlp_halves_exchanged() -> None:
 
         return faulty
 
-    replace(_kind("phi3", "MLP"), "forward", make)
+    replace(class_of("phi3", "MLP"), "forward", make)
 
 
 def gate_and_up_exchanged() -> None:
@@ -93,7 +95,7 @@ def gate_and_up_exchanged() -> None:
 
         return faulty
 
-    replace(_kind("llama", "MLP"), "forward", make)
+    replace(class_of("llama", "MLP"), "forward", make)
 
 
 def biases_lost(family: str, names: tuple[str, ...]) -> None:
@@ -107,7 +109,7 @@ def biases_lost(family: str, names: tuple[str, ...]) -> None:
 
         return faulty
 
-    replace(_kind(family, "Attention"), "__init__", make)
+    replace(class_of(family, "Attention"), "__init__", make)
 
 
 def layer_skipped(number: int) -> None:
@@ -121,7 +123,7 @@ def layer_skipped(number: int) -> None:
 
         return faulty
 
-    replace(_kind("llama", "DecoderLayer"), "forward", make)
+    replace(class_of("llama", "DecoderLayer"), "forward", make)
 
 
 def layers_dropped(count: int) -> None:
@@ -138,7 +140,7 @@ def layers_dropped(count: int) -> None:
 
         return faulty
 
-    replace(_kind("llama", "Model"), "forward", make)
+    replace(class_of("llama", "Model"), "forward", make)
 
 
 def layer_wired(how: str) -> None:
@@ -161,13 +163,13 @@ def layer_wired(how: str) -> None:
 
         return faulty
 
-    replace(_kind("llama", "DecoderLayer"), "forward", make)
+    replace(class_of("llama", "DecoderLayer"), "forward", make)
 
 
 def key_heads_tiled() -> None:
     """Key heads in the order 0 1 0 1 for queries in the order 0 0 1 1."""
     replace(
-        _code("llama"),
+        code_of("llama"),
         "repeat_kv",
         lambda right: lambda states, count: states.repeat(1, count, 1, 1),
     )
@@ -190,74 +192,14 @@ def rotary_pairs_of_neighbours() -> None:
 
         return faulty
 
-    replace(_code("llama"), "apply_rotary_pos_emb", make)
-
-
-def mask_without_pads() -> None:
-    """A mask that is ignored while generating: pads are seen."""
-
-    def make(right: Function) -> Function:
-        return lambda *args, **given: right(*args, **given | {"attention_mask": None})
-
-    replace(_code("llama"), "create_causal_mask", make, ("attention_mask",))
-
-
-def mask_open() -> None:
-    """A mask that hides nothing from a single new token, not even empty places of the cache."""
-    import torch
-
-    def make(right: Function) -> Function:
-        def faulty(*args: Any, **given: Any) -> Any:
-            mask = right(*args, **given)
-            if mask is None or mask.shape[-2] > 1:
-                return mask
-            return torch.ones_like(mask) if mask.dtype == torch.bool else torch.zeros_like(mask)
-
-        return faulty
-
-    replace(_code("llama"), "create_causal_mask", make)
-
-
-def window(family: str, size: int | None = None) -> None:
-    """A sliding window where there is none (size), or none where there is one (None)."""
-    from transformers import masking_utils
-
-    def make(right: Function) -> Function:
-        def faulty(*args: Any, **given: Any) -> Any:
-            if size is None:
-                return masking_utils.create_causal_mask(*args, **given)
-            given["config"] = copy(given["config"])
-            given["config"].sliding_window = size
-            return masking_utils.create_sliding_window_causal_mask(*args, **given)
-
-        return faulty
-
-    name = "create_sliding_window_causal_mask" if size is None else "create_causal_mask"
-    replace(_code(family), name, make)
-
-
-def cache_forgets() -> None:
-    """A cache that loses the key of its first token."""
-    from transformers.cache_utils import DynamicLayer
-
-    def make(right: Function) -> Function:
-        def faulty(self: Any, keys: Any, *args: Any, **given: Any) -> Any:
-            kept, values = right(self, keys, *args, **given)
-            if keys.shape[-2] == 1:
-                kept = kept.clone()
-                kept[..., 0, :] = 0
-            return kept, values
-
-        return faulty
-
-    replace(DynamicLayer, "update", make)
+    replace(code_of("llama"), "apply_rotary_pos_emb", make)
 
 
 def softmax_in_bf16() -> None:
     """Attention weights computed in bf16, whatever the model's dtype."""
     import torch
 
-    code = _code("llama")
+    code = code_of("llama")
 
     def make(right: Function) -> Function:
         def faulty(
@@ -290,27 +232,12 @@ def logits_changed(factor: float = 1, cap: float = 0) -> None:
         output.logits = (logits / cap).tanh() * cap if cap else logits
         return output
 
-    change_result(_kind("llama", "ForCausalLM"), "forward", change)
-
-
-def second_best() -> None:
-    """Generation that never takes the likeliest token."""
-    import torch
-    from transformers import GenerationMixin
-
-    def lowered(_: Any, scores: Any) -> Any:
-        return scores.scatter(-1, scores.argmax(-1, keepdim=True), -torch.inf)
-
-    def change(processors: Any) -> Any:
-        processors.append(lowered)
-        return processors
-
-    change_result(GenerationMixin, "_get_logits_processor", change)
+    change_result(class_of("llama", "ForCausalLM"), "forward", change)
 
 
 def forward_of_the_object() -> None:
     """A norm with a forward of its own that computes the same, as `kernels` puts them in."""
-    from .model import after_model_load
+    from .quantization import after_model_load
 
     def put(model: Any) -> None:
         norm = model.model.norm
@@ -321,7 +248,7 @@ def forward_of_the_object() -> None:
 
 def training_mode() -> None:
     """A loaded model that was left in training mode: dropout is on."""
-    from .model import after_model_load
+    from .quantization import after_model_load
 
     after_model_load(lambda model: model.train())
 
@@ -330,7 +257,7 @@ def head_untied() -> None:
     """A head of its own where it should be the embedding."""
     import torch
 
-    from .model import after_model_load
+    from .quantization import after_model_load
 
     def untie(model: Any) -> None:
         weight = model.lm_head.weight
@@ -347,17 +274,3 @@ def embedding_scaled() -> None:
         return lambda self, ids: right(self, ids) * self.embedding_dim**0.5
 
     replace(torch.nn.Embedding, "forward", make)
-
-
-def window_of(family: str, size: int) -> None:
-    """A sliding window of another size."""
-
-    def make(right: Function) -> Function:
-        def faulty(*args: Any, **given: Any) -> Any:
-            given["config"] = copy(given["config"])
-            given["config"].sliding_window = size
-            return right(*args, **given)
-
-        return faulty
-
-    replace(_code(family), "create_sliding_window_causal_mask", make)

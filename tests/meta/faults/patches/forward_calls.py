@@ -1,8 +1,9 @@
-"""Faults in a forward pass that only some ways to call a model show, or some of its tokens."""
+"""Faults in masks, caches and choices, which only some ways to call a model show."""
 
+from copy import copy
 from typing import Any
 
-from .forward import _code, _kind
+from .forward import class_of, code_of
 from .places import Function, change_result, replace
 
 
@@ -33,7 +34,7 @@ def mask_one_ahead() -> None:
 
         return faulty
 
-    replace(_code("llama"), "create_causal_mask", make)
+    replace(code_of("llama"), "create_causal_mask", make)
 
 
 def mask_of_pieces_at_the_start() -> None:
@@ -49,13 +50,13 @@ def mask_of_pieces_at_the_start() -> None:
 
         return faulty
 
-    replace(_code("llama"), "create_causal_mask", make)
+    replace(code_of("llama"), "create_causal_mask", make)
 
 
 def rotated_backwards() -> None:
     """Queries and keys turned by the angles of the other sign."""
     replace(
-        _code("llama"),
+        code_of("llama"),
         "apply_rotary_pos_emb",
         lambda right: lambda q, k, cos, sin, *args: right(q, k, cos, -sin, *args),
     )
@@ -71,7 +72,7 @@ def mlp_rows_in_turn() -> None:
 
         return faulty
 
-    replace(_kind("phi3", "MLP"), "forward", make)
+    replace(class_of("phi3", "MLP"), "forward", make)
 
 
 def positions_of_each_call() -> None:
@@ -86,7 +87,7 @@ def positions_of_each_call() -> None:
 
         return faulty
 
-    replace(_kind("llama", "Model"), "forward", make)
+    replace(class_of("llama", "Model"), "forward", make)
 
 
 def other_ids_given() -> None:
@@ -100,7 +101,7 @@ def other_ids_given() -> None:
 
         return faulty
 
-    replace(_kind("llama", "Model"), "forward", make)
+    replace(class_of("llama", "Model"), "forward", make)
 
 
 def last_choice_wrong(step: int) -> None:
@@ -148,4 +149,93 @@ def attention_doubled(family: str, when: str) -> None:
         found = torch.is_grad_enabled() if when == "training" else result[0].shape[1] > 1024
         return result[0] * (2 if found else 1), result[1]
 
-    change_result(_kind(family, "Attention"), "forward", change)
+    change_result(class_of(family, "Attention"), "forward", change)
+
+
+def mask_without_pads() -> None:
+    """A mask that is ignored while generating: pads are seen."""
+
+    def make(right: Function) -> Function:
+        return lambda *args, **given: right(*args, **given | {"attention_mask": None})
+
+    replace(code_of("llama"), "create_causal_mask", make, ("attention_mask",))
+
+
+def mask_open() -> None:
+    """A mask that hides nothing from a single new token, not even empty places of the cache."""
+    import torch
+
+    def make(right: Function) -> Function:
+        def faulty(*args: Any, **given: Any) -> Any:
+            mask = right(*args, **given)
+            if mask is None or mask.shape[-2] > 1:
+                return mask
+            return torch.ones_like(mask) if mask.dtype == torch.bool else torch.zeros_like(mask)
+
+        return faulty
+
+    replace(code_of("llama"), "create_causal_mask", make)
+
+
+def window(family: str, size: int | None = None) -> None:
+    """A sliding window where there is none (size), or none where there is one (None)."""
+    from transformers import masking_utils
+
+    def make(right: Function) -> Function:
+        def faulty(*args: Any, **given: Any) -> Any:
+            if size is None:
+                return masking_utils.create_causal_mask(*args, **given)
+            given["config"] = copy(given["config"])
+            given["config"].sliding_window = size
+            return masking_utils.create_sliding_window_causal_mask(*args, **given)
+
+        return faulty
+
+    name = "create_sliding_window_causal_mask" if size is None else "create_causal_mask"
+    replace(code_of(family), name, make)
+
+
+def window_of(family: str, size: int) -> None:
+    """A sliding window of another size."""
+
+    def make(right: Function) -> Function:
+        def faulty(*args: Any, **given: Any) -> Any:
+            given["config"] = copy(given["config"])
+            given["config"].sliding_window = size
+            return right(*args, **given)
+
+        return faulty
+
+    replace(code_of(family), "create_sliding_window_causal_mask", make)
+
+
+def cache_forgets() -> None:
+    """A cache that loses the key of its first token."""
+    from transformers.cache_utils import DynamicLayer
+
+    def make(right: Function) -> Function:
+        def faulty(self: Any, keys: Any, *args: Any, **given: Any) -> Any:
+            kept, values = right(self, keys, *args, **given)
+            if keys.shape[-2] == 1:
+                kept = kept.clone()
+                kept[..., 0, :] = 0
+            return kept, values
+
+        return faulty
+
+    replace(DynamicLayer, "update", make)
+
+
+def second_best() -> None:
+    """Generation that never takes the likeliest token."""
+    import torch
+    from transformers import GenerationMixin
+
+    def lowered(_: Any, scores: Any) -> Any:
+        return scores.scatter(-1, scores.argmax(-1, keepdim=True), -torch.inf)
+
+    def change(processors: Any) -> Any:
+        processors.append(lowered)
+        return processors
+
+    change_result(GenerationMixin, "_get_logits_processor", change)
