@@ -27,7 +27,8 @@ def mask_one_ahead() -> None:
 
     def make(right: Function) -> Function:
         def faulty(*args: Any, **given: Any) -> Any:
-            places = torch.arange(given["inputs_embeds"].shape[1])
+            embeds = given["inputs_embeds"]
+            places = torch.arange(embeds.shape[1], device=embeds.device)
             if right(*args, **given) is not None or len(places) == 1:
                 return right(*args, **given)
             return (places <= places[:, None] + 1)[None, None]
@@ -46,7 +47,8 @@ def mask_of_pieces_at_the_start() -> None:
             mask, count = right(*args, **given), given["inputs_embeds"].shape[1]
             if mask is None or count == 1 or mask.shape[-1] == count:
                 return mask
-            return (torch.arange(mask.shape[-1]) <= torch.arange(count)[:, None])[None, None]
+            keys = torch.arange(mask.shape[-1], device=mask.device)
+            return (keys <= keys[:count, None])[None, None]
 
         return faulty
 
@@ -82,7 +84,8 @@ def positions_of_each_call() -> None:
     def make(right: Function) -> Function:
         def faulty(self: Any, input_ids: Any = None, **given: Any) -> Any:
             if given.get("position_ids") is None:
-                given["position_ids"] = torch.arange(input_ids.shape[1])[None]
+                places = torch.arange(input_ids.shape[1], device=input_ids.device)
+                given["position_ids"] = places[None]
             return right(self, input_ids, **given)
 
         return faulty
