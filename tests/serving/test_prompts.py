@@ -113,7 +113,7 @@ def test_date_follows_date_string(served: Served) -> None:
 
 
 @pytest.mark.needs("tools")
-def test_date_does_not_follow_the_clock(served: Served) -> None:
+def test_date_is_the_published_one(served: Served) -> None:
     """Without date_string it is the published template's, whatever day it is."""
     chat = conversations()["dates.no_date"]
     with asking(served, chat.name):
