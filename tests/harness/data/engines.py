@@ -14,6 +14,7 @@ from .schema import STRICT, Comment, Slug, parse, read_tables
 from .upstream_issues import UpstreamIssue, Versions
 
 ENGINES = FIXTURES / "engines.toml"
+DEFAULT = "llama_cpp"  # the engine that runs in every run
 
 
 @dataclass(frozen=True, config=STRICT)

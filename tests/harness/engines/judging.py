@@ -14,7 +14,13 @@ from ..text import quote
 from ..tokenizer.chat import text_rows
 from ..tokenizer.pieces import token_rows
 from .client import RequestError
-from .metadata import KEYS_THAT_DECIDE, expected_metadata, metadata_difference, read_metadata
+from .metadata import (
+    KEYS_THAT_DECIDE,
+    PROMPT_KEYS,
+    expected_metadata,
+    metadata_difference,
+    read_metadata,
+)
 from .served import Served
 
 PINNED = "tokenizer.json"
@@ -71,7 +77,7 @@ def check_served_prompt(served: Served, chat: ChatCase, got: str, pinned: Sequen
         f"{served.label} renders {_at(rows, position)}, transformers and the pinned prompt have "
         f"{_at(pinned, position)}",
         *side_by_side(rows, pinned, position),
-        cause=cause_of(served) or _cause_of_prompt(served, chat, got, pinned),
+        cause=cause_of(served, PROMPT_KEYS) or _cause_of_prompt(served, chat, got, pinned),
         evidence=compared("lines", rows, pinned, position),
     )
 
@@ -107,7 +113,7 @@ def check_same_number(
     fail(
         _subject(served, case),
         f"{served.label} {what}: {got:.6g}, expected {expected:.6g}",
-        cause=cause_of(served) or cause,
+        cause=cause,
     )
 
 
@@ -162,11 +168,12 @@ def _digest(path: Path) -> str:
     return sha256(path)
 
 
-def cause_of(served: Served) -> str:
-    """The first key of the served file that differs; empty if none does."""
+def cause_of(served: Served, keys: Sequence[str] = KEYS_THAT_DECIDE) -> str:
+    """The first of the served file's keys that differs; empty if none does."""
     if changed := served.tokenizer.changed_files:
         return f"{', '.join(changed)} is not the pinned file"
-    return next(iter(differing_metadata(served).values()), "")
+    differing = differing_metadata(served)
+    return next((differing[key] for key in keys if key in differing), "")
 
 
 def _cause_of_ids(

@@ -14,15 +14,19 @@ from .tiny import vocabulary_metadata
 _FRONT = "tokenizer.ggml."
 NAME, TEMPLATE, SCORES = "general.name", "tokenizer.chat_template", f"{_FRONT}scores"
 _BOS, _EOS = f"{_FRONT}add_bos_token", f"{_FRONT}add_eos_token"
+_SPACE = f"{_FRONT}add_space_prefix"
 # What is read of a file, the most telling first.
 KEYS_THAT_DECIDE = (
     *(f"{_FRONT}{name}" for name in ("model", "pre", "tokens", "token_type", "merges", "scores")),
     *(f"{_FRONT}{name}" for name in ("bos_token_id", "eos_token_id", "padding_token_id")),
     _BOS,
     _EOS,
+    _SPACE,
     TEMPLATE,
     NAME,
 )
+# Of a prompt's text: the template, and the tokens that it writes by name.
+PROMPT_KEYS = (TEMPLATE, _BOS, f"{_FRONT}bos_token_id", f"{_FRONT}eos_token_id")
 _ADDS_BOS = (
     "llama-bpe",
     "llama3",
@@ -80,6 +84,8 @@ def _meaning(key: str, metadata: Mapping[str, Any], size: int) -> Any:
         return _ranked(metadata[f"{_FRONT}tokens"][:size], value[:size])
     if key == _BOS and value is None:
         return kind == "llama" or pre in _ADDS_BOS
+    if key == _SPACE:
+        return kind == "llama" if value is None else bool(value)
     if key == _EOS:
         return bool(value)
     if key == NAME:

@@ -102,8 +102,16 @@ def _sampling(folder: Path) -> Metadata:
     return {key: value for key, value in pairs if value is not None}
 
 
-def write_tiny(target: Path, model: Model, given: Mapping[str, Any]) -> None:
-    """Write a GGUF of these keys, one block of width 64 and an embedding for every token."""
+def write_tiny(
+    target: Path,
+    model: Model,
+    given: Mapping[str, Any],
+    types: Mapping[str, tuple[int, ...]] | None = None,
+) -> None:
+    """Write a GGUF of these keys, one block of width 64 and an embedding for every token.
+
+    `types` are the format's numbers of the keys' types, where another file has them.
+    """
     import numpy
     from gguf import GGUFValueType, GGUFWriter
 
@@ -122,7 +130,10 @@ def write_tiny(target: Path, model: Model, given: Mapping[str, Any]) -> None:
         writer.add_uint32(f"llama.{key}", value)
     writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
     for key, value in given.items():
-        if isinstance(value, list):
+        if types is not None:
+            kind_of, *inner = map(GGUFValueType, types[key])
+            writer.add_key_value(key, value, kind_of, inner[0] if inner else None)
+        elif isinstance(value, list):
             kind = GGUFValueType.INT32 if key.endswith("token_type") else None
             writer.add_key_value(key, value, GGUFValueType.ARRAY, kind)
         else:

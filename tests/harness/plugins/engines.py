@@ -1,14 +1,17 @@
 """The models as engines serve them, each started once a session; what their tests run on."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..data.engines import engines
+from ..data.engines import DEFAULT, engines
 from ..engines.asking import Connection
 from ..engines.client import Client, Limits
+from ..engines.given import copy_given
 from ..engines.metadata import KEYS_THAT_DECIDE
 from ..engines.packaged import package_file, package_variant
 from ..engines.served import Served
@@ -18,11 +21,10 @@ from ..engines.tiny import tiny_file
 from ..errors import AssetError, LoadError
 from ..tokenizer.loaded import LoadedTokenizer
 from .parametrize import ARGUMENTS, marked, name_of
-from .tokenizers import progress_past_capture, tokenizers_of
+from .tokenizers import GGUFS, progress_past_capture, tokenizers_of
 
 _SERVED = pytest.StashKey[list[Served]]()
 _SERVERS = pytest.StashKey[list[Any]]()  # what must not be dropped before the end
-DEFAULT = "llama_cpp"  # the engine that runs here
 
 
 def served_of(config: pytest.Config) -> list[Served]:
@@ -41,9 +43,10 @@ def served_of(config: pytest.Config) -> list[Served]:
             def run(served: Served) -> Connection:
                 return _run(config, served)
 
+            column = "gguf" if tokenizer.key in config.stash[GGUFS] else engine.key
             variants = ["", *filter(None, [package_variant(tokenizer.key)])]
             config.stash[_SERVED] += [
-                Served(engine, tokenizer, prepare, run, variant, engine.key) for variant in variants
+                Served(engine, tokenizer, prepare, run, variant, column) for variant in variants
             ]
     return config.stash[_SERVED]
 
@@ -54,6 +57,12 @@ def _file(config: pytest.Config, served: Served) -> Path:
     try:
         if served.variant:
             return package_file(served.key, progress_past_capture(config))
+        if given := config.stash[GGUFS].get(served.key):
+            folder = Path(tempfile.mkdtemp(prefix="served-"))
+            config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+            copy = folder / given.name
+            copy_given(given, tokenizer.spec, served.engine, copy)
+            return copy
         facts = served.engine.files[served.key]
         pinned = not tokenizer.changed_files
         return tiny_file(tokenizer.folder, tokenizer.spec, facts, pinned)
