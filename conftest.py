@@ -25,6 +25,7 @@ pytest_plugins = (
     "tests.harness.plugins.redaction",
     "tests.harness.plugins.results",
     "tests.harness.plugins.models",
+    "tests.harness.plugins.engines",
     "tests.harness.plugins.known_failures",
     "tests.harness.snapshots.session",
     "tests.harness.latency.session",

@@ -43,6 +43,9 @@ def _check_specifier(versions: str) -> str:
     return versions
 
 
+Versions = Annotated[str, Field(min_length=1), AfterValidator(_check_specifier)]
+
+
 @cache
 def _installed(package: str) -> str | None:
     """The package's version, looked up once; None if it is not installed."""
@@ -78,11 +81,12 @@ class UpstreamIssue:
     id: str
     link: Annotated[str, Field(pattern=r"^https://")]
     package: str
-    versions: Annotated[str, Field(min_length=1), AfterValidator(_check_specifier)]
+    versions: Versions
     reason: Annotated[str, Field(min_length=1)]
     nodes: Annotated[tuple[Annotated[str, Field(pattern=r"^test_")], ...], Field(min_length=1)] = ()
     changes: Annotated[tuple[Change, ...], Field(min_length=1)] = ()
-    suite: Literal["conformance", "quantized"] = "conformance"  # the folder the tests are in
+    # The folder that the tests are in.
+    suite: Literal["conformance", "quantized", "serving"] = "conformance"
 
     def __post_init__(self) -> None:
         """ValueError for an entry that nothing would ever use."""

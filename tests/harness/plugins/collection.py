@@ -17,6 +17,7 @@ import pytest
 from ..data.cases import Case, TextCase
 from ..data.registry import Model
 from ..data.runs import Run
+from ..engines.served import Served
 from ..files import TESTS
 from ..tokenizer.loaded import LoadedTokenizer
 from .parametrize import is_empty, name_of
@@ -131,13 +132,15 @@ def file_of(path: Path) -> str:
 
 def cell_of(item: pytest.Item) -> Cell:
     """Where the ledger counts a test."""
-    model, kind, topic = "", "", ""
+    model, kind, topic, variant = "", "", "", ""
     call = getattr(item, "callspec", None)
     for name, value in call.params.items() if call else ():
         if isinstance(value, LoadedTokenizer) and not model:
             model, kind = value.key, kind or "files"
         elif isinstance(value, LoadedTokenizer):
             kind, topic = name, value.key
+        elif isinstance(value, Served):
+            model, kind, variant = value.key, "served", value.variant
         elif name == "placement":
             model, kind = "-".join(value[:2]), kind or "loaded"
         elif isinstance(value, Model):
@@ -147,8 +150,10 @@ def cell_of(item: pytest.Item) -> Cell:
         elif isinstance(value, Case):
             folder = "texts" if isinstance(value, TextCase) else "conversations"
             kind, topic = name, f"{folder}/{value.topic}"
-        elif name == "small_file":
+        elif name in ("small_file", "metadata_key", "sampled", "sent"):
             kind, topic = name, value
+    if variant:
+        kind = f"{variant}_{kind}"
     if item.get_closest_marker("trained"):  # `--weights dummy` leaves these out
         kind, topic = "trained", ""
     if item.get_closest_marker("gpu") and not model.endswith("-cuda"):
@@ -167,7 +172,10 @@ def check_of(item: pytest.Item) -> Check | None:
     (model, *others) = models
     case = "-".join([*others, *(rest for _, rest in names if rest)])
     mark = item.get_closest_marker(SNAPSHOT)
-    area, folder = item.path.stem.removeprefix("test_"), item.path.parent.name
+    area = item.path.stem.removeprefix("test_")
+    for value in call.params.values() if call else ():
+        area = value.column if isinstance(value, Served) else area
+    folder = item.path.parent.name
     return Check(model, area, case, folder, mark.args[0] if mark else "")
 
 
@@ -175,6 +183,8 @@ def _names(argument: str, value: Any) -> tuple[str, str]:
     """Model and case named by a parameter; either may be empty."""
     if isinstance(value, LoadedTokenizer | Model):
         return value.key, ""
+    if isinstance(value, Served):
+        return value.key, value.variant
     if argument == "placement":
         key, *rest = value
         return key, "-".join(rest)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ..data.engines import ENGINES, known_differences
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
 from .results import KNOWN, RESULTS, Results
@@ -14,7 +15,7 @@ def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
     """A line for each node that matches no test, of the folders that the run collects whole."""
     suites = [suite.name for suite in SUITES if collects_all(config, suite)]
     return [
-        f"fixtures/{UPSTREAM_ISSUES.name}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
+        f"fixtures/{_file_of(pattern)}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
         "test; remove it or correct its spelling"
         for pattern in config.stash[_KNOWN]
         if pattern.issue.suite in suites
@@ -22,10 +23,14 @@ def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
     ]
 
 
+def _file_of(pattern: Pattern) -> str:
+    return (ENGINES if pattern.issue.suite == "serving" else UPSTREAM_ISSUES).name
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        config.stash[_KNOWN] = patterns(read_upstream_issues())
+        config.stash[_KNOWN] = patterns([*read_upstream_issues(), *known_differences()])
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
 

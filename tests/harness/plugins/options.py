@@ -5,13 +5,15 @@ import os
 import pytest
 
 from ..data.cases import conversations, published, texts
+from ..data.engines import DEFAULT, engines
 from ..data.recipes import read_recipe
+from ..engines.given import parse_files
 from ..errors import AssetError, DataError
 from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
-from .tokenizers import KEYS, SOURCES, WEIGHTS, weights_of
+from .tokenizers import GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +42,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="weights of the models that tests/quantized loads: auto (the hub's if they are "
         "cached, else random ones), hub, dummy (random), or a checkpoint folder; alone for the "
         "hub's models, with KEY= for one model; may be given several times (default: auto)",
+    )
+    group.addoption(
+        "--gguf",
+        action="append",
+        default=[],
+        metavar="KEY=FILE",
+        help="serve this GGUF's vocabulary, template and settings in tests/serving, and name every "
+        "key that differs from the pinned model's; may be given several times (default: files "
+        "that are built from the tokenizers' folders)",
     )
     group.addoption(
         "--models",
@@ -109,6 +120,8 @@ def pytest_configure(config: pytest.Config) -> None:
         directories = parse_directories(config.getoption("--model-dir"))
         keys = chosen_models(config.getoption("--models"))
         weights = parse_weights(config.getoption("--weights"))
+        engine = engines().get(DEFAULT)
+        files = parse_files(config.getoption("--gguf"), engine.files if engine else ())
         texts(), conversations(), published()
         for key in keys:
             read_recipe(key)
@@ -117,12 +130,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
+    config.stash[GGUFS] = files
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Versions, sources, models, weights and options of the run."""
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={folder}" for key, folder in sources.directories.items()]
+    directories += [f"{key}={file}" for key, file in config.stash[GGUFS].items()]
     weights = [f"{key} {kind}" for key, kind in weights_of(config).items()]
     updates = ("update_snapshots", "update_new_snapshots_only", "snapshot_prune", "evidence_update")
     names = ("gate", "gate_partial", *updates)

@@ -49,7 +49,7 @@ def _small_files(tokenizer: LoadedTokenizer) -> list[str]:
 
 
 # What a test can take beside the model, by the argument's name.
-_ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] = {
+ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] = {
     "text": lambda tokenizer, _: list(texts().values()),
     "chat": lambda tokenizer, _: _chats(tokenizer),
     "framed": lambda tokenizer, _: [
@@ -76,18 +76,18 @@ def parametrize_tokenizers(metafunc: pytest.Metafunc) -> None:
     """Give a test its models, or pairs of model and second argument; marks narrow the models."""
     if "tokenizer" not in metafunc.fixturenames:
         return
-    needs, lacks = _marked(metafunc, "needs"), _marked(metafunc, "lacks")
+    needs, lacks = marked(metafunc, "needs"), marked(metafunc, "lacks")
     chosen = tokenizers_of(metafunc.config)
     tokenizers = [
         tokenizer
         for tokenizer in chosen.values()
         if tokenizer.spec.can(*needs) and not (lacks and tokenizer.spec.can(*lacks))
     ]
-    second = next((name for name in metafunc.fixturenames if name in _ARGUMENTS), None)
+    second = next((name for name in metafunc.fixturenames if name in ARGUMENTS), None)
     if second is None:
         metafunc.parametrize("tokenizer", tokenizers, ids=[t.key for t in tokenizers])
         return
-    rows = [(each, value) for each in tokenizers for value in _ARGUMENTS[second](each, chosen)]
+    rows = [(each, value) for each in tokenizers for value in ARGUMENTS[second](each, chosen)]
     ids = [f"{tokenizer.key}-{name_of(value)}" for tokenizer, value in rows]
     metafunc.parametrize(("tokenizer", second), rows, ids=ids)
 
@@ -98,7 +98,8 @@ def name_of(value: Any) -> str:
     return next(filter(None, names), str(value))
 
 
-def _marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
+def marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
+    """What the marks of this name on a test say."""
     return {each for mark in metafunc.definition.iter_markers(name) for each in mark.args}
 
 

@@ -8,7 +8,8 @@ from ..data.registry import registry
 from ..files import TESTS
 from .tokenizers import KEYS
 
-SUITES = (TESTS / "conformance", TESTS / "quantized")  # the folders whose tests record snapshots
+# The folders of a run that is asked for none.
+SUITES = (TESTS / "conformance", TESTS / "quantized", TESTS / "serving")
 
 
 def covers(config: pytest.Config, suite: Path) -> bool:

@@ -142,7 +142,13 @@ def _framed(model: Model, given: Sequence[tuple[str, ...]], environment: str = "
 
 def prompt_rows(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[str]:
     """The prompt line by line, then its ids: what a reviewer needs side by side."""
+    rows = text_rows(render_case(tokenizer, chat))
+    return [*rows, *token_rows(tokenizer, render_ids(tokenizer, chat))]
+
+
+def text_rows(text: str) -> list[str]:
+    """A text's lines, quoted, with their ends."""
     # Not str.splitlines: that also cuts at characters which are no line ends to a tokenizer.
-    lines = [line + "\n" for line in render_case(tokenizer, chat).split("\n")]
+    lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1][:-1]
-    return [*map(quote, filter(None, lines)), *token_rows(tokenizer, render_ids(tokenizer, chat))]
+    return list(map(quote, filter(None, lines)))

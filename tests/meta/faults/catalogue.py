@@ -28,6 +28,8 @@ QUANTIZED = (
     "quantization",
 )  # areas whose faults only a loaded model shows
 
+SERVING = "serving"  # the area of what engines make of a model
+
 
 Operation = Annotated[
     str, Field(pattern=r"^(set|null|delete|insert|swap|replace|write|append|remove)$")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.harness.files import PROJECT
 
-from .catalogue import APART, QUANTIZED, Fault, catalogue
+from .catalogue import APART, QUANTIZED, SERVING, Fault, catalogue
 
-SUITES = ("conformance", "quantized")
+SUITES = ("conformance", "quantized", "serving")
 LIGHT = ("phi3", "smollm2")  # models that every quick run loads anyway
 
 
@@ -27,6 +27,8 @@ def contract_of(fault: Fault) -> tuple[str, str]:
     """The suite and the test that a fault must break; KeyError for one planted in a copy."""
     if fault.area in APART or not fault.red:
         raise KeyError(fault.id)
+    if fault.area == SERVING:
+        return SERVING, fault.red
     return SUITES[fault.area in QUANTIZED], fault.red
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.meta.conftest import copy_project, run_pytest
 from tests.meta.support.small_project import shrink
 
-from .catalogue import APART, MACHINERY, QUANTIZED, Fault
+from .catalogue import APART, MACHINERY, QUANTIZED, SERVING, Fault
 from .contracts import contract_of, contracts
 from .editing import make
 from .judging import Recorder, judge
@@ -62,7 +62,7 @@ def patch(fault: Fault) -> list[str]:
     """Change the running libraries; a line if they have moved what was to be changed."""
     if not fault.patch:
         return []
-    module, _, name = fault.patch.partition(".")
+    module, _, name = fault.patch.rpartition(".")
     try:
         getattr(import_module(f"tests.meta.faults.patches.{module}"), name)(**fault.given)
     except PlaceMovedError as error:
@@ -100,5 +100,6 @@ def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> 
     recorder = Recorder()
     tests = f"{file}::{fault.red}" if quick else str(file.parent)
     code = pytest.main([tests, *options], plugins=[recorder])
-    ran = file.stem.removeprefix("test_") if quick else None
+    # Of an engine all files are one area.
+    ran = file.stem.removeprefix("test_") if quick and fault.area != SERVING else None
     return ineffective() + judge(fault, int(code), recorder.red(), ran)

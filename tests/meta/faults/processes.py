@@ -46,7 +46,7 @@ def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
         AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         file = tokenizer_json(folder / "tokenizer.json")
         assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
-    suites = ["conformance", *(["quantized"] if loading else [])]
+    suites = ["conformance", "serving", *(["quantized"] if loading else [])]
     paths = [path for suite in suites for path in (PROJECT / "tests" / suite).glob("*.py")]
     modules = [f"tests.{path.parent.name}.{path.stem}" for path in paths]
     for name in (*conftest.pytest_plugins, *modules, *(HEAVY if loading else ())):

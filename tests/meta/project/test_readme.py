@@ -167,6 +167,7 @@ def test_pytest_takes_every_command(command: str, tmp_path: Path) -> None:
     """Collected, not run: a wrong option or path is status 4, a selection of nothing 5."""
     (tmp_path / "tokenizer.json").touch()  # a model's folder
     given = re.sub(r"=(report|DIR)\b", f"={tmp_path}", command.replace("KEY", "phi3"))
+    given = re.sub(r"=FILE\b", f"={tmp_path / 'tokenizer.json'}", given)
     one = () if "--models" in given else ("--models", "llama3_1")  # all would only take longer
     run = run_pytest(*shlex.split(given)[1:], *one, "--collect-only", "-q")
     first_to_be_recorded = "baseline.json: no such file" in run.out

@@ -28,16 +28,16 @@ SPM = "ggml-vocab-llama-spm.gguf"  # Llama-2's SentencePiece model, for the diff
 
 
 def llama_cpp_folder() -> Path:
-    """A folder of the cache with the vector files and Llama-2's vocabulary, filled once a pin."""
+    """A folder of the cache with vocabularies and vector files, filled once a pin."""
     home = cache_folder() / "llama.cpp"
     home.mkdir(parents=True, exist_ok=True)
     pins = re.findall("^llama-cpp-python==.*", REQUIREMENTS.read_text("utf-8"), re.MULTILINE)
-    folder = home / sha256_text(*pins)[:12]
+    names = {SPM, *FILES.values(), *(f"{name}{end}" for name in FILES.values() for end in END)}
+    folder = home / sha256_text("\n".join([*pins, *sorted(names)]))[:12]
     with FileLock(home / ".lock"):
         if not folder.is_dir():
             with tempfile.TemporaryDirectory(dir=home) as scratch:
                 archive = download({PACKAGE}, Path(scratch), print)[PACKAGE]
-                names = {SPM, *(f"{name}{end}" for name in FILES.values() for end in END)}
                 _unpack(archive, names, Path(scratch) / "out").rename(folder)
     return folder
 

@@ -50,8 +50,9 @@ MODES = {"alone": (), "distributed": ("-n", "2")}
 
 def shrink(project: Path) -> Path:
     """Cut a project down to phi3, three topics and no torch: a complete run takes seconds."""
-    for folder in ("quantized", "benchmarks"):
+    for folder in ("quantized", "serving", "benchmarks"):
         shutil.rmtree(project / "tests" / folder, ignore_errors=True)
+    (project / "fixtures" / "engines.toml").write_text("", encoding="utf-8")
     for name in LARGE:
         (project / CONFORMANCE / name).unlink(missing_ok=True)
     tests = "".join(path.read_text("utf-8") for path in project.glob(f"{CONFORMANCE}/test_*.py"))

@@ -1,0 +1,92 @@
+"""The questions that an engine is asked, by its routes as data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.cases import ChatCase
+from ..data.engines import Engine, Route
+from .client import Client, RequestError
+
+PUBLISHED_DATE = "26 Jul 2024"  # the templates' own, which snapshots are recorded with
+
+
+def value_at(answer: Any, path: str) -> Any:
+    """The value at `a.b` of JSON; RequestError if there is none."""
+    for name in filter(None, path.split(".")):
+        if isinstance(answer, list) and name.isdecimal() and int(name) < len(answer):
+            answer = answer[int(name)]
+        elif isinstance(answer, dict) and name in answer:
+            answer = answer[name]
+        else:
+            raise RequestError(f"the answer has no {path}")
+    return answer
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An engine that runs, and how it is asked."""
+
+    engine: Engine
+    client: Client
+
+    def can(self, *routes: str) -> bool:
+        """Whether the engine has all these routes."""
+        return set(routes) <= set(self.engine.routes)
+
+    def ask(self, name: str, **given: Any) -> Any:
+        """The answer of a route to these of our fields; RequestError if it gives none."""
+        route: Route | None = self.engine.routes.get(name)  # type: ignore[call-overload]
+        if route is None:
+            raise RequestError(f"{self.engine.title} has no route for {name}")
+        body = {route.fields[key]: value for key, value in given.items() if key in route.fields}
+        posts = bool(route.fields or route.given)
+        answer = self.client.ask(route.path, {**route.given, **body} if posts else None)
+        return value_at(answer, route.answer)
+
+    def ids(self, text: str, special: bool = True, parsed: bool = True) -> list[int]:
+        """A text's ids: with what is put in front, and with control tokens recognised, or not."""
+        return _ids(self.ask("ids", text=text, special=special, parsed=parsed))
+
+    def pieces(self, text: str) -> bytes:
+        """What the pieces of a text's ids are when they are joined; nothing is added to it."""
+        rows = self.ask("pieces", text=text, special=False, parsed=True)
+        pieces = [row["piece"] for row in rows]
+        return b"".join(p.encode() if isinstance(p, str) else bytes(p) for p in pieces)
+
+    def prompt(self, chat: ChatCase, **changes: Any) -> str:
+        """The text that the engine writes a conversation as."""
+        text = self.ask("prompt", **conversation(self.engine, chat, **changes))
+        if not isinstance(text, str):
+            raise RequestError(f"the prompt is {text!r:.40}, no text")
+        return text
+
+    def count(self, chat: ChatCase, route: str = "count") -> int:
+        """The number of a prompt's ids, by the engine's own count, or by `usage`."""
+        number = self.ask(route, **conversation(self.engine, chat))
+        if not isinstance(number, int):
+            raise RequestError(f"the number of tokens is {number!r:.40}")
+        return number
+
+
+def _ids(answer: Any) -> list[int]:
+    if not isinstance(answer, list) or not all(isinstance(each, int) for each in answer):
+        raise RequestError(f"the ids are {answer!r:.40}, no list of numbers")
+    return answer
+
+
+def conversation(engine: Engine, chat: ChatCase, date: str | None = PUBLISHED_DATE) -> Any:
+    """A conversation in our fields; with a date where the engine would write today's."""
+    arguments = dict(chat.template_kwargs)
+    if engine.date and date:
+        arguments.setdefault(engine.date, date)
+    given: dict[str, Any] = {
+        "messages": [dict(message) for message in chat.messages],
+        "opens": chat.add_generation_prompt and not chat.continue_final_message,
+    }
+    if chat.continue_final_message:
+        given["continues"] = True
+    if chat.tools is not None:
+        given["tools"] = list(chat.tools)
+    if arguments:
+        given["arguments"] = arguments
+    return given

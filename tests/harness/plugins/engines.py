@@ -1,0 +1,144 @@
+"""The models as engines serve them, each started once a session; what their tests run on."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..data.engines import DEFAULT, engines
+from ..engines.asking import Connection
+from ..engines.client import Client, Limits
+from ..engines.given import copy_given
+from ..engines.metadata import KEYS_THAT_DECIDE
+from ..engines.packaged import package_file, package_variant
+from ..engines.served import Served
+from ..engines.settings import SAMPLING, settings_of
+from ..engines.starting import start
+from ..engines.tiny import tiny_file
+from ..errors import AssetError, LoadError
+from ..tokenizer.loaded import LoadedTokenizer
+from .parametrize import ARGUMENTS, marked, name_of
+from .tokenizers import GGUFS, progress_past_capture, tokenizers_of
+
+_SERVED = pytest.StashKey[list[Served]]()
+_SERVERS = pytest.StashKey[list[Any]]()  # what must not be dropped before the end
+
+
+def served_of(config: pytest.Config) -> list[Served]:
+    """The chosen models in llama.cpp: of their folder's own file, and of their package's."""
+    if _SERVED not in config.stash:
+        config.stash[_SERVED], config.stash[_SERVERS] = [], []
+        engine = engines().get(DEFAULT)
+        for tokenizer in tokenizers_of(config).values() if engine else ():
+            assert engine is not None
+            if tokenizer.key not in engine.files:
+                continue
+
+            def prepare(served: Served) -> Path:
+                return _file(config, served)
+
+            def run(served: Served) -> Connection:
+                return _run(config, served)
+
+            column = "gguf" if tokenizer.key in config.stash[GGUFS] else engine.key
+            variants = ["", *filter(None, [package_variant(tokenizer.key)])]
+            config.stash[_SERVED] += [
+                Served(engine, tokenizer, prepare, run, variant, column) for variant in variants
+            ]
+    return config.stash[_SERVED]
+
+
+def _file(config: pytest.Config, served: Served) -> Path:
+    """The file to serve; fails the test if it cannot be had."""
+    tokenizer = served.tokenizer
+    try:
+        if served.variant:
+            return package_file(served.key, progress_past_capture(config))
+        if given := config.stash[GGUFS].get(served.key):
+            folder = Path(tempfile.mkdtemp(prefix="served-"))
+            config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+            copy = folder / given.name
+            copy_given(given, tokenizer.spec, served.engine, copy)
+            return copy
+        facts = served.engine.files[served.key]
+        pinned = not tokenizer.changed_files
+        return tiny_file(tokenizer.folder, tokenizer.spec, facts, pinned)
+    except AssetError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _run(config: pytest.Config, served: Served) -> Connection:
+    """The engine on the file; skips the test where it is not installed."""
+    pytest.importorskip(
+        served.engine.package,
+        reason=f"needs {served.engine.package}: pip install -r requirements.txt",
+    )
+    try:
+        server = start(served.engine, served.file, served.engine.options)
+    except LoadError as error:
+        pytest.fail(f"{served.key}: {error}", pytrace=False)
+    config.stash[_SERVERS].append(server)
+    return Connection(served.engine, Client(server.listening_address, Limits(trusted=True)))
+
+
+def why_unserved(served: Served) -> str:
+    """Why nothing can be asked, in one line; empty if the engine answers. Tried once."""
+    known = vars(served)
+    if "why_unserved" not in known:
+        known["why_unserved"] = ""
+        try:
+            _ = served.connection
+        except pytest.fail.Exception as error:
+            known["why_unserved"] = str(error)
+    return str(known["why_unserved"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the engines before Python ends."""
+    for served in config.stash.get(_SERVED, []):
+        if "connection" in vars(served):
+            served.connection.client.close()
+    config.stash.get(_SERVERS, []).clear()
+
+
+def _values(name: str, served: Served, chosen: dict[str, LoadedTokenizer]) -> Sequence[object]:
+    """What a test's second argument can be for a model."""
+    if name == "metadata_key":
+        return KEYS_THAT_DECIDE
+    if name == "sampled":
+        return list(settings_of(served.tokenizer))
+    if name == "sent":
+        return list(SAMPLING)
+    if name == "continued":
+        chats: Sequence[Any] = ARGUMENTS["chat"](served.tokenizer, chosen)
+        return [chat for chat in chats if chat.continue_final_message]
+    return ARGUMENTS[name](served.tokenizer, chosen)
+
+
+_OWN = ("metadata_key", "sampled", "sent", "continued")
+
+
+def parametrize_served(metafunc: pytest.Metafunc) -> None:
+    """Give a test the models in engines, or pairs of these and its second argument."""
+    if "served" not in metafunc.fixturenames:
+        return
+    needs, lacks = marked(metafunc, "needs"), marked(metafunc, "lacks")
+    chosen = tokenizers_of(metafunc.config)
+    all_served = [
+        served
+        for served in served_of(metafunc.config)
+        if served.tokenizer.spec.can(*needs)
+        and not (lacks and served.tokenizer.spec.can(*lacks))
+        and not (served.variant and metafunc.definition.get_closest_marker("own_file"))
+        and (served.variant or not metafunc.definition.get_closest_marker("package_file"))
+    ]
+    names = [name for name in metafunc.fixturenames if name in ARGUMENTS or name in _OWN]
+    if not names:
+        metafunc.parametrize("served", all_served, ids=[served.name for served in all_served])
+        return
+    rows = [(served, value) for served in all_served for value in _values(names[0], served, chosen)]
+    ids = [f"{served.name}-{name_of(value)}" for served, value in rows]
+    metafunc.parametrize(("served", names[0]), rows, ids=ids)
