@@ -6,7 +6,7 @@ latency, snapshots  measured times and their verdict; recorded outputs and when 
 gate                what a run must prove, and what it left out
 checks, plugins     judges that fail with one message; pytest's options, results, known failures
 batches             many prompts at once
-forward             an independent forward pass, beside what a model computed
+forward, adapters   an independent forward pass, beside what a model computed; LoRA on a model
 model, tokenizer    models in memory; tokenizers and chat templates
 sources             files and weights: the bundle, the hub, a folder
 examination         whether a folder may be loaded

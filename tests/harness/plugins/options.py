@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from ..adapters.folder import parse_adapters
+from ..data.adapters import adapters as read_adapters
 from ..data.cases import conversations, published, texts
 from ..data.recipes import read_recipe
 from ..errors import AssetError, DataError
@@ -11,7 +13,7 @@ from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
-from .tokenizers import KEYS, SOURCES, WEIGHTS, weights_of
+from .tokenizers import ADAPTERS, KEYS, SOURCES, WEIGHTS, weights_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +47,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--models",
         metavar="KEY,KEY",
         help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="KEY=DIR",
+        help="check this peft LoRA adapter on this model in 4 bit; may be given several times "
+        "(default: small random ones, made for the run)",
     )
     group.addoption(
         "--gate",
@@ -109,6 +119,8 @@ def pytest_configure(config: pytest.Config) -> None:
         directories = parse_directories(config.getoption("--model-dir"))
         keys = chosen_models(config.getoption("--models"))
         weights = parse_weights(config.getoption("--weights"))
+        adapters = parse_adapters(config.getoption("--adapter"))
+        read_adapters()
         texts(), conversations(), published()
         for key in keys:
             read_recipe(key)
@@ -117,6 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
+    config.stash[ADAPTERS] = adapters
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -135,6 +148,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
         f"conformance: models {', '.join(keys)}",
         f"conformance: weights {', '.join(weights) or 'none'}",
+        *(f"conformance: adapter {key}={folder}" for key, folder in config.stash[ADAPTERS].items()),
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]

@@ -17,6 +17,7 @@ from ..tokenizer.loaded import LoadedTokenizer
 SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()  # of the chosen models
 WEIGHTS = pytest.StashKey[dict[str, str]]()  # the values of --weights by model key
+ADAPTERS = pytest.StashKey[dict[str, Path]]()  # the folders of --adapter by model key
 _TOKENIZERS = pytest.StashKey[dict[str, LoadedTokenizer]]()
 
 

@@ -62,7 +62,7 @@ def patch(fault: Fault) -> list[str]:
     """Change the running libraries; a line if they have moved what was to be changed."""
     if not fault.patch:
         return []
-    module, _, name = fault.patch.partition(".")
+    module, _, name = fault.patch.rpartition(".")
     try:
         getattr(import_module(f"tests.meta.faults.patches.{module}"), name)(**fault.given)
     except PlaceMovedError as error:
