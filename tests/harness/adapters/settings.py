@@ -181,7 +181,7 @@ def _check_types(content: dict[str, Any]) -> None:
         "lora_alpha": ("a number", _is_number),
         "lora_dropout": ("from 0 to 1", lambda value: _is_number(value) and 0 <= value < 1),
         "use_rslora": ("true or false", lambda value: type(value) is bool),
-        "base_model_name_or_path": ("a name", lambda value: isinstance(value, str)),
+        "base_model_name_or_path": ("a name", lambda value: isinstance(value, str | None)),
         "revision": ("a revision", lambda value: isinstance(value, str | None)),
         "layers_to_transform": (
             "layers' numbers",

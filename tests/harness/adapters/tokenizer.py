@@ -15,8 +15,8 @@ from ..tokenizer.tokenizer_json import TokenizerJson, tokenizer_json
 _TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
 # Settings that change what is read, and what they are where a file does not say.
 _SETTINGS: dict[str, Any] = {
-    "add_bos_token": None,
-    "add_eos_token": None,
+    "add_bos_token": False,
+    "add_eos_token": False,
     "padding_side": "right",
     "truncation_side": "right",
     "model_max_length": None,
