@@ -1,6 +1,6 @@
 """Parametrizes over the registry's models and devices and the loads, ordered by load."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.harness.adapters.attached import Attached, observe
+from tests.harness.adapters.attached_checks import describe, describe_merge
 from tests.harness.adapters.folder import Adapter, given_adapter, made_adapters
 from tests.harness.adapters.merging import Merged, observe_merge
 from tests.harness.checks.forward_pass import ForwardPass, judge_plain_run
@@ -30,6 +31,7 @@ from tests.harness.prices.products import by_length, price_prompt
 
 T = TypeVar("T")
 
+ADAPTED = pytest.StashKey[list[str]]()  # a line of figures for each adapter and merge
 ERRORS = pytest.StashKey[dict[str, dict[str, float]]]()  # of each forward pass, by its name
 
 
@@ -152,6 +154,7 @@ def attached(
         measured.attached[placement] = _measure(
             model_cache, lambda: observe(loaded, model_cache.slot.model, adapters, prompt)
         )
+        _note(request.config, map(describe, _found(measured.attached[placement])))
     return _known(request.config, measured.attached[placement])
 
 
@@ -170,7 +173,16 @@ def merged(
             model_cache,
             lambda: [observe_merge(loaded_model, model_cache.slot.model, one) for one in adapters],
         )
+        _note(request.config, map(describe_merge, _found(measured.merged[placement])))
     return _known(request.config, measured.merged[placement])
+
+
+def _found(found: list[T] | str) -> list[T]:
+    return [] if isinstance(found, str) else found
+
+
+def _note(config: pytest.Config, lines: Iterable[str]) -> None:
+    config.stash.setdefault(ADAPTED, []).extend(lines)
 
 
 def _measure(cache: ModelCache, measure: Callable[[], list[T]]) -> list[T] | str:
@@ -184,7 +196,12 @@ def _measure(cache: ModelCache, measure: Callable[[], list[T]]) -> list[T] | str
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print how far each forward pass was from the reference, but not under -q."""
+    """Print how far each forward pass and adapter was from the reference, but not under -q."""
+    adapted = config.stash.get(ADAPTED, [])
+    if adapted and config.get_verbosity() >= 0:
+        terminalreporter.section("adapters")
+        for line in adapted:
+            terminalreporter.write_line(line)
     passes = config.stash.get(ERRORS, {})
     if passes and config.get_verbosity() >= 0:
         terminalreporter.section("forward passes: largest relative errors")

@@ -70,6 +70,25 @@ def _check_held(attached: Attached, layers: dict[str, Layer]) -> None:
         )
 
 
+def describe(attached: Attached) -> str:
+    """Its bytes, and how far it is from what was computed: a line for the end of a run."""
+    adapter = attached.adapter
+    parameters = sum(target.parameters for target in adapter.targets.values())
+    computed = footprint(adapter.base, "nf4").total + adapter_bytes(parameters)
+    worst = max((delta.error for delta in attached.deltas.values()), default=0.0)
+    return (
+        f"{attached.label}: {parameters:,} parameters, {attached.footprint:,} B with the base "
+        f"({computed:,} computed), products differ by {worst:.2g}, a merge into 4 bit loses "
+        f"{attached.four_bit.lost:.0%} of a delta"
+    )
+
+
+def describe_merge(merged: Merged) -> str:
+    """How far merged weights are from the sum: a line for the end of a run."""
+    worst = max(merged.worst.values(), default=0.0)
+    return f"{merged.label}: merged within {worst:.2g} of the bound, {merged.noise:.0%} of a delta"
+
+
 def check_bytes(attached: Attached) -> None:
     """Fail unless base and adapter take the computed bytes, to the byte."""
     adapter = attached.adapter
