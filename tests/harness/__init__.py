@@ -7,7 +7,7 @@ gate                what a run must prove, and what it left out
 checks, plugins     judges that fail with one message; pytest's options, results, known failures
 batches             many prompts at once
 engines             models as other engines serve them
-forward             an independent forward pass, beside what a model computed
+forward, adapters   an independent forward pass, beside what a model computed; LoRA on a model
 model, tokenizer    models in memory; tokenizers and chat templates
 sources             files and weights: the bundle, the hub, a folder
 examination         whether a folder may be loaded

@@ -29,7 +29,7 @@ def config_fault(folder: Path) -> str:
     try:
         names = {path.name for path in read_files(folder)}
         if "adapter_config.json" in names:
-            raise UnfitError("adapter_config.json", "is of an adapter: merge it into its model")
+            raise UnfitError("adapter_config.json", "is of an adapter: give it by --adapter")
         if "config.json" not in names:
             raise UnfitError("config.json", "is missing, so it cannot be read")
         for name in _SETTINGS:

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from ..adapters.folder import parse_adapters
+from ..data.adapters import adapters as read_adapters
 from ..data.cases import conversations, published, texts
 from ..data.engines import DEFAULT, engines
 from ..data.recipes import read_recipe
@@ -13,7 +15,7 @@ from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
-from .tokenizers import GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
+from .tokenizers import ADAPTERS, GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +58,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--models",
         metavar="KEY,KEY",
         help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="KEY=DIR",
+        help="check this peft LoRA adapter on this model in 4 bit; may be given several times "
+        "(default: small random ones, made for the run)",
     )
     group.addoption(
         "--gate",
@@ -122,6 +132,8 @@ def pytest_configure(config: pytest.Config) -> None:
         weights = parse_weights(config.getoption("--weights"))
         engine = engines().get(DEFAULT)
         files = parse_files(config.getoption("--gguf"), engine.files if engine else ())
+        adapters = parse_adapters(config.getoption("--adapter"))
+        read_adapters()
         texts(), conversations(), published()
         for key in keys:
             read_recipe(key)
@@ -131,6 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
     config.stash[GGUFS] = files
+    config.stash[ADAPTERS] = adapters
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -150,6 +163,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"conformance: source {sources.default}" + "".join(f", {item}" for item in directories),
         f"conformance: models {', '.join(keys)}",
         f"conformance: weights {', '.join(weights) or 'none'}",
+        *(f"conformance: adapter {key}={folder}" for key, folder in config.stash[ADAPTERS].items()),
         f"conformance: options {', '.join(options) or 'none'}"
         + (" (CI)" if os.environ.get("CI") else ""),
     ]

@@ -162,7 +162,9 @@ def _place_of(item: pytest.Item) -> tuple[object, ...]:
     device, *load_order = _load_order(placement_of(item))
     waits = needs(item, "second_load")
     apart = waits and not needs(item, "loaded_model")
-    return device, apart, load_order, not needs(item, "freshly_loaded"), waits
+    # An adapter changes its model, which is loaded again for whatever comes after it.
+    adapted = needs(item, "adapters")
+    return device, apart, load_order, adapted, not needs(item, "freshly_loaded"), waits
 
 
 def needs(item: pytest.Item, fixture: str) -> bool:

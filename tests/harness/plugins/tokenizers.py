@@ -18,6 +18,7 @@ SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()  # of the chosen models
 GGUFS = pytest.StashKey[dict[str, Path]]()  # the values of --gguf by model key
 WEIGHTS = pytest.StashKey[dict[str, str]]()  # the values of --weights by model key
+ADAPTERS = pytest.StashKey[dict[str, Path]]()  # the folders of --adapter by model key
 _TOKENIZERS = pytest.StashKey[dict[str, LoadedTokenizer]]()
 
 

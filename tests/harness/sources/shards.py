@@ -26,7 +26,7 @@ _BYTES = {
 }  # of a value, by dtype
 
 
-def _header(path: Path) -> dict[str, Any]:
+def tensor_headers(path: Path) -> dict[str, Any]:
     """A safetensors file's tensors: name to dtype, shape and data_offsets; no data is read.
 
     Raises AssetError, naming the file, if it is empty, cut off or not a safetensors file: the
@@ -78,7 +78,7 @@ def _why_wrong(tensors: dict[str, Any]) -> str:
 def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Tensor name to shape, of all files; AssetError as `tensor_files`."""
     files = tensor_files(folder)
-    headers = {path: _header(path) for path in set(files.values())}
+    headers = {path: tensor_headers(path) for path in set(files.values())}
     return {name: tuple(headers[path][name]["shape"]) for name, path in files.items()}
 
 
@@ -111,7 +111,7 @@ def _weight_map(folder: Path) -> dict[str, str]:
 
 def tensor_files(folder: Path) -> dict[str, Path]:
     """Tensor name to the file that holds it; AssetError names a shard that lacks its tensors."""
-    headers = {name: _header(folder / name) for name in shard_names(folder)}
+    headers = {name: tensor_headers(folder / name) for name in shard_names(folder)}
     if (folder / INDEX).is_file():
         index = _weight_map(folder)
         for name, tensors in headers.items():

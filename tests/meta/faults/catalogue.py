@@ -23,6 +23,7 @@ APART = (MACHINERY, "latency")  # areas whose faults are planted in a copy of th
 
 
 QUANTIZED = (
+    "adapters",
     "forward",
     "generation",
     "quantization",

@@ -99,6 +99,7 @@ MISTAKES = {
     ("--model-dir", "lama3_1=x"): "write KEY=DIR; did you mean llama3_1? allowed are llama3_1, ",
     ("--weights", "lama3_1=dummy"): "did you mean llama3_1? write auto, hub, dummy",
     ("--weights", "dumy"): "did you mean dummy? write auto, hub, dummy",
+    ("--adapter", "phi3=x"): "--adapter phi3=x: write KEY=DIR; allowed are llama3_1, smollm2",
     ("--source", "hup"): "invalid choice: 'hup' (choose from 'bundle', 'hub')",
     ("--model", "phi3"): "options of this suite: --source, --model-dir, --weights, --models",
     ("--gates",): "pytest: error: unrecognized arguments: --gates",

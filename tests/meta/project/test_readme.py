@@ -165,7 +165,8 @@ TAKEN = [it for it in commands(BOTH) if "tests/meta" not in it and "--evidence-u
 @pytest.mark.parametrize("command", TAKEN)
 def test_pytest_takes_every_command(command: str, tmp_path: Path) -> None:
     """Collected, not run: a wrong option or path is status 4, a selection of nothing 5."""
-    (tmp_path / "tokenizer.json").touch()  # a model's folder
+    for name in ("tokenizer.json", "adapter_config.json"):  # a folder of a model or adapter
+        (tmp_path / name).touch()
     given = re.sub(r"=(report|DIR)\b", f"={tmp_path}", command.replace("KEY", "phi3"))
     given = re.sub(r"=FILE\b", f"={tmp_path / 'tokenizer.json'}", given)
     one = () if "--models" in given else ("--models", "llama3_1")  # all would only take longer

@@ -1,0 +1,1 @@
+"""Faults in adapters: in their folders, and in what peft makes of them."""
