@@ -32,7 +32,8 @@ Kind = Literal[
 ]
 
 
-def _check_specifier(versions: str) -> str:
+def check_specifier(versions: str) -> str:
+    """The specifier of versions; ValueError for what is none."""
     try:
         SpecifierSet(versions)
     except InvalidSpecifier:
@@ -78,7 +79,7 @@ class UpstreamIssue:
     id: str
     link: Annotated[str, Field(pattern=r"^https://")]
     package: str
-    versions: Annotated[str, Field(min_length=1), AfterValidator(_check_specifier)]
+    versions: Annotated[str, Field(min_length=1), AfterValidator(check_specifier)]
     reason: Annotated[str, Field(min_length=1)]
     nodes: Annotated[tuple[Annotated[str, Field(pattern=r"^test_")], ...], Field(min_length=1)] = ()
     changes: Annotated[tuple[Change, ...], Field(min_length=1)] = ()

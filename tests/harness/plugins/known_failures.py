@@ -2,10 +2,12 @@
 
 import pytest
 
+from ..data.exceptions import own_faults
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
 from .results import KNOWN, RESULTS, Results
 from .selection import SUITES, collects_all, distributed
+from .tokenizers import KEYS
 
 _KNOWN = pytest.StashKey[list[Pattern]]()
 
@@ -25,7 +27,8 @@ def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        config.stash[_KNOWN] = patterns(read_upstream_issues())
+        own = own_faults(config.stash[KEYS])
+        config.stash[_KNOWN] = patterns([*own, *read_upstream_issues()])
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
 
