@@ -31,9 +31,11 @@ def recorded_rows(suite: Path, tokenizer: LoadedTokenizer, kind: str, case: str)
 
 def inherited_rows(suite: Path, model: Model, kind: str, case: str) -> tuple[str, list[str]]:
     """The base whose recorded rows are the model's, and the rows; empty if it has its own."""
-    if case in RowsExtension.store.file(suite / SNAPSHOTS / f"{model.key}.{kind}.txt").blocks:
+    bases = model.chat_bases if kind == "prompts" else model.bases
+    own = suite / SNAPSHOTS / f"{model.key}.{kind}.txt"
+    if not bases or case in RowsExtension.store.file(own).blocks:
         return "", []
-    for base in model.chat_bases if kind == "prompts" else model.bases:
+    for base in bases:
         path = suite / SNAPSHOTS / f"{base}.{kind}.txt"
         if (rows := RowsExtension.store.file(path).blocks.get(case)) is not None:
             return base, [] if rows == NO_ROWS else rows.split("\n")
