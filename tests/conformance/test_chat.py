@@ -1,5 +1,7 @@
 """Conversations to prompts: the text the template writes, and that its ids match the text."""
 
+import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,17 +10,26 @@ import time_machine
 
 from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import ChatCase
+from tests.harness.data.exceptions import is_computed, is_rewritten, is_unframed, twin_of
 from tests.harness.errors import fail
 from tests.harness.text import quote
 from tests.harness.tokenizer.chat import (
+    FIXED_DAY,
     answers,
     apply_template,
     render,
     render_case,
     render_ids,
-    twin_text,
 )
-from tests.harness.tokenizer.chat import framed as framed_text
+from tests.harness.tokenizer.frames import (
+    PROMPT,
+    between,
+    broken_by,
+    can_be_framed,
+    twin_text,
+    with_generation_prompt,
+)
+from tests.harness.tokenizer.frames import framed as framed_text
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 HELLO = ({"role": "user", "content": "Hi"},)
@@ -70,12 +81,36 @@ def test_prompt_has_one_bos(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
 
 def test_every_turn_matches_registry(tokenizer: LoadedTokenizer, framed: ChatCase) -> None:
     got = render_case(tokenizer, framed, add_generation_prompt=False)
-    check_text(tokenizer, framed.name, "prompt", got, framed_text(tokenizer.spec, framed.messages))
+    expected = framed_text(tokenizer.spec, framed.messages)
+    if not is_unframed(tokenizer.spec, framed):
+        check_text(tokenizer, framed.name, "prompt", got, expected)
+    elif got == expected:
+        what = "is declared to be unframed, but is written as the registry's frames say"
+        fail(f"{tokenizer.key} {framed.name}", what, cause="the template changed")
+
+
+def test_contents_appear_once_and_in_order(tokenizer: LoadedTokenizer, spoken: ChatCase) -> None:
+    """Whatever else a template writes: with other contents in their place nothing else changes."""
+    roles = [message["role"] for message in spoken.messages]
+    given = spoken.template_arguments()
+    texts = []
+    for mark in ("qj{}x", "the {}th of these turns"):
+        contents = [mark.format(number) for number in range(len(roles))]
+        turns = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=True)]
+        texts.append(between(render(tokenizer, turns, **given), contents))
+    what = broken_by(*texts)
+    if is_computed(tokenizer.spec, spoken):
+        if not what:
+            what = "is declared to be computed, but has each content once and in order"
+            fail(f"{tokenizer.key} {spoken.name}", what, cause="the template changed")
+    elif what:
+        cause = "the template drops, repeats or moves what is said, or reads it"
+        fail(f"{tokenizer.key} {spoken.name}", what, cause=cause)
 
 
 def test_message_is_written_as_its_twin(tokenizer: LoadedTokenizer, twinned: ChatCase) -> None:
     """What clients send, tools too, is written as turns of text that were written by hand."""
-    twin = twinned.twin(tokenizer.key)
+    twin = twin_of(tokenizer.spec, twinned)
     assert twin is not None
     got = render_case(tokenizer, twinned, add_generation_prompt=False)
     check_text(tokenizer, twinned.name, "prompt", got, twin_text(tokenizer.spec, twinned, twin))
@@ -102,9 +137,14 @@ def test_generation_prompt_adds_only_its_suffix(tokenizer: LoadedTokenizer, chat
         check_text(tokenizer, chat.name, "continued prompt", opened, closed[: len(opened)])
         return
     without = render_case(tokenizer, chat, add_generation_prompt=False)
-    spec = tokenizer.spec
-    expected = f"{without.removesuffix(spec.conversation_end)}{spec.generation_prompt}"
+    expected = with_generation_prompt(tokenizer.spec, without, chat.messages[-1]["role"])
+    if can_be_framed(tokenizer.spec, chat):
+        expected = framed_text(tokenizer.spec, chat.messages, PROMPT)
     got = render_case(tokenizer, chat, add_generation_prompt=True)
+    if expected is None:  # no frame says how it ends: it may only add
+        without, expected = got[: len(without)], without
+        check_text(tokenizer, chat.name, "prompt before the generation prompt", without, expected)
+        return
     check_text(tokenizer, chat.name, "generation prompt", got, expected)
 
 
@@ -113,8 +153,15 @@ def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase)
     whole = render_case(tokenizer, chat)
     given = chat.template_arguments()
     given |= {"add_generation_prompt": True, "continue_final_message": False}
-    for turn in answers(chat.messages):
-        earlier = render(tokenizer, chat.messages[:turn], **given)
+    earlier_prompts = {
+        turn: render(tokenizer, chat.messages[:turn], **given) for turn in answers(chat.messages)
+    }
+    if is_rewritten(tokenizer.spec, chat):
+        if all(map(whole.startswith, earlier_prompts.values())):
+            what = "is declared to rewrite an earlier prompt, but begins with each of them"
+            fail(f"{tokenizer.key} {chat.name}", what, cause="the template changed")
+        return
+    for turn, earlier in earlier_prompts.items():
         what = f"prompt before turn {turn} is not a prefix"
         check_text(tokenizer, chat.name, what, whole[: len(earlier)], earlier)
 
@@ -122,13 +169,40 @@ def test_earlier_turns_stay_a_prefix(tokenizer: LoadedTokenizer, chat: ChatCase)
 @pytest.mark.needs("chat", "system")
 def test_default_system_message_matches_registry(tokenizer: LoadedTokenizer) -> None:
     """A template that adds a system message adds the declared one, others add none."""
-    declared = tokenizer.spec.default_system
+    spec, declared = tokenizer.spec, tokenizer.spec.default_system
     bare = render(tokenizer, HELLO)
-    if declared is not None:
+    if spec.edges:
+        check_text(tokenizer, "no system message", "prompt", bare, framed_text(spec, HELLO))
+    elif spec.unframed:
+        return
+    elif declared is not None:
         expected = render(tokenizer, ({"role": "system", "content": declared}, *HELLO))
         check_text(tokenizer, "default system message", "prompt without one", bare, expected)
     elif (position := bare.find("You are")) >= 0:
         fail(tokenizer.key, f"prompt without a system message has {quote(bare[position:][:40])}")
+
+
+def test_switch_changes_the_end_of_the_prompt(tokenizer: LoadedTokenizer, switch: str) -> None:
+    """An argument of the template's own, as `enable_thinking`, does what the registry says."""
+    name, _, value = switch.partition("=")
+    given = {"add_generation_prompt": True, name: json.loads(value)}
+    got = render(tokenizer, HELLO, **given).partition("Hi")[2]
+    expected = tokenizer.spec.switches[switch]
+    check_text(tokenizer, switch, "prompt behind Hi", got, expected)
+
+
+@pytest.mark.needs("chat")
+def test_prompt_follows_the_clock_only_as_declared(tokenizer: LoadedTokenizer) -> None:
+    """Another prompt every day is another input every day, also to what was trained on it."""
+    spec, texts = replace(tokenizer.spec, follows_clock=False), []
+    for day in (FIXED_DAY, "2031-03-09 12:00:00"):
+        with time_machine.travel(day, tick=False):
+            texts.append(render(replace(tokenizer, spec=spec), HELLO))
+    if tokenizer.spec.follows_clock and texts[0] == texts[1]:
+        what = "is declared to follow the clock, but writes the same on other days"
+        fail(tokenizer.key, what, cause="the template changed")
+    if not tokenizer.spec.follows_clock:
+        check_text(tokenizer, "date", "prompt of 2031", texts[1], texts[0])
 
 
 @pytest.mark.needs("tools")

@@ -14,9 +14,12 @@ from tests.harness.text import quote
 from tests.harness.tokenizer.folder import (
     EXTRA,
     TEMPLATES,
+    TOPICS,
+    disagreements,
     extra_findings,
     named_templates,
     null_keys,
+    template_texts,
 )
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.tokenizer_json import PARTS, file_pipeline, pipeline
@@ -204,12 +207,25 @@ def test_small_file_matches_recipe(tokenizer: LoadedTokenizer, small_file: str) 
 
 @pytest.mark.parametrize("name", ["chat_template.jinja", "chat_template.json"])
 def test_no_file_overrides_the_template(tokenizer: LoadedTokenizer, name: str) -> None:
-    if (tokenizer.folder / name).exists():
+    """Unless that is the template's declared place."""
+    if (tokenizer.folder / name).exists() and name not in tokenizer.spec.files:
         fail(
             tokenizer.key,
             f"{name} is in the folder and overrides tokenizer_config.json's template",
             cause="the folder was saved by another version of transformers",
         )
+
+
+@pytest.mark.needs("chat")
+def test_template_stands_in_its_place(tokenizer: LoadedTokenizer) -> None:
+    """In the declared file, and in no other one a different text."""
+    texts = template_texts(tokenizer.folder)
+    place = tokenizer.spec.tokenizer.template_place
+    what = f"template in {', '.join(sorted(texts)) or 'no file'}, declared in {place}"
+    if place not in texts:
+        fail(tokenizer.key, what, cause="another version of transformers saved the folder")
+    if len(set(texts.values())) > 1:
+        fail(tokenizer.key, f"{what}: they differ", cause="a tool changed one of them alone")
 
 
 def test_folder_adds_nothing_undeclared(tokenizer: LoadedTokenizer) -> None:
@@ -238,6 +254,14 @@ def test_template_is_one(tokenizer: LoadedTokenizer) -> None:
             f"tokenizer_config.json: chat_template is a list of named templates: {names}",
             cause="the folder is another model's, or was saved with several",
         )
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_files_agree(tokenizer: LoadedTokenizer, topic: str) -> None:
+    """No declaration makes two files right that contradict each other."""
+    if found := disagreements(tokenizer.folder, topic):
+        cause = "a tool changed one of the files alone"
+        fail(tokenizer.key, found[0], *found[1:10], cause=cause)
 
 
 @pytest.mark.needs("chat")

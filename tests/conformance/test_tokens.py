@@ -2,6 +2,7 @@
 
 from tests.harness.checks.tokenizer import check_ids, check_text
 from tests.harness.data.cases import TextCase
+from tests.harness.data.exceptions import expected_text
 from tests.harness.errors import fail
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
@@ -25,13 +26,13 @@ def test_offsets_rebuild_the_text(tokenizer: LoadedTokenizer, text: TextCase) ->
     for start, end in tokenizer.transformers(whole, return_offsets_mapping=True)["offset_mapping"]:
         rebuilt += whole[max(start, done) : end]  # bytes of one character share its span
         done = max(done, end)
-    expected = text.expected(tokenizer.key, "offsets")
+    expected = expected_text(tokenizer.spec, text, "offsets")
     check_text(tokenizer, text.name, "text rebuilt from offsets", rebuilt, expected)
 
 
 def test_decoding_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     got = tokenizer.transformers.decode(tokenizer.plain_ids(text))
-    expected = text.expected(tokenizer.key, "decode")
+    expected = expected_text(tokenizer.spec, text, "decode")
     check_text(tokenizer, text.name, "decode(encode(text))", got, expected)
 
 
@@ -43,5 +44,5 @@ def test_streaming_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCas
     stream = DecodeStream(skip_special_tokens=False)
     backend, ids = tokenizer.transformers.backend_tokenizer, tokenizer.plain_ids(text)
     steps = [stream.step(backend, token_id) or "" for token_id in ids]
-    expected = text.expected(tokenizer.key, "decode")
+    expected = expected_text(tokenizer.spec, text, "decode")
     check_text(tokenizer, text.name, "text streamed id by id", "".join(steps), expected)

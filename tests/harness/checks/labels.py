@@ -3,10 +3,11 @@
 from typing import Any
 
 from ..data.cases import ChatCase
+from ..data.exceptions import is_rewritten, merged_at
 from ..diff import first_difference
 from ..errors import fail
 from ..prices.products import MARKER, TEXT_LIMIT, TRAINING_LIMIT, price_prompt
-from ..tokenizer.chat import answers, apply_template, render_ids
+from ..tokenizer.chat import answers, apply_template, begins_with_prompt, render_ids
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain
 from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch
@@ -34,9 +35,11 @@ def check_prompt_is_prefix(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
 
     A prompt's text being a prefix hides it: its last token may be another with the answer behind.
     """
-    whole, declared = render_ids(tokenizer, chat), chat.merged.get(tokenizer.key)
+    whole, declared = render_ids(tokenizer, chat), merged_at(tokenizer.spec, chat)
     merged = []
     for turn in answers(chat.messages):
+        if is_rewritten(tokenizer.spec, chat) and not begins_with_prompt(tokenizer, chat, turn):
+            continue
         prompt = render_ids(tokenizer, chat, before=turn)
         position = first_difference(whole[: len(prompt)], prompt)
         if position is not None and position != declared:

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..data.calls import Call
 from ..data.cases import TextCase, texts
+from ..data.exceptions import expected_value
 from ..data.recipes import read_recipe
 from ..tokenizer.calls import CALLS
 from ..tokenizer.composed import pair, pair_sequences, pieces, windows
@@ -36,7 +37,7 @@ BATCHES = {
 
 def check_call(tokenizer: LoadedTokenizer, call: Call) -> None:
     """Fail unless a call gives what `fixtures/calls.json` says, ids compared one by one."""
-    expected, what = call.expected[tokenizer.key], f"{call.call} of {call.given}"
+    expected, what = expected_value(tokenizer.spec, call), f"{call.call} of {call.given}"
     with must_work(tokenizer, call.id, what):
         got = CALLS[call.call](tokenizer.transformers, **call.given)
     if call.call in ("pair", "words"):

@@ -74,18 +74,20 @@ class Recipe:
 
     added_tokens: tuple[AddedRow, ...]
     files: dict[str, FileRecipe]
+    # Beside `extends`: tokens in place of those of the same id, or beside them.
+    changed_tokens: tuple[AddedRow, ...] = ()
     vocabulary: Origin | None = None  # None: no package holds it, so nothing can be built
     template: Origin | None = None
 
     def tokens(self) -> list[dict[str, Any]]:
         """The added tokens as `tokenizer.json` writes them, ranges written out."""
-        rows: list[dict[str, Any]] = []
-        for row in self.added_tokens:
+        rows: dict[int, dict[str, Any]] = {}
+        for row in (*self.added_tokens, *self.changed_tokens):
             flags = {flag: flag in row.flags for flag in FLAGS}
             for offset in range(row.count):
                 content = row.content.replace("#", str(row.number + offset))
-                rows.append({"id": row.id + offset, "content": content, **flags})
-        return rows
+                rows[row.id + offset] = {"id": row.id + offset, "content": content, **flags}
+        return [rows[index] for index in sorted(rows)]
 
 
 def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
@@ -94,22 +96,28 @@ def read_recipe(key: str, folder: Path = RECIPES) -> Recipe:
     Raises DataError, naming file and key, for unknown keys, or files other than the registry's.
     """
     path = folder / f"{key}.json"
-    table = read_json(path)
-    if base := table.pop("extends", None):
-        if not (folder / f"{base}.json").is_file():
-            raise DataError(f"recipes/{path.name}: [{key}] extends: there is no recipe {base!r}")
-        parent, changed = read_json(folder / f"{base}.json"), table.get("files", {})
-        files = {
-            name: {**parent["files"].get(name, {}), **changed.get(name, {})}
-            for name in {**parent["files"], **changed}
-        }
-        table = {**parent, **table, "files": files}
-    recipe = parse(Recipe, table, path, key)
+    recipe = parse(Recipe, _table(key, folder), path, key)
     pinned = set(registry()[key].files)
     for name in sorted(pinned ^ set(recipe.files)):
         side = "recipe" if name in pinned else "table of fixtures/models.toml"
         raise DataError(f"recipes/{path.name}: [{key}] files: {name} is missing in the {side}")
     return recipe
+
+
+def _table(key: str, folder: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A recipe's content with that of the recipes it extends; of their files only its own."""
+    path = folder / f"{key}.json"
+    table: dict[str, Any] = read_json(path)
+    if not (base := table.pop("extends", None)):
+        return table
+    if base in (key, *above) or not (folder / f"{base}.json").is_file():
+        raise DataError(f"recipes/{path.name}: [{key}] extends: there is no recipe {base!r}")
+    parent, changed = _table(base, folder, (key, *above)), table.get("files", {})
+    own = registry()[key].files if key in registry() else {}
+    kept = {name: file for name, file in parent["files"].items() if not own or name in own}
+    files = {name: {**kept.get(name, {}), **changed.get(name, {})} for name in {**kept, **changed}}
+    tokens = [*parent.get("changed_tokens", ()), *table.get("changed_tokens", ())]
+    return {**parent, **table, "files": files, "changed_tokens": tokens}
 
 
 def vocabulary_of(recipe: Recipe) -> Origin:

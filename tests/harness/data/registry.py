@@ -18,6 +18,17 @@ Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]
 Device = Literal["cpu", "cuda"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Place = Literal["tokenizer_config.json", "chat_template.jinja"]
+# What a template does to a message's ends: Python's own words, or `newlines` alone in front.
+Trim = Literal["strip", "lstrip", "rstrip", "newlines"]
+# How a template frames messages: fields of `Model`.
+FRAMES = (
+    *("turn", "opening", "tool_preamble", "trims_content", "generation_prompt"),
+    *("conversation_end", "default_system", "edges", "trims", "unframed"),
+    *("follows_clock", "switches"),
+)
+# What a fine-tune does not take from its base.
+_OWN = ("hub_id", "revision", "files", "weights", "quantized_on", "price_mass", "left_out")
 _NEEDED = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 
 
@@ -41,7 +52,7 @@ class TokenizerFacts:
     json_class: str  # `tokenizer_class` of tokenizer_config.json
     vocabulary_size: int  # len(tokenizer), added tokens included
     vocabulary_sha256: Sha256  # of "id<TAB>token<LF>" over all ids, UTF-8
-    merges: int
+    merges: int  # 0 for Unigram and WordPiece, which have none
     merges_sha256: Sha256  # of "left right<LF>" in rank order, UTF-8
     model_max_length: int
     padding_side: Literal["left", "right"]
@@ -52,6 +63,7 @@ class TokenizerFacts:
     pad: int | None = None
     unk: int | None = None
     template_sha256: Sha256 | None = None  # of the chat template's text, UTF-8
+    template_place: Place = "tokenizer_config.json"  # the file that holds it
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,22 +85,50 @@ class Model:
     trims_content: bool = False  # whether the template trims every message
     generation_prompt: str | None = None  # what add_generation_prompt appends
     conversation_end: str = ""  # what is in its place without add_generation_prompt
+    # In place of `turn`, where a frame depends on its neighbours: the text between two contents by
+    # `ROLE > ROLE`, with `start`, `end` and, with add_generation_prompt, `prompt` for roles, and
+    # `ROLE > ROLE > end` if the second is the last one. Braces are not doubled.
+    edges: dict[str, str] = field(default_factory=dict)
+    trims: dict[str, Trim] = field(default_factory=dict)  # by role, beside `edges`
+    unframed: str = ""  # why neither can say how the template writes a conversation
+    follows_clock: bool = False  # whether it writes today's date, which is then fixed for cases
+    # What follows "Hi" in its prompt under an argument of the template's own, by `name=JSON`.
+    switches: dict[str, str] = field(default_factory=dict)
     single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"
     # Least probability, with trained weights, that a price token follows the price prompt.
     price_mass: float | None = None
     quantized_on: tuple[Device, ...] = ()  # devices on which tests/quantized loads the model
     weights: dict[str, PinnedFile] = field(default_factory=dict)  # safetensors and their index
+    # The model this one was trained from: what its table leaves out is as there, and what the cases
+    # declare for that one holds for this one, of conversations if the template is the same.
+    based_on: str = ""
+    # What the base has and this one has not: keys of config.json, `tokenizer.pad` and the like.
+    left_out: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()  # filled in: the model that it is based on, that one's, and so on
+    chat_bases: tuple[str, ...] = ()  # filled in: those of them with the same template
 
     def __post_init__(self) -> None:
         """ValueError for facts that contradict each other, or that the tests miss."""
         if self.revision and not self.hub_id:
             raise ValueError("a revision needs its hub_id")
-        if self.can("chat") and (self.turn is None or self.generation_prompt is None):
+        if not self.can("chat") or self.unframed:
+            return
+        if self.turn is None and not self.edges:
+            raise ValueError("chat needs turn and generation_prompt, or edges, or unframed")
+        if self.turn is not None and self.generation_prompt is None:
             raise ValueError("chat needs turn and generation_prompt")
 
     def can(self, *needs: str) -> bool:
         """Whether the model declares all the named capabilities."""
         return set(needs) <= set(self.capabilities)
+
+    def opens_answers(self) -> bool:
+        """Whether `add_generation_prompt` adds anything, as far as the frames say."""
+        if self.edges:
+            prompts = {name: text for name, text in self.edges.items() if name.endswith("prompt")}
+            ends = [self.edges.get(f"{name.removesuffix('prompt')}end") for name in prompts]
+            return list(prompts.values()) != ends
+        return self.generation_prompt != self.conversation_end
 
     def checkpoint(self) -> dict[str, PinnedFile]:
         """The files a model is loaded from: its configuration and its weights, no tokenizer."""
@@ -101,11 +141,47 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Model]:
     tables = read_tables(path)
     if not tables:
         raise DataError(f"{path.parent.name}/{path.name}: there is no model")
-    models = {key: parse(Model, {**table, "key": key}, path, key) for key, table in tables.items()}
-    for key, model in models.items():
-        if missing := ", ".join(sorted(_NEEDED - set(model.files))):
-            raise DataError(f"{path.parent.name}/{path.name}: [{key}] files: {missing} is missing")
-    return models
+    return {key: model_of(key, tables, path) for key in tables}
+
+
+def model_of(key: str, tables: dict[str, dict[str, Any]], path: Path = REGISTRY) -> Model:
+    """One model of a registry's tables, with what it takes from its bases; DataError as above."""
+    place, bases = f"{path.parent.name}/{path.name}: [{key}]", _bases(key, tables, path)
+    whole = [_inherited([key, *bases][at:], tables) for at in range(len(bases) + 1)]
+    template = [table.get("tokenizer", {}).get("template_sha256") for table in whole]
+    same = [base for base, sha in zip(bases, template[1:], strict=True) if sha == template[0]]
+    table = {**whole[0], "key": key, "bases": bases, "chat_bases": same}
+    model = parse(Model, table, path, key)
+    if missing := ", ".join(sorted(_NEEDED - set(model.files))):
+        raise DataError(f"{place} files: {missing} is missing")
+    return model
+
+
+def _bases(key: str, tables: dict[str, dict[str, Any]], path: Path) -> list[str]:
+    """The keys of the models that one is based on, the nearest first."""
+    bases: list[str] = []
+    while base := tables[([key, *bases])[-1]].get("based_on"):
+        if base not in tables or base in (key, *bases):
+            place = f"{path.parent.name}/{path.name}: [{([key, *bases])[-1]}]"
+            raise DataError(f"{place} based_on: {base!r} is no other model of this file")
+        bases.append(base)
+    return bases
+
+
+def _inherited(keys: list[str], tables: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A model's table over those of its bases; files, weights and devices are its own."""
+    own = tables[keys[0]]
+    if len(keys) == 1:
+        return own
+    base = {k: v for k, v in _inherited(keys[1:], tables).items() if k not in _OWN}
+    for part in ("tokenizer", "architecture"):
+        base[part] = {**base.get(part, {}), **own.get(part, {})}
+    if own.get("tokenizer", {}).get("template_sha256"):  # another template: other frames
+        base = {name: value for name, value in base.items() if name not in FRAMES}
+    for name in own.get("left_out", ()):
+        fact = name.removeprefix("tokenizer.")
+        base["architecture" if fact == name else "tokenizer"].pop(fact, None)
+    return {**base, **{k: v for k, v in own.items() if k not in ("tokenizer", "architecture")}}
 
 
 @cache

@@ -32,7 +32,8 @@ Kind = Literal[
 ]
 
 
-def _check_specifier(versions: str) -> str:
+def check_specifier(versions: str) -> str:
+    """The specifier of versions; ValueError for what is none."""
     try:
         SpecifierSet(versions)
     except InvalidSpecifier:
@@ -43,7 +44,7 @@ def _check_specifier(versions: str) -> str:
     return versions
 
 
-Versions = Annotated[str, Field(min_length=1), AfterValidator(_check_specifier)]
+Versions = Annotated[str, Field(min_length=1), AfterValidator(check_specifier)]
 
 
 @cache

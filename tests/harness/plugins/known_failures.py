@@ -3,10 +3,12 @@
 import pytest
 
 from ..data.engines import ENGINES, known_differences
+from ..data.exceptions import own_faults
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
 from .results import KNOWN, RESULTS, Results
 from .selection import SUITES, collects_all, distributed
+from .tokenizers import KEYS
 
 _KNOWN = pytest.StashKey[list[Pattern]]()
 
@@ -30,7 +32,8 @@ def _file_of(pattern: Pattern) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        config.stash[_KNOWN] = patterns([*read_upstream_issues(), *known_differences()])
+        own = own_faults(config.stash[KEYS])
+        config.stash[_KNOWN] = patterns([*own, *read_upstream_issues(), *known_differences()])
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -7,11 +7,13 @@ import pytest
 
 from ..data.calls import calls
 from ..data.cases import ChatCase, conversations, published, texts
+from ..data.exceptions import is_expected, is_published, refuses, twin_of
 from ..data.registry import Device, registry
 from ..data.runs import PLAIN, runs
 from ..memory.architecture import FAMILIES
 from ..memory.footprint import LOADS, Load
-from ..tokenizer.chat import answers, can_be_framed
+from ..tokenizer.chat import answers
+from ..tokenizer.frames import has_frames_for, is_text
 from ..tokenizer.keywords import KEYWORDS
 from ..tokenizer.loaded import LoadedTokenizer
 from .tokenizers import KEYS, WEIGHTS, tokenizers_of
@@ -24,7 +26,7 @@ def _chats(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
     """The conversations a model is declared to render, or those it is declared to refuse."""
     model = tokenizer.spec
     chats = [chat for chat in conversations().values() if model.can("chat", *chat.needs)]
-    return [chat for chat in chats if (model.key in chat.raises) == refused]
+    return [chat for chat in chats if refuses(model, chat) == refused]
 
 
 def _others(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> list[LoadedTokenizer]:
@@ -53,21 +55,28 @@ ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] 
     "text": lambda tokenizer, _: list(texts().values()),
     "chat": lambda tokenizer, _: _chats(tokenizer),
     "framed": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if can_be_framed(chat, tokenizer.key)
+        chat for chat in _chats(tokenizer) if is_text(chat) and has_frames_for(tokenizer.spec, chat)
     ],
+    "spoken": lambda tokenizer, _: [chat for chat in _chats(tokenizer) if is_text(chat)],
     "answered": lambda tokenizer, _: [
         chat for chat in _chats(tokenizer) if any(answers(chat.messages))
     ],
     "twinned": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if chat.twin(tokenizer.key) is not None
+        chat for chat in _chats(tokenizer) if twin_of(tokenizer.spec, chat) is not None
     ],
     "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
-    "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
-    "call": lambda tokenizer, _: [each for each in calls() if tokenizer.key in each.expected],
+    "output": lambda tokenizer, _: [
+        each for each in published() if is_published(tokenizer.spec, each)
+    ],
+    "call": lambda tokenizer, _: [each for each in calls() if is_expected(tokenizer.spec, each)],
     "other": _others,
     "keyword": lambda tokenizer, _: [
-        name for name, keyword in KEYWORDS.items() if tokenizer.spec.can(*keyword.needs)
+        name
+        for name, keyword in KEYWORDS.items()
+        if tokenizer.spec.can(*keyword.needs)
+        and (name != "add_generation_prompt" or tokenizer.spec.opens_answers())
     ],
+    "switch": lambda tokenizer, _: list(tokenizer.spec.switches),
     "small_file": lambda tokenizer, _: _small_files(tokenizer),
 }
 

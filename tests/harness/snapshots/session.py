@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ..data.registry import registry
 from ..errors import DataError
 from ..files import TESTS, write_atomically
 from ..plugins.results import Results, with_sources
@@ -20,7 +21,7 @@ from ..plugins.selection import (
 from ..plugins.tokenizers import KEYS, SOURCES
 from ..redaction import redact
 from ..versions import versions
-from .check import update_command
+from .check import inherited_rows, update_command
 from .extension import SNAPSHOTS, RowsExtension, SnapshotStore
 from .file import SnapshotFile, format_snapshot_file, model_key, read_snapshot_file
 
@@ -121,7 +122,14 @@ def _missing(results: Results) -> list[str]:
             selected.setdefault(path, set()).add(check.case)
     lines = []
     for path, cases in selected.items():
-        if missing := sorted(cases - set(read_snapshot_file(path).blocks)):
+        model, kind = path.stem.split(".")
+        there = set(read_snapshot_file(path).blocks)
+        there |= {
+            case
+            for case in cases - there
+            if inherited_rows(path.parents[1], registry()[model], kind, case)[0]
+        }
+        if missing := sorted(cases - there):
             lines.append(f"{path.name}: {', '.join(missing)}")
     return lines
 

@@ -181,7 +181,9 @@ def decoder_entry(token: dict[str, Any]) -> dict[str, Any]:
 
 
 def _render(file: FileRecipe, values: dict[str, Any]) -> bytes:
-    """Fill the placeholders and lay the JSON out as the hub's file is."""
+    """Fill the placeholders and lay the JSON out as the hub's file is; a template is its text."""
+    if file.content == "@template":
+        return str(values[file.content]).encode()
     text = json.dumps(_fill(file.content, values, file.inline), indent=2, ensure_ascii=False)
     for key in file.inline:
         assert isinstance(file.content, dict)

@@ -11,6 +11,7 @@ from ..data.registry import Model, registry
 from ..errors import AssetError
 from ..examination.folder import refuse
 from ..text import allowed_values, readable
+from .adapter_folder import completed
 from .bundle import bundle
 from .fetch import fetch_apart
 
@@ -72,7 +73,8 @@ def chosen_models(text: str | None, option: str = "--models") -> list[str]:
 
 def unavailable_reason(model: Model, source: str) -> str:
     """Why the source has no files of the model, and what to type; empty if it has them."""
-    if read_recipe(model.key).vocabulary or (source == "hub" and model.revision):
+    is_built = read_recipe(model.key).vocabulary and not model.based_on
+    if is_built or (source == "hub" and model.revision):
         return ""
     fix = f"--model-dir {model.key}=DIR" + (" or --source hub" if model.revision else "")
     return f"{model.key}: no package holds its files; give {fix}"
@@ -117,7 +119,8 @@ def repair(key: str, source: str) -> str:
 
 def locate(models: list[Model], sources: Sources, progress: Progress) -> dict[str, Path]:
     """The folder of every model by key, fetched or built if need be, and not examined yet."""
-    folders = {m.key: sources.directories[m.key] for m in models if m.key in sources.directories}
+    given = sources.directories
+    folders = {m.key: completed(given[m.key]) for m in models if m.key in given}
     rest = [model for model in models if model.key not in folders]
     if reasons := [r for r in (unavailable_reason(m, sources.default) for m in rest) if r]:
         raise AssetError(reasons[0])

@@ -1,12 +1,12 @@
 """Conversations to prompts, through `apply_chat_template` as users call it."""
 
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from ..data.cases import ChatCase, Twin
-from ..data.registry import Model
+import time_machine
+
+from ..data.cases import ChatCase
 from ..errors import fail
 from ..examination.limits import TooLongError, rendering_limits
 from ..text import error_line, quote
@@ -14,12 +14,15 @@ from .loaded import LoadedTokenizer
 from .pieces import token_rows
 
 Messages = Sequence[dict[str, Any]]
+FIXED_DAY = "2024-07-26 12:00:00"
+_FIXED = time_machine.travel(FIXED_DAY, tick=False)
 
 
 def apply_template(tokenizer: LoadedTokenizer, messages: Messages, **given: Any) -> Any:
     """What `apply_chat_template` gives, within limits of time and memory."""
     turns = [dict(message) for message in messages]
-    with rendering_limits():
+    today = _FIXED if tokenizer.spec.follows_clock else nullcontext()
+    with today, rendering_limits():
         return tokenizer.transformers.apply_chat_template(turns, **given)
 
 
@@ -47,6 +50,13 @@ def render_case(tokenizer: LoadedTokenizer, chat: ChatCase, **changes: Any) -> s
 def answers(messages: Messages) -> list[int]:
     """The positions of turns that the model answered, behind a prompt."""
     return [turn for turn, one in enumerate(messages) if turn and one["role"] == "assistant"]
+
+
+def begins_with_prompt(tokenizer: LoadedTokenizer, chat: ChatCase, turn: int) -> bool:
+    """Whether the conversation's text begins with the prompt that the turn answers."""
+    given = chat.template_arguments()
+    given |= {"add_generation_prompt": True, "continue_final_message": False}
+    return render_case(tokenizer, chat).startswith(render(tokenizer, chat.messages[:turn], **given))
 
 
 def render_ids(tokenizer: LoadedTokenizer, chat: ChatCase, before: int | None = None) -> list[int]:
@@ -81,8 +91,8 @@ def _must_render(tokenizer: LoadedTokenizer, chat: ChatCase) -> Iterator[None]:
     fail(
         f"{tokenizer.key} {chat.name}",
         f"rendering raised {raised}",
-        f'  if it is meant to, add "{tokenizer.key}" to raises of '
-        f"fixtures/conversations/{chat.topic}.json [{chat.id}]",
+        f'  if it is meant to, add "{chat.name}" to raises of '
+        f"fixtures/exceptions/{tokenizer.key}.json",
         cause=_cause(tokenizer),
     )
 
@@ -92,52 +102,6 @@ def _cause(tokenizer: LoadedTokenizer) -> str:
     if tokenizer.changed_files:
         return f"{', '.join(tokenizer.changed_files)} is not the pinned file"
     return "the library raises where it rendered, or a new case needs an entry in raises"
-
-
-def can_be_framed(chat: ChatCase, key: str) -> bool:
-    """Whether the conversation is only turns of text, which the model does not reject."""
-    roles = ("system", "user", "assistant")
-    plain = all(
-        message.keys() == {"role", "content"}
-        and message["role"] in roles
-        and isinstance(message["content"], str)
-        for message in chat.messages
-    )
-    # An empty list of functions is none to some templates, and to others a list.
-    special = chat.tools is not None or chat.template_kwargs or chat.continue_final_message
-    return plain and not special and key not in chat.raises
-
-
-def framed(model: Model, messages: Messages) -> str:
-    """The prompt that the registry's facts make of turns of text, without a generation prompt."""
-    return _framed(model, [(message["role"], message["content"]) for message in messages])
-
-
-def twin_text(model: Model, chat: ChatCase, twin: Twin) -> str:
-    """The prompt that the registry's facts make of a case's declared twin."""
-    written = [json.dumps(tool, indent=4, ensure_ascii=False) for tool in chat.tools or ()]
-    functions = model.tool_preamble + "".join(f"{each}\n\n" for each in written)
-    turns = [
-        (role, text.replace("{functions}", functions), *end) for role, text, *end in twin.turns
-    ]
-    return _framed(model, turns, twin.environment)
-
-
-def _framed(model: Model, given: Sequence[tuple[str, ...]], environment: str = "") -> str:
-    assert model.turn is not None, f"{model.key}: the registry declares no turn"
-    turns = list(given)
-    if model.trims_content:
-        turns = [(role, content.strip(), *end) for role, content, *end in turns]
-    if model.default_system is not None and turns[0][0] != "system":
-        turns.insert(0, ("system", model.default_system))
-    system = turns.pop(0)[1] if model.opening and turns[0][0] == "system" else ""
-    opening = model.opening.format(system=system, environment=environment)
-    close = model.turn.partition("{content}")[2]
-    written = [
-        model.turn.format(role=role, content=content).removesuffix(close) + "".join(end or [close])
-        for role, content, *end in turns
-    ]
-    return "".join([opening, *written, model.conversation_end])
 
 
 def prompt_rows(tokenizer: LoadedTokenizer, chat: ChatCase) -> list[str]:

@@ -24,7 +24,7 @@ from tests.harness.data.registry import read_registry, registry
 from tests.harness.data.upstream_issues import read_upstream_issues
 from tests.harness.errors import DataError
 from tests.harness.files import FIXTURES
-from tests.harness.tokenizer.chat import can_be_framed
+from tests.harness.tokenizer.frames import can_be_framed
 from tests.meta.conftest import PROJECT, run_pytest
 
 CASES: dict[str, TextCase | ChatCase] = {**texts(), **conversations()}
@@ -314,7 +314,7 @@ def test_no_part_of_a_prompt_is_pinned_by_its_recording_alone() -> None:
         for chat in conversations().values()
         if model.can("chat", *chat.needs)
         and key not in chat.raises
-        and not can_be_framed(chat, key)
+        and not can_be_framed(model, chat)
         and chat.twin(key) is None
         and not chat.continue_final_message  # a contract of its own
         and "date_string" not in chat.template_kwargs  # likewise

@@ -66,8 +66,8 @@ def test_wrong_recipe_is_named(run: Run) -> None:
 def test_refused_conversation_is_one_line_with_the_fix(run: Run) -> None:
     line = run.line("phi3 roles.unfinished: rendering raised ValueError: ")
     assert line.endswith("or a new case needs an entry in raises")
-    fix = run.line('  if it is meant to, add "phi3" to raises of ')
-    assert fix.endswith("fixtures/conversations/roles.json [unfinished]")
+    fix = run.line('  if it is meant to, add "roles.unfinished" to raises of ')
+    assert fix.endswith("fixtures/exceptions/phi3.json")
     assert "Traceback" not in run.out
     assert "site-packages" not in run.out
     assert run.line("5 failed")

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "test_generation_snapshot": "test_generation_snapshot.py",
     "test_answers_snapshot": "snapshots/test_answers_snapshot.py",
     "test_one_token_is_the_price": "model/test_scripted_models.py",
+    "test_switch_changes_the_end_of_the_prompt": "tools/test_new_model.py",
     "test_no_other_tensors_on_the_device": "a CUDA device",
     "test_allocated_memory": "a CUDA device",
     "test_peak_while_loading": "a CUDA device",

@@ -154,9 +154,11 @@ def install(home: Path) -> None:
 
 def draft(home: Path) -> None:
     """A model's table and recipe, added to fixtures."""
-    vars(new_model).update(RECIPES=home, REGISTRY=home / "models.toml")
-    if "[mine]" not in (home / "models.toml").read_text():
-        new_model._add_to_fixtures("mine", "[mine]\n", {"files": {}})
+    registry = home / "models.toml"
+    if "[mine]" not in registry.read_text():
+        vars(new_model).update(FIXTURES=home)
+        table = f"{registry.read_text().rstrip()}\n\n\n[mine]\n"
+        new_model._write({home / "mine.json": '{"files": {}}', registry: table}, home)
 
 
 def sound_draft(home: Path) -> bool:

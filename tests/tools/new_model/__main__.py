@@ -1,152 +1,232 @@
-"""Draft a model's registry table and recipe from its folder: `python -m tests.tools.new_model`.
+"""Draft a model's data from its folder, and prove it: `python -m tests.tools.new_model`.
 
-1. `python -m tests.tools.new_model KEY DIR` loads the folder's tokenizer, offline, and prints the
-table; nothing is written. DIR needs tokenizer.json, tokenizer_config.json and config.json.
-2. With --write the table is added to fixtures/models.toml and the recipe, which describes the
-files, to fixtures/recipes/KEY.json. Nothing that is there is replaced.
-3. Review the table. It shows what the files contain, not what is right: compare it with the
-model's published facts, add `tools` to its capabilities if it has them, and the message format
-if a comment says that it could not be found.
-4. Run what is printed: the contracts first; then, once they hold, record the snapshots.
+1. `python -m tests.tools.new_model KEY DIR` examines the folder, drafts what its files contain,
+runs the contracts in a copy of the project, declares what the model does otherwise, each with a
+reason, and runs them again. It ends with what you should look at, or with findings that no
+declaration may hide: repair the files then. Nothing is written.
+DIR needs tokenizer.json, tokenizer_config.json and config.json; a folder that an adapter was
+saved to needs no config.json.
+2. With --write the model is added to fixtures: its table to models.toml, what its files are to
+recipes/KEY.json, and what it does otherwise to exceptions/KEY.json. --update replaces a draft.
+3. Review them: they show what the files contain, not what is right. Add `tools` to the
+capabilities if the template writes functions.
+4. --record also records the snapshots. A fine-tune's are its base's where they do not differ.
 """
 
 import argparse
 import json
-import os
 import re
 import shlex
+import subprocess
 import sys
+import time
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.harness.console import exit_status, say
+from tests.harness.data.exceptions import EXCEPTIONS
 from tests.harness.data.recipes import RECIPES
-from tests.harness.data.registry import REGISTRY, Model, registry
-from tests.harness.data.schema import parse
+from tests.harness.data.registry import REGISTRY, Model, model_of, registry
+from tests.harness.data.schema import read_tables
 from tests.harness.errors import AssetError
-from tests.harness.examination.folder import refuse
-from tests.harness.files import write_atomically
+from tests.harness.files import FIXTURES, PROJECT, write_atomically
 from tests.harness.redaction import redact
-from tests.harness.text import error_line, harmless
-from tests.harness.tokenizer.folder import EXTRA, extra_findings, named_templates, null_keys
+from tests.harness.text import harmless
+from tests.harness.tokenizer.loaded import LoadedTokenizer
 
-from .table import draft_recipe, draft_table, to_toml
+from .base import differences, find_base
+from .exceptions import draft_exceptions, to_look_at
+from .folder import load_tokenizer, review, whole_folder
+from .table import draft_recipe, draft_table, over_base, to_toml
+from .trial import Outcome, files_of, grouped, known_faults, project_copy, run_contracts
 
-REQUIRED_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
-SLOW_TOKENIZERS = {"tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"}
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The folder's tokenizer by AutoTokenizer; AssetError if the suite cannot use the folder."""
-    _check_files(folder)
-    refuse(folder, None, "not drafted", "repair the folder")
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}  # read at import
-    from tokenizers import Tokenizer
-    from transformers import CONFIG_MAPPING, AutoTokenizer
-
-    try:
-        model_type = json.loads((folder / "config.json").read_bytes()).get("model_type")
-        algorithm = type(Tokenizer.from_file(str(folder / "tokenizer.json")).model).__name__
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as error:
-        raise AssetError(f"{folder} cannot be loaded: {error_line(error)}") from None
-    if model_type not in CONFIG_MAPPING:
-        raise AssetError(f"{folder}: config.json: transformers knows no model_type {model_type!a}")
-    if algorithm != "BPE":
-        raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for BPE")
-    return tokenizer
+Draft = dict[Path, str]  # what the files below fixtures are to contain
 
 
-def _check_files(folder: Path) -> None:
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except FileNotFoundError:
-        raise AssetError(f"{folder}: there is no such folder") from None
-    except OSError as error:
-        raise AssetError(f"{folder}: {error.strerror}: check the folder") from None
-    for name in REQUIRED_FILES:
-        if name not in names:
-            slow = name == "tokenizer.json" and names & SLOW_TOKENIZERS
-            fix = ": a slow tokenizer must be saved as a fast one first" if slow else ""
-            raise AssetError(f"{folder}: there is no {name}{fix}")
-    try:
-        templates = named_templates(folder)
-    except ValueError:
-        return  # whoever loads it says what is wrong
-    if templates:
-        raise AssetError(
-            f"{folder}: tokenizer_config.json: chat_template is a list of named templates "
-            f"({templates}): keep one of them"
-        )
-
-
-def _review(folder: Path) -> None:
-    """Print what lies in the folder, changes what libraries do, and is drafted unseen or not."""
-    drafted = {"generation_config.json", "special_tokens_map.json"}
-    found = [line for name in EXTRA for line in extra_findings(folder, drafted, name)]
-    for name in ("tokenizer_config.json", "generation_config.json"):
-        if (folder / name).is_file():
-            found += null_keys(folder, name, {})
-    for line in found:
-        say(f"review: {line}: the draft leaves it out, or has it as it is")
-
-
-def _check_key(key: str) -> None:
+def _check_key(key: str, update: bool) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
         raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
-    if key in registry():
-        raise AssetError(f"{key} is in fixtures already: choose another key, or remove it there")
+    if update and key not in registry():
+        raise AssetError(f"{key} is not in fixtures: leave out --update")
+    if key in registry() and not update:
+        raise AssetError(
+            f"{key} is in fixtures already: choose another key, --update it, or remove it there"
+        )
+    if users := [other for other, model in registry().items() if key in model.bases and update]:
+        raise AssetError(f"{key}: {users[0]} is based on it: remove that first")
 
 
-def _add_to_fixtures(key: str, table: str, recipe: dict[str, Any]) -> None:
-    """Write both files; AssetError if they cannot be written: then neither is."""
-    recipe_text = json.dumps(recipe, indent=2, ensure_ascii=False) + "\n"
-    path = RECIPES / f"{key}.json"
-    if path.exists() and path.read_text("utf-8") != recipe_text:  # else a killed draft left it
-        what = "is there, and fixtures/models.toml has no such model"
-        raise AssetError(f"fixtures/recipes/{key}.json {what}: delete it, or choose another key")
+def _registry_text(key: str, table: str) -> str:
+    """The registry with the model's table, in place of an older draft of it."""
+    text = REGISTRY.read_text("utf-8").rstrip()
+    parts = re.split(r"\n+(?=(?:# review: [^\n]*\n)?\[\w+\]\n)", text)
+    kept = [part for part in parts if not re.match(rf"(# [^\n]*\n)?\[{key}\]\n", part)]
+    return "\n\n\n".join([*kept, table])
+
+
+def _write(draft: Draft, fixtures: Path) -> None:
+    """All files or none; AssetError if they cannot be written."""
+    done: list[tuple[Path, str | None]] = []
     try:
-        write_atomically(path, recipe_text)
-        write_atomically(REGISTRY, f"{REGISTRY.read_text('utf-8').rstrip()}\n\n\n{table}")
+        for path, text in draft.items():
+            target = fixtures / path.relative_to(FIXTURES)
+            target.parent.mkdir(exist_ok=True)
+            done.append((target, target.read_text("utf-8") if target.exists() else None))
+            if text:
+                write_atomically(target, text)
+            else:
+                target.unlink(missing_ok=True)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        for target, before in done:
+            if before is None:
+                target.unlink(missing_ok=True)
+            elif target.read_text("utf-8") != before:
+                write_atomically(target, before)
         what = f"fixtures cannot be written ({error.strerror or error})"
         raise AssetError(f"{what}: nothing was added; free space there, and run it again") from None
 
 
-def _next_steps(key: str, folder: Path) -> str:
-    run = f"pytest tests/conformance --models {key} --model-dir "
-    run += shlex.quote(f"{key}={folder.absolute()}")
-    return (
-        f"next: {run} -k 'not snapshot'; add {key} to `raises` of the conversations that its "
-        f"template refuses (fixtures/conversations); then {run} --snapshot-update"
-    )
+def _check_leftovers(draft: Draft, update: bool) -> None:
+    """AssetError if a file of a model that fixtures do not have would be replaced."""
+    for path, text in draft.items():
+        if path != REGISTRY and not update and path.exists() and path.read_text("utf-8") != text:
+            name = f"fixtures/{path.relative_to(FIXTURES)}"
+            what = "is there, and fixtures/models.toml has no such model"
+            raise AssetError(f"{name} {what}: delete it, or choose another key")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table, or add it; AssetError for a key or a folder that cannot be used."""
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n" if content else ""
+
+
+def _command(key: str, folder: Path, *more: str) -> str:
+    words = ["pytest", "tests/conformance", "--models", key, *more]
+    return shlex.join([*words, "--model-dir", f"{key}={folder.absolute()}"])
+
+
+def _prove(draft: Draft, key: str, model: Model, folder: Path, found: dict[str, Any]) -> Outcome:
+    """Run the contracts, declare what is a known fault of a library, and run those again."""
+    with project_copy() as copy:
+        _write(draft, copy / "fixtures")
+        outcome = run_contracts(copy, key, folder)
+        outcome = _with_snapshots_to_come(outcome)
+        if faults := known_faults(key, model.bases, outcome.failed):
+            draft[EXCEPTIONS / f"{key}.json"] = _as_json(found | {"faults": faults})
+            found["faults"] = faults
+            _write(draft, copy / "fixtures")
+            again = _with_snapshots_to_come(
+                run_contracts(copy, key, folder, files_of(outcome, copy))
+            )
+            declared = sum(len(fault["nodes"]) for fault in faults)
+            outcome = Outcome(outcome.passed, outcome.known + declared, again.failed)
+    return outcome
+
+
+def _with_snapshots_to_come(outcome: Outcome) -> Outcome:
+    """Without the failures that only say that nothing is recorded yet."""
+    left = [each for each in outcome.failed if " snapshot is recorded" not in each.first_line]
+    return replace(outcome, failed=left)
+
+
+def _draft(
+    key: str, folder: Path, given: str | None
+) -> tuple[Draft, Model, dict[str, Any], list[str]]:
+    """What is to be written, the model it makes, its exceptions, and how it differs from a base."""
+    facts = draft_table(folder, load_tokenizer(folder))
+    base = find_base(folder, facts, given)
+    recipe = draft_recipe(folder, base.key if base else "")
+    table = harmless(to_toml(key, over_base(facts, base) if base else facts))
+    tables = read_tables(REGISTRY) | tomllib.loads(table)
+    model = model_of(key, tables)
+    # Under another name, so that exceptions of an older draft do not count.
+    apart = replace(model, key=f"{key} (draft)")
+    found = draft_exceptions(LoadedTokenizer(apart, "directory", lambda: {apart.key: folder}))
+    draft = {
+        RECIPES / f"{key}.json": _as_json(recipe),
+        EXCEPTIONS / f"{key}.json": _as_json(found),
+        REGISTRY: _registry_text(key, table),  # last: it needs the others
+    }
+    lines = []
+    if base:
+        lines.append(f"{key} is based on {base.key}, and differs from it in:")
+        lines += [f"  {line}" for line in differences(base, facts, recipe)] or ["  nothing"]
+    print(redact(table), end="")
+    return draft, model, found, lines
+
+
+def _record(key: str, folder: Path) -> int:
+    command = shlex.split(_command(key, folder, "--snapshot-update", "-q"))
+    return subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.new_model",
         description=__doc__,
-        epilog="exit status: 0, or 2 for a key or a folder that cannot be used",
+        epilog="exit status: 0 if the contracts hold, 1 for findings, 2 for a key or a folder that "
+        "cannot be used",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("key", metavar="KEY", help="the new model's key: small letters, digits, _")
     parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of its files")
-    parser.add_argument("--write", action="store_true", help="add both to fixtures (default: off)")
-    options = parser.parse_args(arguments)
-    key, folder = options.key, options.folder
+    parser.add_argument("--write", action="store_true", help="add it to fixtures (default: off)")
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="with --write: replace KEY's draft (default: off)",
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="with --write: record its snapshots (default: off)"
+    )
+    parser.add_argument(
+        "--based-on",
+        metavar="KEY",
+        help="the model it was trained from (default: the one whose merges and shape it has)",
+    )
+    return parser
 
-    _check_key(key)
-    facts = draft_table(folder, load_tokenizer(folder))
-    _review(folder)
-    parse(Model, {**facts, "key": key}, REGISTRY, key)
-    table = harmless(to_toml(key, facts))
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draft, prove and print a model, or add it; AssetError for a key or folder that is unfit."""
+    options = _parser().parse_args(arguments)
+    key, started = options.key, time.process_time()
+    _check_key(key, options.update)
+    given = options.folder
+    folder = whole_folder(given).absolute()
+    draft, model, found, lines = _draft(key, folder, options.based_on)
+    _check_leftovers(draft, options.update)
+    review(folder)
+    outcome = _prove(draft, key, model, folder, found)
     if options.write:
-        _add_to_fixtures(key, table, draft_recipe(folder))
-    print(redact(table), end="")
-    say(_next_steps(key, folder) if options.write else f"--write adds it, and recipes/{key}.json")
-    return 0
+        _write(draft, FIXTURES)
+    for line in lines:
+        print(line)
+    if look := to_look_at(found):
+        print("what you should look at:", *look, sep="\n  ")
+    if outcome.failed:
+        print("findings that no declaration may hide:", *grouped(outcome.failed), sep="\n  ")
+    verdict = f"{len(outcome.failed)} failed" if outcome.failed else "green"
+    seconds = time.process_time() - started + sum(time_of_children())
+    print(
+        f"{key}: {verdict}: {outcome.passed} checks passed, {outcome.known} are known failures "
+        f"({seconds:.0f} s of CPU time)"
+    )
+    if not options.write:
+        say(f"--write adds it to fixtures, where {_command(key, given)} tests it")
+        return int(bool(outcome.failed))
+    code = _record(key, given) if options.record and not outcome.failed else 0
+    say(f"next: {_command(key, given, *([] if options.record else ['--snapshot-update']))}")
+    return int(bool(outcome.failed or code))
+
+
+def time_of_children() -> tuple[float, float]:
+    """Seconds of CPU time that ended child processes took, as user and system."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime, used.ru_stime
 
 
 if __name__ == "__main__":

@@ -1,46 +1,46 @@
-"""The registry's table and the recipe of a model, as far as its folder shows them."""
+"""The registry's table and the recipe of a model, as far as its files show them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from tests.harness.data.recipes import FLAGS
+from tests.harness.data.recipes import FLAGS, read_recipe
+from tests.harness.data.registry import Model
 from tests.harness.data.schema import read_json
 from tests.harness.files import sha256, sha256_text
 from tests.harness.prices.products import MARKER
 from tests.harness.prices.replies import single_token_numbers
 from tests.harness.sources.bundle import decoder_entry
+from tests.harness.tokenizer.folder import template_texts
 from tests.harness.tokenizer.tokenizer_json import TokenizerJson
 
-from .template_format import detect_format, renderer, renders_system
+from .framing import frame_facts
+from .template_format import renderer, renders_system
 
 FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "config.json",
     "generation_config.json",
 )
 REVIEW = "review: drafted from a folder; it shows what the files contain, not what is right"
-NO_FORMAT = (
-    "turn, generation_prompt: rendering did not show them; write how the template frames a",
-    "message, with {role} and {content}, and what add_generation_prompt appends",
-)
+_SPECIAL = ("bos", "eos", "pad", "unk")
 
 
 def draft_table(folder: Path, tokenizer: Any) -> dict[str, Any]:
     """The fields of `Model` for a folder; `tokenizer` is what AutoTokenizer loads from it."""
-    settings = read_json(folder / "tokenizer_config.json")
-    config = read_json(folder / "config.json")
+    file, config = TokenizerJson(folder / "tokenizer.json"), read_json(folder / "config.json")
     number_counts = [len(single_token_numbers(tokenizer, prefix)) for prefix in ("", MARKER)]
+    facts = _tokenizer_facts(tokenizer, file, folder)
     return {
-        "capabilities": _capabilities(tokenizer, number_counts),
-        **(detect_format(renderer(tokenizer)) if tokenizer.chat_template else {}),
+        "capabilities": _capabilities(tokenizer, file, facts, number_counts),
+        **(frame_facts(tokenizer) if tokenizer.chat_template else {}),
         "single_token_numbers": number_counts,
-        "tokenizer": _tokenizer_facts(
-            tokenizer, TokenizerJson(folder / "tokenizer.json"), settings
-        ),
+        "tokenizer": facts,
         "files": {
             path.name: {"sha256": sha256(path), "bytes": path.stat().st_size, "published": False}
             for path in map(folder.joinpath, FILES)
@@ -57,10 +57,14 @@ def _has_null(value: Any) -> bool:
     return value is None
 
 
-def _capabilities(tokenizer: Any, number_counts: list[int]) -> list[str]:
-    """What the model can do according to its tokenizer; `tools` cannot be detected."""
-    bos = tokenizer.bos_token_id
-    capabilities = ["bos"] if bos is not None and tokenizer.encode("a")[:1] == [bos] else []
+def _capabilities(
+    tokenizer: Any, file: TokenizerJson, facts: dict[str, Any], number_counts: list[int]
+) -> list[str]:
+    """What the model can do according to its files; `tools` cannot be detected."""
+    bos = facts.get("bos")
+    capabilities = []
+    if bos is not None and file.tokenizer.encode("a").ids[:1] == [bos]:
+        capabilities.append("bos")
     if tokenizer.chat_template:
         capabilities += ["chat", "system"] if renders_system(renderer(tokenizer)) else ["chat"]
     if capabilities[:1] == ["bos"] and number_counts == [1000, 1000]:
@@ -68,58 +72,133 @@ def _capabilities(tokenizer: Any, number_counts: list[int]) -> list[str]:
     return capabilities
 
 
-def _tokenizer_facts(
-    tokenizer: Any, file: TokenizerJson, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """The fields of `TokenizerFacts`, without ids that are None and settings at their default."""
-    side, template = tokenizer.truncation_side, tokenizer.chat_template
-    ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
+def _tokenizer_facts(tokenizer: Any, file: TokenizerJson, folder: Path) -> dict[str, Any]:
+    """The fields of `TokenizerFacts` by the files; what these leave to a class, as it has it.
+
+    Without ids that are None and settings at their default.
+    """
+    settings, texts = read_json(folder / "tokenizer_config.json"), template_texts(folder)
+    place = "chat_template.jinja" if "chat_template.jinja" in texts else "tokenizer_config.json"
+    template = texts.get(place)
     facts = {
         "json_class": settings.get("tokenizer_class", type(tokenizer).__name__),
-        "vocabulary_size": len(tokenizer),
+        "vocabulary_size": len(file.vocabulary),
         "vocabulary_sha256": file.vocabulary_sha256,
         "merges": len(file.merges),
         "merges_sha256": sha256_text("".join([f"{merge}\n" for merge in file.merges])),
-        "model_max_length": tokenizer.model_max_length,
-        "padding_side": tokenizer.padding_side,
-        "truncation_side": side if side != "right" else None,
-        "clean_up": tokenizer.clean_up_tokenization_spaces,
-        **ids,
+        "model_max_length": settings.get("model_max_length", tokenizer.model_max_length),
+        "padding_side": settings.get("padding_side", tokenizer.padding_side),
+        "truncation_side": _unless(
+            settings.get("truncation_side", tokenizer.truncation_side), "right"
+        ),
+        "clean_up": settings.get(
+            "clean_up_tokenization_spaces", tokenizer.clean_up_tokenization_spaces
+        ),
+        **{name: _special_id(name, tokenizer, file, folder, settings) for name in _SPECIAL},
         "template_sha256": sha256_text(template) if template else None,
+        "template_place": _unless(place, "tokenizer_config.json") if template else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def draft_recipe(folder: Path) -> dict[str, Any]:
-    """The content of `fixtures/recipes/KEY.json`, without a package to build from."""
-    contents = {name: read_json(folder / name) for name in FILES if (folder / name).is_file()}
+def _unless(value: str, usual: str) -> str | None:
+    return None if value == usual else value
+
+
+def _special_id(
+    name: str, tokenizer: Any, file: TokenizerJson, folder: Path, settings: dict[str, Any]
+) -> int | None:
+    """The id of a special token by the files; by the class where they say nothing of it."""
+    table = folder / "special_tokens_map.json"
+    said = settings | (read_json(table) if table.is_file() else {})
+    key = f"{name}_token"
+    if key not in said:
+        value: int | None = getattr(tokenizer, f"{key}_id")
+        return value
+    token = said[key].get("content") if isinstance(said[key], dict) else said[key]
+    return file.vocabulary.get(token)
+
+
+def over_base(facts: dict[str, Any], base: Model) -> dict[str, Any]:
+    """What a fine-tune's table must hold: that which differs from its base's, and its own files."""
+    known = json.loads(json.dumps(_as_table(base)))
+    drafted, left_out = dict(facts), []
+    for part in ("tokenizer", "architecture"):
+        prefix = "tokenizer." if part == "tokenizer" else ""
+        own, of_base = facts[part], known[part]
+        left_out += [f"{prefix}{name}" for name in of_base if name not in own]
+        drafted[part] = {k: v for k, v in own.items() if k not in of_base or of_base[k] != v}
+    same_template = facts["tokenizer"].get("template_sha256") == base.tokenizer.template_sha256
+    for name in set(drafted) - {"tokenizer", "architecture", "files"}:
+        if drafted[name] == known.get(name) or (same_template and name in _OF_TEMPLATE):
+            del drafted[name]
+    head = {"based_on": base.key} | ({"left_out": left_out} if left_out else {})
+    return head | drafted
+
+
+_OF_TEMPLATE = (
+    *("capabilities", "turn", "edges", "trims", "generation_prompt", "conversation_end"),
+    *("default_system", "trims_content", "unframed", "follows_clock", "switches"),
+)
+
+
+def _as_table(model: Model) -> dict[str, Any]:
+    tokenizer = {k: v for k, v in vars(model.tokenizer).items() if v is not None}
+    for name, usual in (("truncation_side", "right"), ("template_place", FILES[1])):
+        if tokenizer[name] == usual:
+            del tokenizer[name]
+    return {**vars(model), "tokenizer": tokenizer, "files": {}, "weights": {}}
+
+
+def draft_recipe(folder: Path, base: str = "") -> dict[str, Any]:
+    """The content of `fixtures/recipes/KEY.json`, without a package to build from.
+
+    Of a fine-tune what differs from its base's recipe.
+    """
+    names = [name for name in FILES if (folder / name).is_file()]
+    contents: dict[str, Any] = {
+        name: "@template" if name.endswith(".jinja") else read_json(folder / name) for name in names
+    }
     tokens = contents["tokenizer.json"]["added_tokens"]
     contents["tokenizer.json"]["added_tokens"] = "@added_tokens"
-    contents["tokenizer.json"]["model"] |= {"vocab": "@vocabulary", "merges": "@merges"}
+    model = contents["tokenizer.json"]["model"]
+    model |= {"vocab": "@vocabulary"} | ({"merges": "@merges"} if "merges" in model else {})
     settings = contents["tokenizer_config.json"]
     if settings.get("chat_template"):
         settings["chat_template"] = "@template"
     if settings.get("added_tokens_decoder") == {str(t["id"]): decoder_entry(t) for t in tokens}:
         settings["added_tokens_decoder"] = "@added_tokens_decoder"
     contents["config.json"] = "@architecture"
-    rows = [
-        {"id": t["id"], "content": t["content"], "flags": [flag for flag in FLAGS if t[flag]]}
-        for t in tokens
-    ]
+    rows = [_row(token) for token in tokens]
     files = {name: {"content": content} for name, content in contents.items()}
-    return {"added_tokens": rows, "files": files}
+    if not base:
+        return {"added_tokens": rows, "files": files}
+    recipe = read_recipe(base)
+    known = {token["id"]: token for token in recipe.tokens()}
+    same = {n: file.content for n, file in recipe.files.items()}
+    files = {n: file for n, file in files.items() if same.get(n) != file["content"]}
+    drafted: dict[str, Any] = {"extends": base, "files": files}
+    if set(known) - {token["id"] for token in tokens}:
+        return drafted | {"added_tokens": rows}
+    changed = [_row(token) for token in tokens if known.get(token["id"]) != token]
+    return drafted | ({"changed_tokens": changed} if changed else {})
+
+
+def _row(token: dict[str, Any]) -> dict[str, Any]:
+    flags = [flag for flag in FLAGS if token[flag]]
+    return {"id": token["id"], "content": token["content"], "flags": flags}
 
 
 def to_toml(key: str, facts: dict[str, Any]) -> str:
     """The model's table as `fixtures/models.toml` has it; `facts` must hold no null."""
     table = tomlkit.table()
+    parts = ("edges", "trims", "switches", "tokenizer", "files", "architecture")
     for name, value in facts.items():
-        if not isinstance(value, dict):
+        if name not in parts:
             table.add(name, _toml_item(value))
-    if "chat" in facts["capabilities"] and "turn" not in facts:
-        for line in NO_FORMAT:
-            table.add(tomlkit.comment(line))
-    for part in ("tokenizer", "files", "architecture"):
+    for part in parts:
+        if not facts.get(part):
+            continue
         fields = tomlkit.table()
         for name, value in facts[part].items():
             fields.add(name, _toml_item(value))

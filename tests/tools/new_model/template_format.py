@@ -1,6 +1,6 @@
 """How a chat template frames messages, found by rendering; empty where it is not simple."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.harness.examination.limits import rendering_limits
@@ -53,19 +53,21 @@ def detect_format(render: Render) -> dict[str, Any]:
     if render(("user", " first ")) == render(user):
         facts["trims_content"] = True
     agrees = prompt.startswith(closed) and all(
-        render(*turns) == _predicted(facts, turns)
+        render(*turns) == predicted(facts, turns)
         for turns in (talk, (system, user))
         if render(*turns)
     )
-    return {name: value for name, value in facts.items() if value} if agrees else {}
+    kept = {name: value for name, value in facts.items() if value or name == "generation_prompt"}
+    return kept if agrees else {}
 
 
-def _predicted(facts: dict[str, Any], turns: tuple[tuple[str, str], ...]) -> str:
+def predicted(facts: dict[str, Any], given: Sequence[tuple[str, str]]) -> str:
     """What the template would write if the facts were all of it."""
+    turns = list(given)
     if "default_system" in facts and turns[0][0] != "system":
-        turns = (("system", facts["default_system"]), *turns)
+        turns.insert(0, ("system", facts["default_system"]))
     framed = [facts["turn"].format(role=role, content=content) for role, content in turns]
-    return "".join([*framed, facts["conversation_end"]])
+    return "".join([*framed, facts.get("conversation_end", "")])
 
 
 def _double_braces(text: str) -> str:

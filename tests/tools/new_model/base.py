@@ -1,0 +1,84 @@
+"""The model that a folder's is a fine-tune of, and what the folder has otherwise."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.harness.data.recipes import read_recipe
+from tests.harness.data.registry import Model, registry
+from tests.harness.errors import AssetError
+from tests.harness.sources.adapter_folder import ADAPTER, base_of_adapter
+from tests.harness.text import allowed_values
+
+_SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
+
+
+def find_base(folder: Path, facts: dict[str, Any], given: str | None) -> Model | None:
+    """The base that is given, that adapter_config.json names, or whose merges and shape these are.
+
+    None if there is none; AssetError for a key that is not in the registry.
+    """
+    if given is not None:
+        if given not in registry():
+            raise AssetError(f"--based-on {given}: {allowed_values(given, registry())}")
+        return registry()[given]
+    if (folder / ADAPTER).is_file():
+        return base_of_adapter(folder)
+    alike = [model for model in registry().values() if _is_alike(model, facts)]
+    return min(alike, key=lambda model: _distance(model, facts), default=None)
+
+
+def _is_alike(model: Model, facts: dict[str, Any]) -> bool:
+    """The same merges, in a model of the same shape."""
+    own, known = facts["architecture"], model.architecture
+    merges = facts["tokenizer"]["merges"]
+    return (
+        merges > 0
+        and facts["tokenizer"]["merges_sha256"] == model.tokenizer.merges_sha256
+        and all(own.get(name) == known.get(name) for name in _SHAPE)
+    )
+
+
+def _distance(model: Model, facts: dict[str, Any]) -> tuple[bool, int]:
+    """How much of a base's facts are others."""
+    own, known = facts["tokenizer"], vars(model.tokenizer)
+    other_template = own.get("template_sha256") != model.tokenizer.template_sha256
+    return other_template, sum(own.get(name) != value for name, value in known.items())
+
+
+def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> list[str]:
+    """What a fine-tune has otherwise than its base, a line for each."""
+    own, known = facts["tokenizer"], vars(base.tokenizer)
+    skipped = ("vocabulary_sha256", "vocabulary_size", "merges_sha256", "template_sha256")
+    lines = [
+        f"{name}: {known.get(name)!r} -> {own.get(name)!r}"
+        for name in sorted(set(own) | {name for name, value in known.items() if value is not None})
+        if name not in skipped and own.get(name, _usual(name)) != known.get(name)
+    ]
+    tokens = recipe.get("changed_tokens", recipe.get("added_tokens", []))
+    old = {token["id"]: token["content"] for token in read_recipe(base.key).tokens()}
+    for token in tokens:
+        if old.get(token["id"]) != token["content"]:
+            before = f"{old[token['id']]!r} -> " if token["id"] in old else "added "
+            lines.append(f"token {token['id']}: {before}{token['content']!r}")
+    if own.get("template_sha256") != known["template_sha256"]:
+        lines.append("chat template: another text")
+    for name in _pipeline_changes(recipe, base.key):
+        lines.append(f"tokenizer.json: another {name}")
+    changed = [k for k, v in facts["architecture"].items() if base.architecture.get(k, _usual) != v]
+    changed += [name for name in base.architecture if name not in facts["architecture"]]
+    if changed:
+        lines.append(f"config.json: {', '.join(changed)}")
+    return lines
+
+
+def _usual(name: str) -> Any:
+    return {"truncation_side": "right", "template_place": "tokenizer_config.json"}.get(name)
+
+
+def _pipeline_changes(recipe: dict[str, Any], base: str) -> list[str]:
+    own = recipe["files"].get("tokenizer.json")
+    known = read_recipe(base).files["tokenizer.json"].content
+    if own is None or not isinstance(known, dict):
+        return []
+    parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "model")
+    return [part for part in parts if own["content"].get(part) != known.get(part)]
