@@ -58,7 +58,8 @@ def shrink(project: Path) -> Path:
     tests = "".join(path.read_text("utf-8") for path in project.glob(f"{CONFORMANCE}/test_*.py"))
     conftest, fixtures = project / "conftest.py", project / "fixtures"
     conftest.write_text(WITHOUT_TORCH + conftest.read_text())
-    for name, kept in (("models.toml", "[phi3]\n"), ("upstream_issues.toml", "[*-")):
+    kept_tables = {"models.toml": "[phi3]\n", "adapters.toml": "[phi3]\n"}
+    for name, kept in (kept_tables | {"upstream_issues.toml": "[*-"}).items():
         tables = re.split(r"\n(?=\[\w+\]\n)", (fixtures / name).read_text(encoding="utf-8"))
         wanted = "\n".join(
             table
