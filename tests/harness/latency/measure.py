@@ -1,6 +1,7 @@
 """Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from .processes import measure_in_processes
 from .recording import Keys, Timed
 from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
 from .spec import benchmark_of
+from .turn import Turned
 
 # What times, and what is timed.
 CODE = ("tests/benchmarks", "tests/harness/latency", "fixtures/benchmarks.toml", "fixtures/prices")
@@ -102,11 +104,13 @@ def _measure(
         verdict.check_clock(what, marker.kwargs["timer"])
     devices.collect(device)
     devices.peak(device, reset=True)
-    rounds, paced = spec.rounds[device], Paced(call, setup)
+    rounds = math.ceil(test.config.getoption("latency_rounds") * spec.rounds[device])
+    turns = test.config.getoption("latency_turns")
+    timed = Turned(call, setup, *turns) if turns else Paced(call, setup)
     tokens = benchmark.pedantic(
-        paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
+        timed, setup=timed.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
     )
-    pace = (paced.paces(rounds),) if device == "cpu" else ()
+    pace = timed.end(rounds) if device == "cpu" or turns else ()
     own = run.own[test.name] = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
     about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
     benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files

@@ -53,7 +53,7 @@ def _seconds_of_work(least: float) -> float:
 class Paced:
     """A call, and the pace before each of its rounds.
 
-    Give `before` as the setup of every round; `paces` then has the pace of the last rounds.
+    Give `before` as the setup of every round; `end` then has the pace of the last rounds.
     """
 
     call: Callable[[], Any]
@@ -74,8 +74,8 @@ class Paced:
         self.last = time.perf_counter() - started
         return result
 
-    def paces(self, rounds: int) -> tuple[float, ...]:
+    def end(self, rounds: int) -> tuple[tuple[float, ...], ...]:
         """Of each of the last rounds: the mean of the work before and after it."""
         self.work.append(_seconds_of_work(SHARE * self.last))
         ends = self.work[-rounds - 1 :]
-        return tuple((before + after) / 2 for before, after in pairwise(ends))
+        return (tuple((before + after) / 2 for before, after in pairwise(ends)),)

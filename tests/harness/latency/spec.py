@@ -20,16 +20,20 @@ Count = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, config=STRICT)
 class Rule:
-    """When two recordings differ; see `statistics.py`."""
+    """When two recordings differ, see `statistics.py`, or two environments, see `sequential.py`."""
 
     processes: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     margin: Annotated[float, Field(gt=0, lt=1)]
+    looks: tuple[Annotated[int, Field(ge=3)], ...]  # numbers of pairs, ascending
 
 
 @dataclass(frozen=True, config=STRICT)
 class Benchmark:
-    """One thing that is timed. A tokenizer's has no loads: it runs on the CPU, for every model."""
+    """One thing that is timed. A tokenizer's has no loads: it runs on the CPU, for every model.
+
+    `everyday` ones answer whether the task became slower, on the first load and batch.
+    """
 
     name: str
     title: str
@@ -39,6 +43,7 @@ class Benchmark:
     batches: tuple[Count, ...] = (1,)
     prompt_tokens: dict[Device, Count] = field(default_factory=dict)
     new_tokens: Count = 1
+    everyday: bool = False
 
 
 class Spec(NamedTuple):

@@ -1,5 +1,6 @@
 """The suite's pytest options, and the lines they add to the report header."""
 
+import argparse
 import os
 
 import pytest
@@ -118,9 +119,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure in N processes, one after the other (default: the number in "
         "fixtures/benchmarks.toml for comparing and saving, else 1)",
     )
+    group.addoption(
+        "--latency-rounds",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="time this share of a benchmark's rounds, at least one (default: 1, all of them)",
+    )
+    # How tests/tools/latency grants turns; of no use by hand.
+    group.addoption("--latency-turns", type=_descriptors, help=argparse.SUPPRESS)
     # pytest prints this below the error for an option that it does not know.
     ours = ", ".join(name for option in group.options for name in option.names())
     parser.extra_info["options of this suite"] = f"{ours}; pytest --help says more"
+
+
+def _descriptors(value: str) -> tuple[int, int]:
+    """The file descriptors that a process reads and writes turns by."""
+    receive, send = value.split(",")
+    return int(receive), int(send)
 
 
 @pytest.hookimpl(tryfirst=True)  # the other plugins read what this stores

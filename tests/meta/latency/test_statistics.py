@@ -116,7 +116,7 @@ def test_every_round_has_the_pace_beside_it() -> None:
         paced.before()
         assert paced() == [7]
     before, between = paced.work[3:5]
-    first, second = paced.paces(2)
+    ((first, second),) = paced.end(2)
     assert len(ready) == 5
     assert first == (before + between) / 2
     assert second == (between + paced.work[5]) / 2

@@ -69,9 +69,13 @@ def environment(package: str, version: str, given: tuple[str, ...] = ()) -> Envi
     """The environment, installed if it is not cached; AssetError with one line if it cannot be."""
     if version == CURRENT:
         return Environment(Path(sys.executable), _installed(sys.path))
-    wanted = requirements(package, version, given)
+    return cached_environment(f"{package}-{version}", requirements(package, version, given))
+
+
+def cached_environment(name: str, wanted: list[str]) -> Environment:
+    """The environment of these requirements, installed if it is not cached; AssetError."""
     digest = sha256_text(json.dumps(["uv", sys.version, *wanted]))
-    folder = cache_folder() / "environments" / f"{package}-{version}-{digest[:10]}"
+    folder = cache_folder() / "environments" / f"{name}-{digest[:10]}"
     with scratch_folder(folder.parent) as scratch:  # which removes what killed processes left
         if not folder.is_dir():
             _install(folder, wanted, scratch)
