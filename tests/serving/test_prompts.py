@@ -22,17 +22,10 @@ from tests.harness.text import quote
 OTHER = "the engine's routes make other prompts of the same conversation"
 
 
-def with_bos(served: Served, prompt: str) -> str:
-    """The prompt with the BOS that its ids begin with, which some engines leave out of the text."""
-    bos = served.bos_text
-    lacks = served.engine.adds_bos and served.tokenizer.spec.can("bos")
-    return bos + prompt if lacks and not prompt.startswith(bos) else prompt
-
-
 def test_prompt(served: Served, chat: ChatCase, recorded: dict[str, str]) -> None:
     lines, _ = pinned_rows(served, chat, recorded)
     with asking(served, chat.name):
-        got = with_bos(served, served.connection.prompt(chat))
+        got = served.with_bos(served.connection.prompt(chat))
     check_served_prompt(served, chat, got, lines)
 
 

@@ -11,8 +11,10 @@ PUBLISHED_DATE = "26 Jul 2024"  # the templates' own, which snapshots are record
 
 
 def value_at(answer: Any, path: str) -> Any:
-    """The value at `a.b` of JSON; RequestError if there is none."""
-    for name in filter(None, path.split(".")):
+    """The value at `a.b` of JSON, `*` of every row; RequestError if there is none."""
+    for place, name in enumerate(names := list(filter(None, path.split(".")))):
+        if name == "*" and isinstance(answer, list):
+            return [value_at(row, ".".join(names[place + 1 :])) for row in answer]
         if isinstance(answer, list) and name.isdecimal() and int(name) < len(answer):
             answer = answer[int(name)]
         elif isinstance(answer, dict) and name in answer:
@@ -59,6 +61,10 @@ class Connection:
         if not isinstance(text, str):
             raise RequestError(f"the prompt is {text!r:.40}, no text")
         return text
+
+    def prompt_ids(self, chat: ChatCase) -> list[int]:
+        """The ids that the engine makes of a conversation."""
+        return _ids(self.ask("prompt_ids", **conversation(self.engine, chat)))
 
     def count(self, chat: ChatCase, route: str = "count") -> int:
         """The number of a prompt's ids, by the engine's own count, or by `usage`."""

@@ -20,7 +20,7 @@ Placement = tuple[str, Device, Load]  # of a loaded model: its key, the device, 
 Tokenizers = dict[str, LoadedTokenizer]
 
 
-def _chats(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
+def chats_of(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
     """The conversations a model is declared to render, or those it is declared to refuse."""
     model = tokenizer.spec
     chats = [chat for chat in conversations().values() if model.can("chat", *chat.needs)]
@@ -51,17 +51,17 @@ def _small_files(tokenizer: LoadedTokenizer) -> list[str]:
 # What a test can take beside the model, by the argument's name.
 ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] = {
     "text": lambda tokenizer, _: list(texts().values()),
-    "chat": lambda tokenizer, _: _chats(tokenizer),
+    "chat": lambda tokenizer, _: chats_of(tokenizer),
     "framed": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if can_be_framed(chat, tokenizer.key)
+        chat for chat in chats_of(tokenizer) if can_be_framed(chat, tokenizer.key)
     ],
     "answered": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if any(answers(chat.messages))
+        chat for chat in chats_of(tokenizer) if any(answers(chat.messages))
     ],
     "twinned": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if chat.twin(tokenizer.key) is not None
+        chat for chat in chats_of(tokenizer) if chat.twin(tokenizer.key) is not None
     ],
-    "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
+    "refused": lambda tokenizer, _: chats_of(tokenizer, refused=True),
     "output": lambda tokenizer, _: [each for each in published() if each.model == tokenizer.key],
     "call": lambda tokenizer, _: [each for each in calls() if tokenizer.key in each.expected],
     "other": _others,
