@@ -37,6 +37,7 @@ def test_prompt_ids(served: Served, chat: ChatCase, recorded: dict[str, str]) ->
     check_served_ids(served, chat.name, "ids of the prompt", got, expected, prompt)
 
 
+@pytest.mark.own_file
 def test_count(served: Served, chat: ChatCase) -> None:
     """The engine's own count of a prompt's tokens is that of the ids of what it renders."""
     with asking(served, chat.name):

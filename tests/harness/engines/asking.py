@@ -1,6 +1,6 @@
 """The questions that an engine is asked, by its routes as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..data.cases import ChatCase
@@ -30,6 +30,7 @@ class Connection:
 
     engine: Engine
     client: Client
+    _prompts: dict[str, str] = field(default_factory=dict)  # by case and changes
 
     def can(self, *routes: str) -> bool:
         """Whether the engine has all these routes."""
@@ -56,7 +57,13 @@ class Connection:
         return b"".join(p.encode() if isinstance(p, str) else bytes(p) for p in pieces)
 
     def prompt(self, chat: ChatCase, **changes: Any) -> str:
-        """The text that the engine writes a conversation as."""
+        """The text that the engine writes a conversation as; asked for once."""
+        name = f"{chat.name} {chat.messages!r} {chat.template_arguments()} {changes}"
+        if name not in self._prompts:
+            self._prompts[name] = self._rendered(chat, **changes)
+        return self._prompts[name]
+
+    def _rendered(self, chat: ChatCase, **changes: Any) -> str:
         text = self.ask("prompt", **conversation(self.engine, chat, **changes))
         if not isinstance(text, str):
             raise RequestError(f"the prompt is {text!r:.40}, no text")
