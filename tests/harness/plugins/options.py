@@ -45,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "hub's models, with KEY= for one model; may be given several times (default: auto)",
     )
     group.addoption(
+        "--models",
+        metavar="KEY,KEY",
+        help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
         "--gguf",
         action="append",
         default=[],
@@ -67,11 +72,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="a server whose only count of tokens comes with an answer may be asked for one token "
         "each of at most 24 conversations (default: off)",
-    )
-    group.addoption(
-        "--models",
-        metavar="KEY,KEY",
-        help="only these models (default: all of fixtures/models.toml)",
     )
     group.addoption(
         "--gate",
