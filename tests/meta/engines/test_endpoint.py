@@ -329,6 +329,9 @@ COUNTED: dict[str, tuple[str, Any, Any, str]] = {
 }
 
 
+QUICK = ("sound_phi", "bos_added", "system_dropped", "white_space", "nfc_lost")
+
+
 @pytest.fixture(scope="module")
 def tokenizers(bundle: dict[str, Path]) -> dict[str, LoadedTokenizer]:
     """The pinned tokenizers by key."""
@@ -365,7 +368,10 @@ def verdict(tokenizer: LoadedTokenizer, url: str) -> str:
     return diagnose(known, got)
 
 
-@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in COUNTED],
+)
 def test_counts_tell_the_fault(name: str, tokenizers: dict[str, LoadedTokenizer]) -> None:
     key, asked, answered, says_ = COUNTED[name]
     served = Served(key, tokenizers[key].folder)
@@ -380,6 +386,7 @@ def test_counts_tell_another_template(tokenizers: dict[str, LoadedTokenizer]) ->
     assert verdict(tokenizers["phi3"], served.url).startswith("another template (ChatML)")
 
 
+@pytest.mark.slow
 def test_counts_tell_digits(tokenizers: dict[str, LoadedTokenizer], tmp_path: Path) -> None:
     key = "llama3_1_instruct"
     model, folder = registry()[key], tokenizers[key].folder

@@ -10,6 +10,7 @@ DRIFT = "tests.tools.drift"
 OF_LLAMA_CPP = ("--package", "xllamacpp", "--models", "qwen2")
 
 
+@pytest.mark.slow
 def test_equal_versions_differ_in_nothing(tmp_path: Path) -> None:
     run = run_anew(DRIFT, "current", "current", *OF_LLAMA_CPP, "--out", str(tmp_path))
     assert run.code == 0, run.out[-2000:]
