@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def recorded(served: Served) -> dict[str, str]:
+def recorded(request: pytest.FixtureRequest) -> dict[str, str]:
     """The pinned prompts of a model, by case: what tests/conformance compares with."""
-    path = TESTS / "conformance" / SNAPSHOTS / f"{served.key}.prompts.txt"
+    values = request.node.callspec.params
+    key = (values.get("served") or values["endpoint"]).key
+    path = TESTS / "conformance" / SNAPSHOTS / f"{key}.prompts.txt"
     return RowsExtension.store.file(path).blocks

@@ -40,6 +40,7 @@ def test_unparsed_ids(served: Served, text: TextCase) -> None:
     check_served_ids(served, text.name, "ids of unparsed text", got, expected, whole)
 
 
+@pytest.mark.own_file
 def test_pieces_join_to_the_text(served: Served, text: TextCase) -> None:
     whole = text.full_text
     with asking(served, text.name):

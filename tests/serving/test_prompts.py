@@ -22,17 +22,10 @@ from tests.harness.text import quote
 OTHER = "the engine's routes make other prompts of the same conversation"
 
 
-def with_bos(served: Served, prompt: str) -> str:
-    """The prompt with the BOS that its ids begin with, which some engines leave out of the text."""
-    bos = served.bos_text
-    lacks = served.engine.adds_bos and served.tokenizer.spec.can("bos")
-    return bos + prompt if lacks and not prompt.startswith(bos) else prompt
-
-
 def test_prompt(served: Served, chat: ChatCase, recorded: dict[str, str]) -> None:
     lines, _ = pinned_rows(served, chat, recorded)
     with asking(served, chat.name):
-        got = with_bos(served, served.connection.prompt(chat))
+        got = served.with_bos(served.connection.prompt(chat))
     check_served_prompt(served, chat, got, lines)
 
 
@@ -44,6 +37,7 @@ def test_prompt_ids(served: Served, chat: ChatCase, recorded: dict[str, str]) ->
     check_served_ids(served, chat.name, "ids of the prompt", got, expected, prompt)
 
 
+@pytest.mark.own_file
 def test_count(served: Served, chat: ChatCase) -> None:
     """The engine's own count of a prompt's tokens is that of the ids of what it renders."""
     with asking(served, chat.name):

@@ -1,5 +1,7 @@
 """The file that is served, and the settings that the engine samples with."""
 
+import pytest
+
 from tests.harness.engines.client import RequestError
 from tests.harness.engines.judging import asking, check_metadata, check_same_number
 from tests.harness.engines.served import Served
@@ -28,6 +30,7 @@ def test_sampling_setting(served: Served, sampled: str) -> None:
     )
 
 
+@pytest.mark.own_file
 def test_sent_setting_is_used(served: Served, sent: str) -> None:
     """A request's own settings win."""
     field = served.engine.routes["text"].fields[sent]

@@ -73,21 +73,39 @@ class Difference:
         )
 
 
+RouteName = Literal["ids", "pieces", "prompt", "prompt_ids", "count", "usage", "text", "settings"]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Engine:
     """An engine; `key` is its table's name."""
 
     key: Slug
     title: str  # as messages and tables call it
-    package: str  # whose version is the engine's
     recognised_by: Route  # what only this engine answers with a value
-    routes: dict[Literal["ids", "pieces", "prompt", "count", "usage", "text", "settings"], Route]
+    routes: dict[RouteName, Route]
+    package: str = ""  # whose version is the engine's; empty if it does not run here
     options: dict[str, Any] = field(default_factory=dict)  # that it is started with
     renamed_options: dict[str, str] = field(default_factory=dict)  # in older versions: their name
     files: dict[ModelKey, EngineFile] = field(default_factory=dict)
     adds_bos: bool = False  # whether the prompt it shows lacks the BOS that its ids begin with
     date: str = ""  # the template's argument that the engine fills with today's date
     differences: tuple[Difference, ...] = ()
+
+    def as_issues(self) -> list[UpstreamIssue]:
+        """Its differences as issues, whose tests must fail."""
+        return [
+            UpstreamIssue(
+                id=one.id,
+                link=one.link,
+                package=self.package,
+                versions=one.versions,
+                reason=one.reason,
+                nodes=one.nodes(),
+                suite="serving",
+            )
+            for one in self.differences
+        ]
 
 
 def read_engines(path: Path = ENGINES) -> dict[str, Engine]:
@@ -106,16 +124,4 @@ def engines() -> dict[str, Engine]:
 
 def known_differences() -> list[UpstreamIssue]:
     """What the engines are known to do otherwise, as issues that tests/serving must show."""
-    return [
-        UpstreamIssue(
-            id=one.id,
-            link=one.link,
-            package=engine.package,
-            versions=one.versions,
-            reason=one.reason,
-            nodes=one.nodes(),
-            suite="serving",
-        )
-        for engine in engines().values()
-        for one in engine.differences
-    ]
+    return [issue for engine in engines().values() for issue in engine.as_issues()]

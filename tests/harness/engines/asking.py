@@ -1,6 +1,6 @@
 """The questions that an engine is asked, by its routes as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..data.cases import ChatCase
@@ -11,8 +11,10 @@ PUBLISHED_DATE = "26 Jul 2024"  # the templates' own, which snapshots are record
 
 
 def value_at(answer: Any, path: str) -> Any:
-    """The value at `a.b` of JSON; RequestError if there is none."""
-    for name in filter(None, path.split(".")):
+    """The value at `a.b` of JSON, `*` of every row; RequestError if there is none."""
+    for place, name in enumerate(names := list(filter(None, path.split(".")))):
+        if name == "*" and isinstance(answer, list):
+            return [value_at(row, ".".join(names[place + 1 :])) for row in answer]
         if isinstance(answer, list) and name.isdecimal() and int(name) < len(answer):
             answer = answer[int(name)]
         elif isinstance(answer, dict) and name in answer:
@@ -28,6 +30,7 @@ class Connection:
 
     engine: Engine
     client: Client
+    _prompts: dict[str, str] = field(default_factory=dict)  # by case and changes
 
     def can(self, *routes: str) -> bool:
         """Whether the engine has all these routes."""
@@ -54,11 +57,21 @@ class Connection:
         return b"".join(p.encode() if isinstance(p, str) else bytes(p) for p in pieces)
 
     def prompt(self, chat: ChatCase, **changes: Any) -> str:
-        """The text that the engine writes a conversation as."""
+        """The text that the engine writes a conversation as; asked for once."""
+        name = f"{chat.name} {chat.messages!r} {chat.template_arguments()} {changes}"
+        if name not in self._prompts:
+            self._prompts[name] = self._rendered(chat, **changes)
+        return self._prompts[name]
+
+    def _rendered(self, chat: ChatCase, **changes: Any) -> str:
         text = self.ask("prompt", **conversation(self.engine, chat, **changes))
         if not isinstance(text, str):
             raise RequestError(f"the prompt is {text!r:.40}, no text")
         return text
+
+    def prompt_ids(self, chat: ChatCase) -> list[int]:
+        """The ids that the engine makes of a conversation."""
+        return _ids(self.ask("prompt_ids", **conversation(self.engine, chat)))
 
     def count(self, chat: ChatCase, route: str = "count") -> int:
         """The number of a prompt's ids, by the engine's own count, or by `usage`."""

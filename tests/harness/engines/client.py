@@ -4,8 +4,10 @@ Nothing is followed, stored or sent elsewhere, so that whoever answers can do no
 """
 
 import json
+import socket
 import threading
 import time
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -38,6 +40,7 @@ class Client:
     key: str = field(default="", repr=False)
     sent: int = 0
     _connection: HTTPConnection | None = None
+    _socket: socket.socket | None = None  # the connection forgets it where the answer ends it
 
     def ask(self, path: str, body: object = None) -> Any:
         """The JSON of a route; POST if there is a body. RequestError says why there is none."""
@@ -83,12 +86,15 @@ class Client:
         target = place.path.rstrip("/") + path
         try:
             try:
-                return self._exchange(target, body)
+                answer = self._exchange(target, body)
             except ConnectionError:
                 if not was_open:
                     raise
-            self.close()  # servers end a connection that was quiet for seconds: once more
-            return self._exchange(target, body)
+                self.close()  # servers end a connection that was quiet for seconds: once more
+                answer = self._exchange(target, body)
+            if late.is_set():  # what came until then looks like a whole answer
+                raise TimeoutError
+            return answer
         except (HTTPException, OSError):
             if late.is_set() or time.monotonic() > until:
                 raise TimeoutError from None
@@ -101,33 +107,43 @@ class Client:
             place = urlsplit(self.url)
             kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
             self._connection = kind(place.netloc, timeout=self.limits.seconds)
+            self._connection.connect()
+            self._socket = self._connection.sock
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         text = None if body is None else json.dumps(body)
         self._connection.request("GET" if body is None else "POST", path, text, headers)
-        answer = self._connection.getresponse()
-        if 300 <= answer.status < 400:
-            target = urlsplit(answer.getheader("Location", "")).hostname or "another path"
-            raise RequestError(f"{path} redirects to {quote(target[:60])}, which is not followed")
-        content = answer.read(self.limits.size + 1)
-        if len(content) > self.limits.size:
-            raise RequestError(f"{path} answers with more than {self.limits.size >> 20} MiB")
-        if not answer.isclosed() or answer.will_close:
-            self.close()
-        return answer.status, content
+        with closing(self._connection.getresponse()) as answer:
+            if 300 <= answer.status < 400:
+                target = urlsplit(answer.getheader("Location", "")).hostname or "another path"
+                shown = quote(target[:60])
+                raise RequestError(f"{path} redirects to {shown}, which is not followed")
+            content = answer.read(self.limits.size + 1)
+            if len(content) > self.limits.size:
+                raise RequestError(f"{path} answers with more than {self.limits.size >> 20} MiB")
+            if not answer.isclosed() or answer.will_close:
+                self.close()
+            return answer.status, content
 
     def _give_up(self, late: threading.Event) -> None:
         """End a request that drips: a time limit of the socket begins anew with every byte."""
         late.set()
-        if self._connection is not None and self._connection.sock is not None:
-            self._connection.sock.close()
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # closing wakes no one who reads
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        if self._socket is not None:
+            self._socket.close()
+        self._connection = self._socket = None
+
+    def __del__(self) -> None:
+        """Close it when nobody asks any more."""
+        self.close()
 
 
 def _parsed(path: str, status: int, content: bytes) -> Any:

@@ -144,7 +144,7 @@ def check_metadata(served: Served, key: str) -> None:
 
 def differing_metadata(served: Served) -> dict[str, str]:
     """What differs in the served file, by key; read once."""
-    if is_pinned(served):
+    if served.url or is_pinned(served):
         return {}
     known: dict[str, str] | None = vars(served).get("differing")
     if known is None:

@@ -17,7 +17,8 @@ def next_tokens(file: Path, prompts: Sequence[Sequence[int]], count: int) -> lis
     settings = xllamacpp.CommonParams()
     settings.model.path, settings.verbosity = str(file), -1
     settings.n_ctx, settings.n_parallel, settings.port = _CONTEXT, 1, 0
-    settings.ui = settings.warmup = settings.fit_params = False
+    settings.warmup = settings.fit_params = False
+    setattr(settings, "ui" if hasattr(settings, "ui") else "webui", False)  # before 2026.7
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.flash_attn_type = off  # it computes in float16

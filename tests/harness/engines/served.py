@@ -24,6 +24,7 @@ class Served:
     run: Callable[["Served"], Connection]
     variant: str = ""  # which file, if it is not the one that is built from the tokenizer's folder
     column: str = ""  # of the table at the end
+    url: str = ""  # of a server that somebody else runs, whose file nobody sees
 
     @property
     def key(self) -> str:
@@ -38,13 +39,19 @@ class Served:
     @property
     def label(self) -> str:
         """Who is asked, as a failure's first line says it."""
-        return f"{self.engine.title} {engine_version(self.engine)}".strip()
+        version = "" if self.url else engine_version(self.engine)
+        return f"{self.engine.title} {version}".strip()
 
     @property
     def bos_text(self) -> str:
         """The model's BOS as it is written; empty if it has none."""
         bos = self.tokenizer.spec.tokenizer.bos
         return "" if bos is None else str(self.tokenizer.tokenizers.id_to_token(bos))
+
+    def with_bos(self, prompt: str) -> str:
+        """A prompt with the BOS that its ids begin with, where the engine leaves it out."""
+        lacks = self.engine.adds_bos and self.tokenizer.spec.can("bos")
+        return self.bos_text + prompt if lacks and not prompt.startswith(self.bos_text) else prompt
 
     @cached_property
     def file(self) -> Path:

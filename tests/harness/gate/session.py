@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _prepare_update(config)
     if not gate or hasattr(config, "workerinput"):
         return
+    if config.getoption("endpoint") or config.getoption("gguf"):
+        raise pytest.UsageError("--gate judges what is pinned: leave out --endpoint and --gguf")
     for option, name in _UPDATES.items():
         if config.getoption(name, None):
             raise pytest.UsageError(

@@ -17,6 +17,7 @@ import pytest
 from ..data.cases import Case, TextCase
 from ..data.registry import Model
 from ..data.runs import Run
+from ..engines.endpoint import Endpoint
 from ..engines.served import Served
 from ..files import TESTS
 from ..tokenizer.loaded import LoadedTokenizer
@@ -139,7 +140,7 @@ def cell_of(item: pytest.Item) -> Cell:
             model, kind = value.key, kind or "files"
         elif isinstance(value, LoadedTokenizer):
             kind, topic = name, value.key
-        elif isinstance(value, Served):
+        elif isinstance(value, Served | Endpoint):
             model, kind, variant = value.key, "served", value.variant
         elif name == "placement":
             model, kind = "-".join(value[:2]), kind or "loaded"
@@ -174,7 +175,7 @@ def check_of(item: pytest.Item) -> Check | None:
     mark = item.get_closest_marker(SNAPSHOT)
     area = item.path.stem.removeprefix("test_")
     for value in call.params.values() if call else ():
-        area = value.column if isinstance(value, Served) else area
+        area = value.column if isinstance(value, Served | Endpoint) else area
     folder = item.path.parent.name
     return Check(model, area, case, folder, mark.args[0] if mark else "")
 
@@ -183,7 +184,7 @@ def _names(argument: str, value: Any) -> tuple[str, str]:
     """Model and case named by a parameter; either may be empty."""
     if isinstance(value, LoadedTokenizer | Model):
         return value.key, ""
-    if isinstance(value, Served):
+    if isinstance(value, Served | Endpoint):
         return value.key, value.variant
     if argument == "placement":
         key, *rest = value

@@ -11,6 +11,7 @@ import pytest
 from ..data.engines import DEFAULT, engines
 from ..engines.asking import Connection
 from ..engines.client import Client, Limits
+from ..engines.endpoint import Endpoint
 from ..engines.given import copy_given
 from ..engines.metadata import KEYS_THAT_DECIDE
 from ..engines.packaged import package_file, package_variant
@@ -21,7 +22,7 @@ from ..engines.tiny import tiny_file
 from ..errors import AssetError, LoadError
 from ..tokenizer.loaded import LoadedTokenizer
 from .parametrize import ARGUMENTS, marked, name_of
-from .tokenizers import GGUFS, progress_past_capture, tokenizers_of
+from .tokenizers import ENDPOINTS, GGUFS, progress_past_capture, tokenizers_of
 
 _SERVED = pytest.StashKey[list[Served]]()
 _SERVERS = pytest.StashKey[list[Any]]()  # what must not be dropped before the end
@@ -34,7 +35,7 @@ def served_of(config: pytest.Config) -> list[Served]:
         engine = engines().get(DEFAULT)
         for tokenizer in tokenizers_of(config).values() if engine else ():
             assert engine is not None
-            if tokenizer.key not in engine.files:
+            if tokenizer.key not in engine.files or tokenizer.key in config.stash[ENDPOINTS]:
                 continue
 
             def prepare(served: Served) -> Path:
@@ -122,7 +123,12 @@ _OWN = ("metadata_key", "sampled", "sent", "continued")
 
 
 def parametrize_served(metafunc: pytest.Metafunc) -> None:
-    """Give a test the models in engines, or pairs of these and its second argument."""
+    """Give a test the models in engines, or pairs of these and its second argument.
+
+    A test with `endpoint` gets the servers that were given, if any.
+    """
+    if "endpoint" in metafunc.fixturenames:
+        _parametrize_endpoints(metafunc)
     if "served" not in metafunc.fixturenames:
         return
     needs, lacks = marked(metafunc, "needs"), marked(metafunc, "lacks")
@@ -142,3 +148,14 @@ def parametrize_served(metafunc: pytest.Metafunc) -> None:
     rows = [(served, value) for served in all_served for value in _values(names[0], served, chosen)]
     ids = [f"{served.name}-{name_of(value)}" for served, value in rows]
     metafunc.parametrize(("served", names[0]), rows, ids=ids)
+
+
+def _parametrize_endpoints(metafunc: pytest.Metafunc) -> None:
+    config, tokenizers = metafunc.config, tokenizers_of(metafunc.config)
+    generates = config.getoption("endpoint_generates")
+    given = [
+        Endpoint(tokenizers[key], url, generates)
+        for key, url in config.stash[ENDPOINTS].items()
+        if key in tokenizers
+    ]
+    metafunc.parametrize("endpoint", given, ids=[endpoint.key for endpoint in given])

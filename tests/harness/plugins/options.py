@@ -10,13 +10,14 @@ from ..data.adapters import adapters as read_adapters
 from ..data.cases import conversations, published, texts
 from ..data.engines import DEFAULT, engines
 from ..data.recipes import read_recipe
+from ..engines.endpoint import address, parse_endpoints
 from ..engines.given import parse_files
 from ..errors import AssetError, DataError
 from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
-from .tokenizers import ADAPTERS, GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
+from .tokenizers import ADAPTERS, ENDPOINTS, GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "hub's models, with KEY= for one model; may be given several times (default: auto)",
     )
     group.addoption(
+        "--models",
+        metavar="KEY,KEY",
+        help="only these models (default: all of fixtures/models.toml)",
+    )
+    group.addoption(
         "--gguf",
         action="append",
         default=[],
@@ -56,9 +62,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "that are built from the tokenizers' folders)",
     )
     group.addoption(
-        "--models",
-        metavar="KEY,KEY",
-        help="only these models (default: all of fixtures/models.toml)",
+        "--endpoint",
+        action="append",
+        default=[],
+        metavar="KEY=URL",
+        help="ask this server, in tests/serving, in place of llama.cpp; its key, if it wants one, "
+        "is read from the environment variable ENDPOINT_API_KEY; may be given several times "
+        "(default: none)",
+    )
+    group.addoption(
+        "--endpoint-generates",
+        action="store_true",
+        help="a server whose only count of tokens comes with an answer may be asked for one token "
+        "each of at most 24 conversations (default: off)",
     )
     group.addoption(
         "--adapter",
@@ -147,6 +163,7 @@ def pytest_configure(config: pytest.Config) -> None:
         keys = chosen_models(config.getoption("--models"))
         weights = parse_weights(config.getoption("--weights"))
         engine = engines().get(DEFAULT)
+        endpoints = parse_endpoints(config.getoption("--endpoint"))
         files = parse_files(config.getoption("--gguf"), engine.files if engine else ())
         adapters = parse_adapters(config.getoption("--adapter"))
         read_adapters()
@@ -158,7 +175,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
     config.stash[KEYS] = keys
     config.stash[WEIGHTS] = weights
-    config.stash[GGUFS] = files
+    config.stash[GGUFS], config.stash[ENDPOINTS] = files, endpoints
     config.stash[ADAPTERS] = adapters
 
 
@@ -167,6 +184,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     sources, keys = config.stash[SOURCES], config.stash[KEYS]
     directories = [f"{key}={folder}" for key, folder in sources.directories.items()]
     directories += [f"{key}={file}" for key, file in config.stash[GGUFS].items()]
+    directories += [f"{key}={address(url)}" for key, url in config.stash[ENDPOINTS].items()]
     weights = [f"{key} {kind}" for key, kind in weights_of(config).items()]
     updates = ("update_snapshots", "update_new_snapshots_only", "snapshot_prune", "evidence_update")
     names = ("gate", "gate_partial", *updates)

@@ -22,7 +22,7 @@ Placement = tuple[str, Device, Load]  # of a loaded model: its key, the device, 
 Tokenizers = dict[str, LoadedTokenizer]
 
 
-def _chats(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
+def chats_of(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase]:
     """The conversations a model is declared to render, or those it is declared to refuse."""
     model = tokenizer.spec
     chats = [chat for chat in conversations().values() if model.can("chat", *chat.needs)]
@@ -53,18 +53,20 @@ def _small_files(tokenizer: LoadedTokenizer) -> list[str]:
 # What a test can take beside the model, by the argument's name.
 ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] = {
     "text": lambda tokenizer, _: list(texts().values()),
-    "chat": lambda tokenizer, _: _chats(tokenizer),
+    "chat": lambda tokenizer, _: chats_of(tokenizer),
     "framed": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if is_text(chat) and has_frames_for(tokenizer.spec, chat)
+        chat
+        for chat in chats_of(tokenizer)
+        if is_text(chat) and has_frames_for(tokenizer.spec, chat)
     ],
-    "spoken": lambda tokenizer, _: [chat for chat in _chats(tokenizer) if is_text(chat)],
+    "spoken": lambda tokenizer, _: [chat for chat in chats_of(tokenizer) if is_text(chat)],
     "answered": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if any(answers(chat.messages))
+        chat for chat in chats_of(tokenizer) if any(answers(chat.messages))
     ],
     "twinned": lambda tokenizer, _: [
-        chat for chat in _chats(tokenizer) if twin_of(tokenizer.spec, chat) is not None
+        chat for chat in chats_of(tokenizer) if twin_of(tokenizer.spec, chat) is not None
     ],
-    "refused": lambda tokenizer, _: _chats(tokenizer, refused=True),
+    "refused": lambda tokenizer, _: chats_of(tokenizer, refused=True),
     "output": lambda tokenizer, _: [
         each for each in published() if is_published(tokenizer.spec, each)
     ],

@@ -16,6 +16,7 @@ from ..tokenizer.loaded import LoadedTokenizer
 
 SOURCES = pytest.StashKey[Sources]()
 KEYS = pytest.StashKey[list[str]]()  # of the chosen models
+ENDPOINTS = pytest.StashKey[dict[str, str]]()  # the values of --endpoint by model key
 GGUFS = pytest.StashKey[dict[str, Path]]()  # the values of --gguf by model key
 WEIGHTS = pytest.StashKey[dict[str, str]]()  # the values of --weights by model key
 ADAPTERS = pytest.StashKey[dict[str, Path]]()  # the folders of --adapter by model key

@@ -153,7 +153,9 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize("key", OLD)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=[] if key == "phi3" else [pytest.mark.slow]) for key in OLD]
+)
 def test_what_is_old_is_named(key: str, bundle: dict[str, Path]) -> None:
     file = llama_cpp_folder() / FILES[key]
     options = ("tests/serving", "--models", key, "--gguf", f"{key}={file}", "-q")

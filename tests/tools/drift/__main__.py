@@ -6,7 +6,8 @@ Installs each version in a cached environment of its own (by uv, from the packag
     parts of the pipeline, types of results, errors and warnings, and the files it saves;
   * runs tests/conformance (not for --package tokenizers, which is observed without transformers,
     and for --package trl, of which is observed what its SFTTrainer makes of the rows in
-    fixtures/training_rows.toml, and whether it learns what is declared there).
+    fixtures/training_rows.toml, and whether it learns what is declared there; --package xllamacpp
+    is llama.cpp, of which ids, prompts, counts and settings are observed on tiny files).
 
 Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
 first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)
@@ -47,6 +48,7 @@ examples:
   python -m tests.tools.drift 4.57.6 current --models starcoder2
   python -m tests.tools.drift 0.22.1 0.23.3 --package tokenizers --out report
   python -m tests.tools.drift 0.24.0 1.16.0 --package trl --with transformers==4.57.6
+  python -m tests.tools.drift 2026.4.8672.1 2026.7.9873 2026.10.11549 --package xllamacpp
 """
 
 

@@ -18,13 +18,18 @@ from tests.harness.tokenizer.pieces import token_rows
 
 from .causes import Cause, Packages, group, issue_of
 from .differences import KINDS, Difference, Rows, begins, compare, error_of, show
+from .engine import prepare_files
 from .environments import environment
 from .labels import judge_labels
 from .record import Observed
 from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
 
 AT_ONCE = 2  # versions side by side
-MODES = {"tokenizers": "raw", "trl": "labels"}  # what is observed of a package; else `auto`
+MODES = {
+    "tokenizers": "raw",
+    "trl": "labels",
+    "xllamacpp": "engine",
+}  # what is observed of a package; else `auto`
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def _look(
     results.mkdir(parents=True, exist_ok=True)
     observed = observe_all(made, subject, results)
     note(f"{len(observed)} models observed")
-    outcomes = Outcomes(problem="tests/conformance is not run: it needs transformers")
+    why = "it is of transformers" if subject.mode == "engine" else "it needs transformers"
+    outcomes = Outcomes(problem=f"tests/conformance is not run: {why}")
     if subject.mode == "auto":
         outcomes = conformance(made, subject, results)
         known, red = len(outcomes.known), len(outcomes.red)
@@ -119,6 +125,8 @@ def look_at_all(
 ) -> list[Seen]:
     """The versions, older first; one that is named twice is observed twice."""
     mode = MODES.get(package, "auto")
+    if mode == "engine":
+        prepare_files(folders)
     subjects = [Subject(folders, mode, labels[:i].count(label)) for i, label in enumerate(labels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [

@@ -55,7 +55,7 @@ def requirements(package: str, version: str, given: tuple[str, ...] = ()) -> lis
     stand in for pins, and free those that depend on each other.
     """
     pinned, names = pins(), list(TOOLS)
-    if package not in ("transformers", "tokenizers"):
+    if package not in ("transformers", "tokenizers", "xllamacpp"):
         names += ["transformers", "tokenizers", "huggingface-hub"]
     if package == "trl":
         names += TRAINING

@@ -190,6 +190,10 @@ def main() -> None:
         )
         if task["subject"] == "raw":
             _observe_raw(observer, folder, save)
+        elif task["subject"] == "engine":
+            from .engine import observe_engine
+
+            observe_engine(observer, folder, task["key"])
         elif task["subject"] == "labels":
             from .training import observe_training
 

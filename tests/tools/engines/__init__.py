@@ -1,0 +1,1 @@
+"""Commands around engines. May import tests.harness, but no plugins and no checks."""
