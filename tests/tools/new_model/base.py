@@ -8,6 +8,7 @@ from tests.harness.data.registry import Model, registry
 from tests.harness.errors import AssetError
 from tests.harness.sources.adapter_folder import ADAPTER, base_of_adapter
 from tests.harness.text import allowed_values
+from tests.harness.tokenizer.tokenizer_json import file_pipeline
 
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
 
@@ -64,7 +65,7 @@ def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> l
         lines.append("chat template: another text")
     for name in _pipeline_changes(recipe, base.key):
         lines.append(f"tokenizer.json: another {name}")
-    changed = [k for k, v in facts["architecture"].items() if base.architecture.get(k, _usual) != v]
+    changed = [k for k, v in facts["architecture"].items() if base.architecture.get(k) != v]
     changed += [name for name in base.architecture if name not in facts["architecture"]]
     if changed:
         lines.append(f"config.json: {', '.join(changed)}")
@@ -72,7 +73,8 @@ def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> l
 
 
 def _usual(name: str) -> Any:
-    return {"truncation_side": "right", "template_place": "tokenizer_config.json"}.get(name)
+    usual = {"truncation_side": "right", "template_place": "tokenizer_config.json", "behind": ()}
+    return usual.get(name)
 
 
 def _pipeline_changes(recipe: dict[str, Any], base: str) -> list[str]:
@@ -80,5 +82,5 @@ def _pipeline_changes(recipe: dict[str, Any], base: str) -> list[str]:
     known = read_recipe(base).files["tokenizer.json"].content
     if own is None or not isinstance(known, dict):
         return []
-    parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "model")
-    return [part for part in parts if own["content"].get(part) != known.get(part)]
+    parts = file_pipeline(own["content"])
+    return [part for part, value in file_pipeline(known).items() if parts[part] != value]
