@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.harness.data.recipes import read_recipe
 from tests.harness.data.registry import Model, registry
+from tests.harness.data.schema import read_json
 from tests.harness.errors import AssetError
 from tests.harness.sources.adapter_folder import ADAPTER, base_of_adapter
 from tests.harness.text import allowed_values
@@ -24,7 +25,12 @@ def find_base(folder: Path, facts: dict[str, Any], given: str | None) -> Model |
         return registry()[given]
     if (folder / ADAPTER).is_file():
         return base_of_adapter(folder)
-    alike = [model for model in registry().values() if _is_alike(model, facts)]
+    tokens = {
+        token["id"]: token["content"]
+        for token in read_json(folder / "tokenizer.json")["added_tokens"]
+    }
+    models = registry().values()
+    alike = [m for m in models if _is_alike(m, facts) and _has_tokens_of(m, tokens)]
     return min(alike, key=lambda model: _distance(model, facts), default=None)
 
 
@@ -37,6 +43,13 @@ def _is_alike(model: Model, facts: dict[str, Any]) -> bool:
         and facts["tokenizer"]["merges_sha256"] == model.tokenizer.merges_sha256
         and all(own.get(name) == known.get(name) for name in _SHAPE)
     )
+
+
+def _has_tokens_of(model: Model, tokens: dict[int, str]) -> bool:
+    """Whether none of the base's special tokens has another name: texts would read otherwise."""
+    own = {model.tokenizer.bos, model.tokenizer.eos}
+    known = {t["id"]: t["content"] for t in read_recipe(model.key).tokens() if t["id"] in own}
+    return all(tokens.get(index) == content for index, content in known.items())
 
 
 def _distance(model: Model, facts: dict[str, Any]) -> tuple[bool, int]:

@@ -12,7 +12,7 @@ import pytest
 from tests.meta.conftest import PROJECT, Run, run_anew, run_pytest
 from tests.meta.support.small_project import shrink
 
-from .folders import FAMILIES, make, other_json, spoil
+from .folders import FAMILIES, make, make_unigram, other_json, spoil
 
 QUICK = ("thinking",)  # the others are slow: each drafts a model and runs the contracts twice
 NAMED = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in FAMILIES]
@@ -111,6 +111,29 @@ def test_a_fault_before_drafting_is_a_finding(tmp_path: Path, project: Path, nam
     if drafted.code == 1:
         assert drafted.line("findings that no declaration may hide:")
         assert drafted.line("mine: ").count("\n") == 0
+
+
+@pytest.mark.slow
+def test_a_unigram_is_held_to_its_characters(tmp_path: Path, project: Path) -> None:
+    """White space it may lose, a letter not; and what it puts behind a text is declared."""
+    folder = make_unigram(tmp_path / "mine")
+    drafted = draft("mine", str(folder), "--write", cwd=shrink(project))
+    assert drafted.code == 0, drafted.out[-3000:]
+    assert drafted.line("behind = [1]")
+    for change, red in (
+        ({"decoder": {"type": "Replace", "pattern": {"String": "e"}, "content": ""}}, "decoding"),
+        ({"post_processor": None}, "bos_matches"),
+    ):
+        spoiled = Path(shutil.copytree(folder, tmp_path / red))
+        path = spoiled / "tokenizer.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | change), "utf-8")
+        run = run_pytest(
+            *("tests/conformance/test_tokens.py", "-q", "--models", "mine"),
+            *("--model-dir", f"mine={spoiled}"),
+            cwd=project,
+        )
+        assert run.code == 1, red
+        assert f"::test_{red}" in run.out
 
 
 @pytest.mark.slow
