@@ -56,9 +56,8 @@ def test_padded_batch_equals_single_calls(tokenizer: LoadedTokenizer, side: str)
 def test_truncation_keeps_the_ids(tokenizer: LoadedTokenizer, side: str) -> None:
     """BOS is kept on both sides; of the text, the end or the beginning."""
     text = texts()[SENTENCE].full_text
-    bos = tokenizer.front
-    plain, room = tokenizer.plain_ids(texts()[SENTENCE]), 6 - len(bos)
+    plain, room = tokenizer.plain_ids(texts()[SENTENCE]), 6 - len(tokenizer.whole([]))
     with tokenizer.changed(truncation_side=side):
         cut = tokenizer.transformers(text, truncation=True, max_length=6)["input_ids"]
-    expected = bos + (plain[-room:] if side == "left" else plain[:room])
+    expected = tokenizer.whole(plain[-room:] if side == "left" else plain[:room])
     check_ids(tokenizer, SENTENCE, f"truncated on the {side}", cut, expected)

@@ -1,5 +1,6 @@
 """Keyword arguments that users rely on: one that is accepted without effect is a failure."""
 
+from tests.harness.checks.tokenizer import must_work
 from tests.harness.errors import fail
 from tests.harness.tokenizer.keywords import KEYWORDS
 from tests.harness.tokenizer.loaded import LoadedTokenizer
@@ -7,7 +8,9 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 def test_keyword_has_an_effect(tokenizer: LoadedTokenizer, keyword: str) -> None:
     call, value = KEYWORDS[keyword].call, KEYWORDS[keyword].value
-    if call(tokenizer, **{keyword: value}) == call(tokenizer):
+    with must_work(tokenizer, keyword, f"{keyword}={value!r:.40}"):
+        changed = call(tokenizer, **{keyword: value})
+    if changed == call(tokenizer):
         fail(
             tokenizer.key,
             f"{keyword}={value!r:.40} changes nothing",

@@ -58,6 +58,7 @@ def check_prompt_is_prefix(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
 def check_price_is_behind_prompt(tokenizer: LoadedTokenizer) -> None:
     """Fail unless the ids of a text up to the marker begin those of the text with any price."""
     prompt = tokenizer.transformers.encode(f"Kettle\n\n{MARKER}")
+    prompt = prompt[: len(prompt) - len(tokenizer.behind)]
     texts = [f"Kettle\n\n{MARKER}{price}.00" for price in _PRICES]
     for price, ids in zip(_PRICES, tokenizer.transformers(texts)["input_ids"], strict=True):
         what = "prompt ids do not begin those of the text with its price"
@@ -133,7 +134,10 @@ def check_assistant_mask(tokenizer: LoadedTokenizer, name: str) -> None:
     spans = tokenizer.transformers(text, add_special_tokens=False, return_offsets_mapping=True)
     check_ids(tokenizer, name, "ids beside assistant_masks", got["input_ids"], spans["input_ids"])
     marked = zip(spans["offset_mapping"], got["assistant_masks"], strict=True)
-    under = "".join(text[start:end] for (start, end), mask in marked if mask)
+    under, done = "", 0
+    for (start, end), mask in marked:  # tokens of one character share its span
+        under += text[max(start, done) : end] if mask else ""
+        done = max(done, end)
     right = "".join(said for role, said in messages if role == "assistant")
     check_text(tokenizer, name, "text under assistant_masks", under, right)
 

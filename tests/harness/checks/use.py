@@ -50,7 +50,7 @@ def check_calls_repeat(tokenizer: LoadedTokenizer, use: str) -> None:
         with must_work(tokenizer, use, f"the use {use!r}"):
             USES[use](auto)
         after = probes(auto)
-    whole, kept = [*tokenizer.front, *plain(tokenizer, SENTENCE)], "an earlier use changed it"
+    whole, kept = tokenizer.whole(plain(tokenizer, SENTENCE)), "an earlier use changed it"
     check_ids(tokenizer, use, "ids before this use", before["ids"], whole, kept)
     for name, right in before.items():
         what, cause = f"{name} after {use!r}, not as before", f"{use!r} changes the tokenizer"
@@ -120,7 +120,7 @@ def check_threads(tokenizer: LoadedTokenizer, beside: str) -> None:
             "set_truncation_and_padding was never called: this version cuts and pads elsewhere, "
             "and the collision must be forced there",
         )
-    right = [*tokenizer.front, *plain(tokenizer, text)]
+    right = tokenizer.whole(plain(tokenizer, text))
     what = f"ids of a plain call while another thread is {beside}"
     cause = "truncation and padding are state of the shared tokenizer: one copy a thread is safe"
     check_ids(tokenizer, "threads", what, got, right, cause)
@@ -144,7 +144,7 @@ def check_reloaded(tokenizer: LoadedTokenizer, part: str) -> None:
         raw = tokenizer_json(folder / "tokenizer.json").tokenizer if part == "raw ids" else None
         for text in SAMPLES:
             got = raw.encode(text).ids if raw else again(text)["input_ids"]
-            right = [*tokenizer.front, *plain(tokenizer, text)]
+            right = tokenizer.whole(plain(tokenizer, text))
             check_ids(tokenizer, repr(text), f"saved and reloaded: {part}", got, right, cause)
         return
     read = {"pipeline": pipeline_of, "settings": settings_of, "added tokens": added_tokens_of}[part]

@@ -65,14 +65,14 @@ def check_words(tokenizer: LoadedTokenizer, name: str) -> None:
     """Fail unless words in a list are each encoded as a text, and `word_ids` counts them."""
     words, what = WORDS[name], "is_split_into_words=True"
     ids = [plain(tokenizer, word) for word in words]
-    expected = [*tokenizer.front, *(each for row in ids for each in row)]
+    expected = tokenizer.whole([each for row in ids for each in row])
     numbers = [number for number, row in enumerate(ids) for _ in row]
     with must_work(tokenizer, name, what):
         encoded = tokenizer.transformers(words, is_split_into_words=True)
         batch = tokenizer.transformers([words[:1], words], is_split_into_words=True)
     check_ids(tokenizer, f"words {name}", what, encoded["input_ids"], expected, _CAUSE)
     got = encoded.word_ids()
-    right = [*[None] * len(tokenizer.front), *numbers]
+    right = [*[None] * len(tokenizer.front), *numbers, *[None] * len(tokenizer.behind)]
     check_value(tokenizer, f"words {name}: word_ids", got, right, _CAUSE)
     check_ids(tokenizer, f"words {name}", f"{what}, in a batch", batch["input_ids"][1], expected)
 
@@ -84,7 +84,9 @@ def _cut_texts() -> list[TextCase]:
 def check_windows(tokenizer: LoadedTokenizer, side: str) -> None:
     """Fail unless the windows of overflowing texts cover them, with their overlap and owner."""
     cases = _cut_texts()
-    for length, stride in _CUTS:
+    more = max(0, len(tokenizer.whole([])) - 1)  # than BOS, for which the lengths are made
+    for room, stride in _CUTS:
+        length = room + more
         cut = {"truncation": True, "max_length": length, "stride": stride}
         what = f"windows of {length} that share {stride}, from the {side}"
         with tokenizer.changed(truncation_side=side), must_work(tokenizer, "two texts", what):
@@ -106,7 +108,7 @@ def check_tensors(tokenizer: LoadedTokenizer, given: str, framework: str) -> Non
     """Fail unless a tensor has a row a text, integers, and the ids that lists have."""
     texts_in = TENSORS[given]
     rows = [texts_in] if isinstance(texts_in, str) else texts_in
-    ids = [[*tokenizer.front, *plain(tokenizer, text)] for text in rows]
+    ids = [tokenizer.whole(plain(tokenizer, text)) for text in rows]
     widest, pad = max(map(len, ids)), tokenizer.spec.tokenizer.eos
     padded = [[*row, *[pad] * (widest - len(row))] for row in ids]
     masks = [[1] * len(row) + [0] * (widest - len(row)) for row in ids]
@@ -267,9 +269,11 @@ def check_skipping(tokenizer: LoadedTokenizer) -> None:
 def check_special_tokens_mask(tokenizer: LoadedTokenizer) -> None:
     """Fail unless the mask is 1 for what was added in front, 0 for the text."""
     got = tokenizer.transformers(PRICE, return_special_tokens_mask=True)["special_tokens_mask"]
-    right = [1] * len(tokenizer.front) + [0] * len(plain(tokenizer, PRICE))
+    text = [0] * len(plain(tokenizer, PRICE))
+    right = [*[1] * len(tokenizer.front), *text, *[1] * len(tokenizer.behind)]
     check_value(tokenizer, "special_tokens_mask", got, right, _CAUSE)
     for pair_ in (False, True):
         number = tokenizer.transformers.num_special_tokens_to_add(pair=pair_)
-        right_number = len(tokenizer.front) * (1 + pair_)
+        around = len(tokenizer.front) + len(tokenizer.behind)
+        right_number = around + (len(tokenizer.between) if pair_ else 0)
         check_value(tokenizer, f"special tokens of pair={pair_}", number, right_number, _CAUSE)

@@ -58,6 +58,10 @@ class TokenizerFacts:
     padding_side: Literal["left", "right"]
     clean_up: bool  # clean_up_tokenization_spaces
     truncation_side: Literal["left", "right"] = "right"
+    # Ids around a text, and between the texts of a pair, where BOS alone does not say them.
+    front: tuple[int, ...] | None = None
+    behind: tuple[int, ...] = ()
+    between: tuple[int, ...] | None = None
     bos: int | None = None
     eos: int | None = None
     pad: int | None = None

@@ -6,16 +6,20 @@ from .loaded import LoadedTokenizer
 
 
 def pair(tokenizer: LoadedTokenizer, first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """The ids of two texts in one call: each as it is alone."""
-    return [*tokenizer.front, *first, *tokenizer.front, *second]
+    """The ids of two texts in one call: each as it is alone, and what stands between them."""
+    return tokenizer.whole([*first, *tokenizer.between, *second])
 
 
 def pair_sequences(
     tokenizer: LoadedTokenizer, first: Sequence[int], second: Sequence[int]
 ) -> list[int | None]:
-    """Which of the two texts each id belongs to; None for BOS."""
-    front: list[int | None] = [None] * len(tokenizer.front)
-    return [*front, *[0] * len(first), *front, *[1] * len(second)]
+    """Which of the two texts each id belongs to; None for what the model puts around them."""
+
+    def added(ids: Sequence[int]) -> list[int | None]:
+        return [None] * len(ids)
+
+    middle = [*[0] * len(first), *added(tokenizer.between), *[1] * len(second)]
+    return [*added(tokenizer.front), *middle, *added(tokenizer.behind)]
 
 
 def windows(
@@ -25,8 +29,8 @@ def windows(
 
     They are counted from the side that truncation keeps, until the other end is reached.
     """
-    room = length - len(tokenizer.front)
-    return [[*tokenizer.front, *part] for part in _parts(list(ids), room, stride, side)]
+    room = length - len(tokenizer.whole([]))
+    return [tokenizer.whole(part) for part in _parts(list(ids), room, stride, side)]
 
 
 def _parts(ids: list[int], room: int, stride: int, side: str) -> Iterator[list[int]]:

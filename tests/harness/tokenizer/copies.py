@@ -45,7 +45,8 @@ def _fill(tokenizer: LoadedTokenizer, target: Path) -> None:
         elif path.suffix in (".json", ".jinja"):  # neither weights nor pictures
             shutil.copy(path, target)
     content = dict(tokenizer.json_file.content)
-    content["model"] = {**content["model"], "merges": _merges(tokenizer)}
+    if "merges" in content["model"]:  # of BPE alone
+        content["model"] = {**content["model"], "merges": _merges(tokenizer)}
     (target / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """A loaded tokenizer: as AutoTokenizer makes it, and as its tokenizer.json defines it."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,9 +79,26 @@ class LoadedTokenizer:
 
     @property
     def front(self) -> list[int]:
-        """The registry's BOS if the model puts one in front of a text, else nothing."""
+        """The ids that the model puts in front of a text: BOS, or what the registry says."""
+        if self.spec.tokenizer.front is not None:
+            return list(self.spec.tokenizer.front)
         bos = self.spec.tokenizer.bos
         return [bos] if self.spec.can("bos") and bos is not None else []
+
+    @property
+    def behind(self) -> list[int]:
+        """The ids that the model puts behind a text."""
+        return list(self.spec.tokenizer.behind)
+
+    @property
+    def between(self) -> list[int]:
+        """The ids between the two texts of a pair."""
+        declared = self.spec.tokenizer.between
+        return [*self.behind, *self.front] if declared is None else list(declared)
+
+    def whole(self, ids: Sequence[int]) -> list[int]:
+        """A text's ids with what the model puts around them."""
+        return [*self.front, *ids, *self.behind]
 
     @property
     def tokenizers(self) -> Any:

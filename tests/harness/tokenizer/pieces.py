@@ -36,3 +36,28 @@ def _piece(tokenizer: LoadedTokenizer, token_id: int) -> str:
     if any(character not in alphabet for character in token):
         return quote(token)  # an added token, written as it is
     return quote(bytes(alphabet[c] for c in token).decode("utf-8", "surrogateescape"))
+
+
+def lost_characters(tokenizer: LoadedTokenizer, text: str, got: str) -> str:
+    """What a tokenizer that does not keep white space lost of a text beside it; empty if nothing.
+
+    The characters must be those that the file's normalizer makes of the text. Unknown ones may be
+    in place of any, if the ids have them.
+    """
+    raw, unknown = tokenizer.tokenizers, tokenizer.spec.tokenizer.unk
+    normal = text if raw.normalizer is None else raw.normalizer.normalize_str(text)
+    rest, said = _characters(normal), [_characters(got)]
+    name = None if unknown is None else raw.id_to_token(unknown)
+    if name and name not in text:
+        said = _characters(got).split(name)
+    if len(said) == 1:
+        return "" if said[0] == rest else f"{quote(said[0][:40])} of {quote(rest[:40])}"
+    for part in filter(None, said):
+        _, found, rest = rest.partition(part)
+        if not found:
+            return f"{quote(part[:40])}, which does not come next in {quote(rest[:40])}"
+    return ""
+
+
+def _characters(text: str) -> str:
+    return "".join(text.replace("\u2581", " ").split())

@@ -31,7 +31,7 @@ def own_facts(tokenizer: LoadedTokenizer, size: int) -> Facts:
     declared = tokenizer.spec.tokenizer
     return Facts(
         front=tuple(tokenizer.front),
-        behind=(),
+        behind=tuple(tokenizer.behind),
         padding_side=declared.padding_side,
         truncation_side=declared.truncation_side,
         model_max_length=declared.model_max_length,

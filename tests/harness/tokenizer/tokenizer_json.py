@@ -47,6 +47,14 @@ class TokenizerJson:
         return vocabulary
 
     @cached_property
+    def keeps_white_space(self) -> bool:
+        """Whether ids of any text can lead back to it: there are tokens for all its bytes."""
+        model, parts = self.content["model"], json.dumps([self.content[part] for part in PARTS])
+        split = any(f'"{part}"' in parts for part in ("WhitespaceSplit", "BertPreTokenizer"))
+        split = split or '"always"' in parts or '"first"' in parts  # Metaspace adds one
+        return not split and (model.get("byte_fallback") is True or '"ByteLevel"' in parts)
+
+    @cached_property
     def vocabulary_sha256(self) -> str:
         """Digest of "id<TAB>token<LF>" over all ids."""
         ids = self.vocabulary
@@ -55,8 +63,8 @@ class TokenizerJson:
 
     @cached_property
     def merges(self) -> list[str]:
-        """The merges in rank order as "left right"; newer files write pairs."""
-        rows = self.content["model"]["merges"]
+        """The merges in rank order as "left right"; newer files write pairs. Only BPE has any."""
+        rows = self.content["model"].get("merges", [])
         return [row if isinstance(row, str) else " ".join(row) for row in rows]
 
 
@@ -76,11 +84,26 @@ def pipeline(tokenizer: Any) -> dict[str, Any]:
         value = getattr(tokenizer, part)
         # Not `if value`: to old versions of tokenizers a Sequence has no length, and is false.
         state[part] = None if value is None else json.loads(value.__getstate__())
-    return state | {"model": {flag: getattr(tokenizer.model, flag) for flag in FLAGS}}
+    if type(tokenizer.model).__name__ == "BPE":
+        return state | {"model": _flags({f: getattr(tokenizer.model, f) for f in FLAGS})}
+    return state | {"model": _without_vocabulary(json.loads(tokenizer.model.__getstate__()))}
 
 
 def file_pipeline(content: dict[str, Any]) -> dict[str, Any]:
     """The same of a `tokenizer.json`'s content; a flag that is not written is False or None."""
     model = content["model"]
+    parts = {part: content[part] for part in PARTS}
+    if model.get("type", "BPE") != "BPE":
+        return parts | {"model": _without_vocabulary(model)}
     flags = {flag: model.get(flag, False if flag == "ignore_merges" else None) for flag in FLAGS}
-    return {part: content[part] for part in PARTS} | {"model": flags}
+    return parts | {"model": _flags(flags)}
+
+
+def _flags(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags, with an empty prefix or suffix as none: to BPE they mean the same."""
+    return {name: None if value == "" else value for name, value in flags.items()}
+
+
+def _without_vocabulary(model: dict[str, Any]) -> dict[str, Any]:
+    """What Unigram and WordPiece have for flags."""
+    return {name: value for name, value in model.items() if name != "vocab"}

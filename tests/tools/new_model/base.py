@@ -5,9 +5,11 @@ from typing import Any
 
 from tests.harness.data.recipes import read_recipe
 from tests.harness.data.registry import Model, registry
+from tests.harness.data.schema import read_json
 from tests.harness.errors import AssetError
 from tests.harness.sources.adapter_folder import ADAPTER, base_of_adapter
 from tests.harness.text import allowed_values
+from tests.harness.tokenizer.tokenizer_json import file_pipeline
 
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
 
@@ -23,7 +25,12 @@ def find_base(folder: Path, facts: dict[str, Any], given: str | None) -> Model |
         return registry()[given]
     if (folder / ADAPTER).is_file():
         return base_of_adapter(folder)
-    alike = [model for model in registry().values() if _is_alike(model, facts)]
+    tokens = {
+        token["id"]: token["content"]
+        for token in read_json(folder / "tokenizer.json")["added_tokens"]
+    }
+    models = registry().values()
+    alike = [m for m in models if _is_alike(m, facts) and _has_tokens_of(m, tokens)]
     return min(alike, key=lambda model: _distance(model, facts), default=None)
 
 
@@ -36,6 +43,13 @@ def _is_alike(model: Model, facts: dict[str, Any]) -> bool:
         and facts["tokenizer"]["merges_sha256"] == model.tokenizer.merges_sha256
         and all(own.get(name) == known.get(name) for name in _SHAPE)
     )
+
+
+def _has_tokens_of(model: Model, tokens: dict[int, str]) -> bool:
+    """Whether none of the base's special tokens has another name: texts would read otherwise."""
+    own = {model.tokenizer.bos, model.tokenizer.eos}
+    known = {t["id"]: t["content"] for t in read_recipe(model.key).tokens() if t["id"] in own}
+    return all(tokens.get(index) == content for index, content in known.items())
 
 
 def _distance(model: Model, facts: dict[str, Any]) -> tuple[bool, int]:
@@ -64,7 +78,7 @@ def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> l
         lines.append("chat template: another text")
     for name in _pipeline_changes(recipe, base.key):
         lines.append(f"tokenizer.json: another {name}")
-    changed = [k for k, v in facts["architecture"].items() if base.architecture.get(k, _usual) != v]
+    changed = [k for k, v in facts["architecture"].items() if base.architecture.get(k) != v]
     changed += [name for name in base.architecture if name not in facts["architecture"]]
     if changed:
         lines.append(f"config.json: {', '.join(changed)}")
@@ -72,7 +86,8 @@ def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> l
 
 
 def _usual(name: str) -> Any:
-    return {"truncation_side": "right", "template_place": "tokenizer_config.json"}.get(name)
+    usual = {"truncation_side": "right", "template_place": "tokenizer_config.json", "behind": ()}
+    return usual.get(name)
 
 
 def _pipeline_changes(recipe: dict[str, Any], base: str) -> list[str]:
@@ -80,5 +95,5 @@ def _pipeline_changes(recipe: dict[str, Any], base: str) -> list[str]:
     known = read_recipe(base).files["tokenizer.json"].content
     if own is None or not isinstance(known, dict):
         return []
-    parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "model")
-    return [part for part in parts if own["content"].get(part) != known.get(part)]
+    parts = file_pipeline(own["content"])
+    return [part for part, value in file_pipeline(known).items() if parts[part] != value]

@@ -78,6 +78,11 @@ def load_tokenizer(folder: Path) -> Any:
     if algorithm not in _KINDS:
         kinds = ", ".join(_KINDS)
         raise AssetError(f"{folder}: tokenizer.json: {algorithm}; the contracts are for {kinds}")
+    if tokenizer.eos_token_id is None:
+        raise AssetError(
+            f"{folder}: tokenizer_config.json: there is no eos_token, and the contracts are for "
+            "models whose texts end: name the token that ends one ([SEP] of an encoder)"
+        )
     return tokenizer
 
 

@@ -16,6 +16,7 @@ from tests.harness.tokenizer.frames import END, PROMPT, between, by_edges, place
 
 from .template_format import Render, detect_format, predicted, renderer
 
+_HI = ("user", "Hi")
 _MOST = 4  # turns behind the system messages
 _ENDS: dict[str, dict[str, Any]] = {END: {}, PROMPT: {"add_generation_prompt": True}}
 _TRIMS = (None, "strip", "lstrip", "rstrip", "newlines")
@@ -32,7 +33,10 @@ def frame_facts(tokenizer: Any) -> dict[str, Any]:
             return simple | facts | _switches(tokenizer, render)
         frames = learn_frames(render)
         facts |= {"edges": frames.edges, "trims": frames.trims, "unframed": frames.reason}
-        return {k: v for k, v in facts.items() if v} | _switches(tokenizer, render)
+        facts = {name: value for name, value in facts.items() if value}
+        if frames.reason and render(_HI) == render(_HI, add_generation_prompt=True):
+            facts["generation_prompt"] = ""  # there is none
+        return facts | _switches(tokenizer, render)
 
 
 def _explains(render: Render, facts: dict[str, Any]) -> bool:

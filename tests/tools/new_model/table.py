@@ -95,10 +95,23 @@ def _tokenizer_facts(tokenizer: Any, file: TokenizerJson, folder: Path) -> dict[
             "clean_up_tokenization_spaces", tokenizer.clean_up_tokenization_spaces
         ),
         **{name: _special_id(name, tokenizer, file, folder, settings) for name in _SPECIAL},
+        **_around(file),
         "template_sha256": sha256_text(template) if template else None,
         "template_place": _unless(place, "tokenizer_config.json") if template else None,
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _around(file: TokenizerJson) -> dict[str, Any]:
+    """The ids that the file puts around texts, where BOS in front of each does not say them."""
+    first, second = (file.tokenizer.encode(x, add_special_tokens=False).ids for x in ("a", "b"))
+    one, two = file.tokenizer.encode("a").ids, file.tokenizer.encode("a", "b").ids
+    at = next((i for i in range(len(one)) if one[i : i + len(first)] == first), 0)
+    front, behind = one[:at], one[at + len(first) :]
+    between = two[at + len(first) : len(two) - len(behind) - len(second)]
+    if not behind and len(front) < 2 and between == front:
+        return {}
+    return {"front": front, "behind": behind, "between": between}
 
 
 def _unless(value: str, usual: str) -> str | None:
@@ -144,7 +157,7 @@ _OF_TEMPLATE = (
 
 def _as_table(model: Model) -> dict[str, Any]:
     tokenizer = {k: v for k, v in vars(model.tokenizer).items() if v is not None}
-    for name, usual in (("truncation_side", "right"), ("template_place", FILES[1])):
+    for name, usual in (("truncation_side", "right"), ("template_place", FILES[1]), ("behind", ())):
         if tokenizer[name] == usual:
             del tokenizer[name]
     return {**vars(model), "tokenizer": tokenizer, "files": {}, "weights": {}}
