@@ -79,7 +79,7 @@ def test_matrix_is_the_same_distributed(harmed: dict[str, Run]) -> None:
 def test_gate_names_each_thing_once(harmed: dict[str, Run], mode: str) -> None:
     assert harmed[mode].code == 1
     assert [line for line in harmed[mode].out.splitlines() if line.startswith("gate: ")] == [
-        "gate: conformance on cpu, 1 model: 220 of 223 checks",
+        "gate: conformance on cpu, 1 model: 229 of 232 checks",
         "gate: 2 skipped: planted reason",
         f"gate: missing snapshots: {IDS}: {', '.join(LOST)}; record with --snapshot-update",
         f"gate: unused snapshots: {IDS}: plain.gone; remove with --snapshot-prune",

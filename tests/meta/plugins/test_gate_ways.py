@@ -23,8 +23,8 @@ from tests.meta.support.small_project import (
 
 __all__ = ["small"]  # a fixture
 
-ALL = "gate: conformance on cpu, 1 model: 220 of 220 checks"
-NONE = "gate: conformance on cpu, 1 model: 0 of 220 checks"
+ALL = "gate: conformance on cpu, 1 model: 229 of 229 checks"
+NONE = "gate: conformance on cpu, 1 model: 0 of 229 checks"
 PARTIAL = "gate: partial, by --gate-partial: conformance on cpu, 1 model: "
 UNKNOWN = "python -m pytest: error: unrecognized arguments"
 IMPLANT = "planted.py"  # a plugin, loaded by its name
@@ -96,7 +96,7 @@ OPTIONS = {
     "only_collected": Way(NONE, ("--collect-only", "-q")),
     "only_set_up": Way(NONE, ("--setup-only",)),
     "only_planned": Way(NONE, ("--setup-plan",)),
-    "only_fixtures": Way("gate: 220 checks selected that never ran", ("--fixtures",)),
+    "only_fixtures": Way("gate: 229 checks selected that never ran", ("--fixtures",)),
     "only_markers": Way("gate: nothing was judged", ("--markers",)),
     "python_files": refused("-o", "python_files=test_[a-d]*.py"),
     "python_functions": refused("-o", "python_functions=test_ids*"),
@@ -147,9 +147,9 @@ OPTIONS = {
     "distributed": Way(ALL, ("-n", "2"), code=0),
     "quiet": Way(ALL, ("-qq",), code=0),
     "harmless_setting": Way(ALL, ("-o", "junit_family=legacy"), code=0),
-    "meant": Way(f"{PARTIAL}120 of 220 checks; quantized", ("--gate-partial", TOKENS), code=0),
+    "meant": Way(f"{PARTIAL}120 of 229 checks; quantized", ("--gate-partial", TOKENS), code=0),
     "meant_of_some": Way(
-        f"{PARTIAL}1 of 220 checks; narrowed by -k 'ids_snapshot and task_sentence'",
+        f"{PARTIAL}1 of 229 checks; narrowed by -k 'ids_snapshot and task_sentence'",
         ("--gate-partial", "-k", "ids_snapshot and task_sentence"),
         code=0,
     ),
@@ -179,7 +179,7 @@ PLANTS = {
     ),
     "plugin_runs_nothing": plugin(
         "def pytest_runtestloop(session): return True\n",
-        "gate: 220 checks selected that never ran: ",
+        "gate: 229 checks selected that never ran: ",
     ),
     "plugin_runs_some": plugin(
         "@pytest.hookimpl(tryfirst=True)\n"
@@ -228,7 +228,7 @@ PLANTS = {
         "@pytest.hookimpl(trylast=True)\n"
         "def pytest_sessionfinish(session): session.exitstatus = 0\n"
         "def pytest_runtest_setup(item): pytest.skip('planted')\n",
-        "gate: 220 skipped: planted",
+        "gate: 229 skipped: planted",
     ),
     "plugin_says_so_last": plugin(
         "@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
@@ -236,11 +236,11 @@ PLANTS = {
         "    yield\n"
         "    session.exitstatus = 0\n"
         "def pytest_runtest_setup(item): pytest.skip('planted')\n",
-        "gate: 220 skipped: planted",
+        "gate: 229 skipped: planted",
     ),
     "exit_at_first": plugin(
         "def pytest_runtest_setup(item): pytest.exit('bye', returncode=0)\n",
-        "gate: 220 checks selected that never ran: ",
+        "gate: 229 checks selected that never ran: ",
     ),
     "exit_in_between": Way(
         "gate: 121 checks selected that never ran: ",
@@ -261,7 +261,7 @@ PLANTS = {
     "worker_dies": plugin(
         "import os\n"
         "def pytest_runtest_call(item): item.name.endswith('single_letter]') and os._exit(0)\n",
-        "gate: conformance on cpu, 1 model: 214 of 220 checks",
+        "gate: conformance on cpu, 1 model: 223 of 229 checks",
         *("-n", "2"),
     ),
     "conftest_ignores": Way(
@@ -276,7 +276,7 @@ PLANTS = {
         },
     ),
     "settings_narrow": Way(
-        "gate: 220 checks of tests/conformance/test_batches.py and 6 more not collected: ",
+        "gate: 229 checks of tests/conformance/test_batches.py and 6 more not collected: ",
         swap=(
             "pytest.ini",
             "testpaths = tests/conformance tests/quantized",
