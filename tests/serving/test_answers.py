@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.engines.judging import check_likeliest
-from tests.harness.engines.likeliest import next_tokens, next_tokens_here
-from tests.harness.engines.packaged import write_in_float32
+from tests.harness.engines.packaged import next_tokens, next_tokens_here, write_in_float32
 from tests.harness.engines.served import Served
 from tests.harness.files import cache_folder, scratch_folder
 from tests.harness.prices.products import by_length, price_prompt

@@ -4,8 +4,7 @@ import pytest
 
 from tests.harness.engines.client import RequestError
 from tests.harness.engines.judging import asking, check_metadata, check_same_number
-from tests.harness.engines.served import Served
-from tests.harness.engines.settings import resolved
+from tests.harness.engines.served import Served, resolved
 
 SENT = {"temperature": 0.25, "top_k": 7, "top_p": 0.5, "min_p": 0.125, "repetition_penalty": 1.25}
 

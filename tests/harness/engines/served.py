@@ -1,5 +1,6 @@
-"""A model as an engine serves it, beside its pinned tokenizer."""
+"""A model as an engine serves it, beside its pinned tokenizer and the settings it samples by."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,3 +63,28 @@ class Served:
     def connection(self) -> Connection:
         """The running engine; started at the first use."""
         return self.run(self)
+
+
+# By name, with what transformers takes where generation_config.json says nothing.
+SAMPLING = {
+    "temperature": 1.0,
+    "top_k": 50,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+}
+_FILE = "generation_config.json"
+
+
+def settings_of(tokenizer: LoadedTokenizer) -> tuple[str, ...]:
+    """The settings that decide the model's answers: of a model that does not sample, one."""
+    return tuple(SAMPLING) if _FILE in tokenizer.spec.files else ("temperature",)
+
+
+def resolved(tokenizer: LoadedTokenizer, name: str) -> float:
+    """What transformers resolves; a temperature of 0 says that the likeliest token is taken."""
+    path = tokenizer.folder / _FILE
+    given = json.loads(path.read_bytes()) if path.is_file() else {}
+    if not given.get("do_sample"):
+        return 0.0 if name == "temperature" else SAMPLING[name]
+    return float(given.get(name, SAMPLING[name]))

@@ -20,12 +20,11 @@ from ..sources.identity import code_identity, in_one, tokenizer_identity, weight
 from ..versions import versions
 from . import verdict
 from .machine import clocks, identity, run_controls
-from .pace import Paced
 from .processes import measure_in_processes
 from .recording import Keys, Timed
+from .rounds import Paced, Turned
 from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
 from .spec import benchmark_of
-from .turn import Turned
 
 # What times, and what is timed.
 CODE = ("tests/benchmarks", "tests/harness/latency", "fixtures/benchmarks.toml", "fixtures/prices")

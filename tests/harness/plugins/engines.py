@@ -15,8 +15,7 @@ from ..engines.endpoint import Endpoint
 from ..engines.given import copy_given
 from ..engines.metadata import KEYS_THAT_DECIDE
 from ..engines.packaged import package_file, package_variant
-from ..engines.served import Served
-from ..engines.settings import SAMPLING, settings_of
+from ..engines.served import SAMPLING, Served, settings_of
 from ..engines.starting import start
 from ..engines.tiny import tiny_file
 from ..errors import AssetError, LoadError

@@ -11,9 +11,9 @@ import pytest
 from tests.harness.data.registry import registry
 from tests.harness.errors import DataError
 from tests.harness.latency.calls import fixed_prompt
-from tests.harness.latency.pace import Paced
 from tests.harness.latency.recording import FORMAT, Processes, Recording, Timed
 from tests.harness.latency.roofline import forward_flops, least_seconds, weight_bytes_read
+from tests.harness.latency.rounds import Paced
 from tests.harness.latency.session import Comparison, LatencyRun, summary
 from tests.harness.latency.spec import SPEC_FILE, read_spec
 from tests.harness.latency.statistics import (

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from tests.harness.latency.turn import TURN, Turned, grant
+from tests.harness.latency.rounds import TURN, Turned, grant
 from tests.meta.conftest import Run, copy_project, run_anew
 from tests.tools.latency.__main__ import main
 from tests.tools.latency.selection import selected

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.harness.data.registry import registry
-from tests.harness.engines.likeliest import next_tokens
-from tests.harness.engines.packaged import package_file, write_in_float32
+from tests.harness.engines.packaged import next_tokens, package_file, write_in_float32
 from tests.harness.forward import reference
 from tests.harness.forward.narrow import load_narrow, narrow, narrow_prompts
 from tests.harness.forward.reference import Variant, forward

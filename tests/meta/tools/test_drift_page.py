@@ -14,8 +14,7 @@ from tests.tools.drift.causes import Cause
 from tests.tools.drift.compare import Compared, Exchange
 from tests.tools.drift.differences import Difference
 from tests.tools.drift.environments import Environment
-from tests.tools.drift.page import page
-from tests.tools.drift.report import Report
+from tests.tools.drift.report import Report, page
 from tests.tools.drift.runner import Outcomes, Seen, Subject
 
 LINK = "https://github.com/huggingface/transformers/issues/45812"

@@ -37,8 +37,7 @@ from tests.tools.folders import add_folder_options, prepare_folders
 
 from .compare import compare_all, look_at_all, rows_of
 from .environments import CURRENT, NAME, VERSION
-from .page import page
-from .report import Report
+from .report import Report, page
 
 ENDS = """\
 exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage

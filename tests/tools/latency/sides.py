@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
-from tests.harness.latency.turn import grant
+from tests.harness.latency.rounds import grant
 from tests.tools.drift.environments import FOLLOWING, cached_environment, pins
 
 BENCHMARKS = "tests/benchmarks"
