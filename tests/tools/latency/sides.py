@@ -8,14 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
 from tests.harness.latency.rounds import grant
-from tests.tools.drift.environments import FOLLOWING, cached_environment, pins
+from tests.tools.drift.environments import (
+    FOLLOWING,
+    NAME,
+    VERSION,
+    cached_environment,
+    pins,
+)
 
 BENCHMARKS = "tests/benchmarks"
 ROUNDS = "0.4"  # of those that a recording takes: more pairs tell more than more rounds
@@ -53,19 +58,16 @@ def other_side(requirement: str | None, python: Path | None, checkout: Path | No
 
 def _python_with(requirement: str) -> Path:
     """The Python of an environment of all pins, one package of which is at another version."""
-    try:
-        wanted = Requirement(requirement)
-    except InvalidRequirement:
-        wanted = Requirement("none")
-    if len(wanted.specifier) != 1 or not requirement.partition("==")[2]:
+    name, _, version = requirement.partition("==")
+    if not (NAME.fullmatch(name) and VERSION.fullmatch(version)):
         raise DataError(f"--against {requirement!r}: give NAME==VERSION: transformers==5.20.2")
-    package, version = canonicalize_name(wanted.name), requirement.partition("==")[2].strip()
+    package = canonicalize_name(name)
     # What goes together is chosen anew where one of it is given.
     freed = {package, *(FOLLOWING if package in FOLLOWING else ())}
     lines = [name if name in freed else f"{name}=={pin}" for name, pin in pins().items()]
     lines = [line for line in lines if line != package]
-    name = f"latency-{package}-{version}"
-    return cached_environment(name, [f"{package}=={version}", *lines]).python
+    wanted = [f"{package}=={version}", *lines]
+    return cached_environment(f"latency-{package}-{version}", wanted).python
 
 
 def _command(side: Side, arguments: Iterable[str]) -> list[str]:
