@@ -174,25 +174,24 @@ def is_published(model: Model, output: Published) -> bool:
     return output.model in (model.key, *bases)
 
 
-def own_faults(keys: list[str]) -> list[UpstreamIssue]:
-    """The faults of these models as entries of known failures."""
+def own_faults(key: str) -> list[UpstreamIssue]:
+    """The faults of a model as entries of known failures."""
     known = {issue.id: issue for issue in upstream_issues()}
     issues = []
-    for key in keys:
-        for number, fault in enumerate(exceptions(key).faults):
-            place = f"fixtures/exceptions/{key}.json"
-            entry: dict[str, Any] = {
-                "id": f"{key}_{number}",
-                "link": fault.link,
-                "package": fault.package,
-                "versions": fault.versions,
-                "reason": f"{fault.reason} ({place})",
-            }
-            if fault.issue:
-                of = known[fault.issue]
-                names = ("link", "package", "versions", "reason")
-                entry |= {name: getattr(of, name) for name in names} | {"id": of.id}
-            issues.append(UpstreamIssue(**entry, nodes=fault.nodes))
+    for number, fault in enumerate(exceptions(key).faults):
+        place = f"fixtures/exceptions/{key}.json"
+        entry: dict[str, Any] = {
+            "id": f"{key}_{number}",
+            "link": fault.link,
+            "package": fault.package,
+            "versions": fault.versions,
+            "reason": f"{fault.reason} ({place})",
+        }
+        if fault.issue:
+            of = known[fault.issue]
+            names = ("link", "package", "versions", "reason")
+            entry |= {name: getattr(of, name) for name in names} | {"id": of.id}
+        issues.append(UpstreamIssue(**entry, nodes=fault.nodes))
     return issues
 
 

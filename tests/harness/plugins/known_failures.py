@@ -10,30 +10,32 @@ from .results import KNOWN, RESULTS, Results
 from .selection import SUITES, collects_all, distributed
 from .tokenizers import KEYS
 
-_KNOWN = pytest.StashKey[list[Pattern]]()
+_KNOWN = pytest.StashKey[list[tuple[str, Pattern]]]()  # each with the file that declares it
 
 
 def _dead_lines(config: pytest.Config, names: set[str]) -> list[str]:
     """A line for each node that matches no test, of the folders that the run collects whole."""
     suites = [suite.name for suite in SUITES if collects_all(config, suite)]
     return [
-        f"fixtures/{_file_of(pattern)}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
+        f"fixtures/{file}: [{pattern.issue.id}] nodes: {pattern.node!r} matches no "
         "test; remove it or correct its spelling"
-        for pattern in config.stash[_KNOWN]
+        for file, pattern in config.stash[_KNOWN]
         if pattern.issue.suite in suites
         and not any(pattern.regex.fullmatch(name) for name in names)
     ]
 
 
-def _file_of(pattern: Pattern) -> str:
-    return (ENGINES if pattern.issue.suite == "serving" else UPSTREAM_ISSUES).name
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Read the entries before anything is collected; a mistake is one line."""
     try:
-        own = own_faults(config.stash[KEYS])
-        config.stash[_KNOWN] = patterns([*own, *read_upstream_issues(), *known_differences()])
+        declared = {
+            **{f"exceptions/{key}.json": own_faults(key) for key in config.stash[KEYS]},
+            UPSTREAM_ISSUES.name: read_upstream_issues(),
+            ENGINES.name: known_differences(),
+        }
+        config.stash[_KNOWN] = [
+            (file, pattern) for file, issues in declared.items() for pattern in patterns(issues)
+        ]
     except DataError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -41,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that must fail, before pytest's own -k and -m take tests away."""
     active: dict[str, list[Pattern]] = {}  # by the test's name, which few patterns leave open
-    for pattern in config.stash[_KNOWN]:
+    for _, pattern in config.stash[_KNOWN]:
         if pattern.issue.applies_here():
             name = pattern.node.partition("[")[0]
             active.setdefault("*" if "*" in name else name, []).append(pattern)

@@ -1,8 +1,10 @@
 """Upstream issues, and their nodes as known failures: strict, of named versions, no cover."""
 
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +153,22 @@ def test_node_without_a_test_is_an_error_of_a_complete_run(project: Path) -> Non
     run = run_pytest("-n", "2", cwd=project)
     assert run.code == 1
     assert run.line(DATA).startswith(message)
+
+
+def test_dead_node_of_a_models_own_fault_names_its_file(project: Path) -> None:
+    fault: dict[str, Any] = {
+        "package": "transformers",
+        "versions": ">=0",
+        "link": "https://github.com/a/b/pull/1",
+    }
+    fault |= {"reason": "Planted.", "nodes": ["test_*[phi3-gone]"]}
+    file = shrink(project) / "fixtures" / "exceptions" / "phi3.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"faults": [fault]}))
+    run = run_pytest("tests/conformance", "--collect-only", "-q", cwd=project)
+    assert run.code == 4
+    message = "ERROR: fixtures/exceptions/phi3.json: [phi3_0] nodes: 'test_*[phi3-gone]' matches no"
+    assert message in run.out
 
 
 def test_entry_of_a_folder_that_does_not_run_is_not_dead(project: Path) -> None:
