@@ -15,11 +15,10 @@ from ..model.error_bounds import quantized_layers
 from ..model.loading import LoadedModel
 from ..model.messages import capture_messages
 from ..text import error_line
-from .folder import Adapter
+from .folder import PREFIX, Adapter
 
 _FOR_OTHERS = ("warning FutureWarning:", "warning DeprecationWarning:")
 _TOKENS = 16  # of the prompt: every layer is run, and each forward pass stays short
-_WRAPPER = "base_model.model."  # of a layer's name in peft's model
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def wrappers(wrapped: Any) -> dict[str, Any]:
     from peft.tuners.lora import LoraLayer
 
     return {
-        name.removeprefix(_WRAPPER): module
+        name.removeprefix(PREFIX): module
         for name, module in wrapped.named_modules()
         if isinstance(module, LoraLayer)
     }
@@ -253,7 +252,7 @@ def _compared(base: Any, output: Any, delta: Any, scale: float) -> Delta:
     size = float(delta.norm())
     added = (output - base).float()
     if size == 0.0:
-        return Delta(error=float((output - base).float().norm()), scale=scale)
+        return Delta(error=float(added.norm()), scale=scale)
     fitting = float((added * delta).sum() / (delta * delta).sum())
     return Delta(float((output - expected).float().norm()) / size, scale * fitting)
 

@@ -21,7 +21,7 @@ from ..text import allowed_values, readable
 from .settings import CONFIG, Settings, Target, read_settings
 
 WEIGHTS = "adapter_model.safetensors"
-_PREFIX = "base_model.model."  # of a tensor's name, before that of the base's layer
+PREFIX = "base_model.model."  # of peft's names, before that of the base's layer
 _SEED = 42
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _TOKENIZER = ("tokenizer", "special_tokens_map", "added_tokens", "chat_template")
@@ -78,7 +78,7 @@ class Adapter:
 
 def tensor_name(layer: str, part: str) -> str:
     """The name in the file of a layer's `lora_A` or `lora_B`."""
-    return f"{_PREFIX}{layer}.{part}.weight"
+    return f"{PREFIX}{layer}.{part}.weight"
 
 
 def parse_adapters(options: list[str]) -> dict[str, Path]:

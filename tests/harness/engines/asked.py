@@ -1,12 +1,13 @@
 """What a server that somebody else runs is asked, case by case; the first difference is told."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from ..data.cases import ChatCase, TextCase
-from ..data.upstream_issues import patterns
+from ..data.engines import Engine, engines
+from ..data.upstream_issues import Pattern, patterns
 from ..errors import ContractBroken, fail, fail_unjudged
-from .asking import Connection
 from .client import RequestError
 from .endpoint import Endpoint, address
 from .judging import check_served_ids, check_served_prompt, pinned_rows
@@ -59,11 +60,11 @@ def check_counts(endpoint: Endpoint, chats: Sequence[ChatCase]) -> None:
     route = "count" if served.connection.can("count") else "usage"
     if route == "usage" and not endpoint.generates:
         fail_unjudged(endpoint.key, f"{served.label} names no number of tokens without an answer")
-    connection, key = served.connection, endpoint.key
+    key = endpoint.key
 
     def is_known(name: str) -> bool:
         tests = ("test_ids", "test_prompt_ids")
-        return any(_is_known(connection, f"{test}[{key}-{name}]") for test in tests)
+        return any(_is_known(served.engine, f"{test}[{key}-{name}]") for test in tests)
 
     known = signatures(endpoint.tokenizer, chats, is_known)
     got = []
@@ -96,19 +97,18 @@ def _check_all(
     for case in cases:
         try:
             check(case)
+            continue
         except ContractBroken as error:
-            if _is_known(endpoint.served.connection, f"{test}[{endpoint.key}-{case.name}]"):
-                known += 1
-            else:
-                broken.append(error)
+            wrong = error
         except RequestError as error:
             if " answers 4" not in str(error):
                 endpoint.refuse(str(error))
-            if _is_known(endpoint.served.connection, f"{test}[{endpoint.key}-{case.name}]"):
-                known += 1
-            else:
-                what = f"{endpoint.served.label} gives nothing: {error}"
-                broken.append(ContractBroken(f"{endpoint.key} {case.name}", what))
+            what = f"{endpoint.served.label} gives nothing: {error}"
+            wrong = ContractBroken(f"{endpoint.key} {case.name}", what)
+        if _is_known(endpoint.served.engine, f"{test}[{endpoint.key}-{case.name}]"):
+            known += 1
+        else:
+            broken.append(wrong)
     if not broken:
         return
     first, number = broken[0], len(broken)
@@ -124,7 +124,12 @@ def _check_all(
     )
 
 
-def _is_known(connection: Connection, node: str) -> bool:
+def _is_known(engine: Engine, node: str) -> bool:
     """Whether the engine is declared to differ there."""
-    issues = connection.engine.as_issues()
-    return any(pattern.regex.fullmatch(node) for pattern in patterns(issues))
+    return any(pattern.regex.fullmatch(node) for pattern in _declared(engine.key))
+
+
+@cache
+def _declared(key: str) -> list[Pattern]:
+    """What the engine is declared to differ in."""
+    return patterns(engines()[key].as_issues())

@@ -27,11 +27,8 @@ KEYS_THAT_DECIDE = (
 )
 # Of a prompt's text: the template, and the tokens that it writes by name.
 PROMPT_KEYS = (TEMPLATE, _BOS, f"{_FRONT}bos_token_id", f"{_FRONT}eos_token_id")
-_ADDS_BOS = (
-    "llama-bpe",
-    "llama3",
-    "llama-v3",
-)  # vocabularies `pre` of which the engine adds BOS to
+# Values of `pre` for which the engine puts BOS in front.
+_ADDS_BOS = ("llama-bpe", "llama3", "llama-v3")
 _NAMES_WITH_RULES = ("phi-3", "phi3")  # names for which the engine strips behind control tokens
 
 

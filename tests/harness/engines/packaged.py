@@ -10,11 +10,13 @@ from typing import Any
 from filelock import FileLock
 
 from ..console import Progress
+from ..data.engines import DEFAULT, engines
 from ..data.recipes import read_recipe, vocabulary_of
 from ..data.registry import registry
 from ..examination.gguf_header import read_header
 from ..files import cache_folder, sha256_text
 from ..sources.packages import REQUIREMENTS, download, member
+from .starting import start
 
 PACKAGED = "package"
 
@@ -82,16 +84,17 @@ def next_tokens(file: Path, prompts: Sequence[Sequence[int]], count: int) -> lis
     """
     import xllamacpp
 
-    settings = xllamacpp.CommonParams()
-    settings.model.path, settings.verbosity = str(file), -1
-    settings.n_ctx, settings.n_parallel, settings.port = _CONTEXT, 1, 0
-    settings.warmup = settings.fit_params = False
-    setattr(settings, "ui" if hasattr(settings, "ui") else "webui", False)  # before 2026.7
-    settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    settings.flash_attn_type = off  # it computes in float16
-    settings.cpuparams.n_threads = 1  # two wait for each other on a busy machine
-    server = xllamacpp.Server(settings)
+    options = {
+        **dict.fromkeys(("cache_type_k", "cache_type_v"), xllamacpp.ggml_type.GGML_TYPE_F32),
+        # Flash attention computes in float16.
+        "flash_attn_type": xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        **dict.fromkeys(("warmup", "fit_params", "ui"), False),
+        "n_ctx": _CONTEXT,
+        "n_parallel": 1,
+        "port": 0,
+        "cpuparams.n_threads": 1,  # two wait for each other on a busy machine
+    }
+    server = start(engines()[DEFAULT], file, options)
     return [_next_token(server, prompt, count) for prompt in prompts]
 
 

@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
         text = json.dumps({"versions": turns.versions, "benchmarks": data}, indent=1)
         write_atomically(options.save, redact(text) + "\n")
     print("\n".join(_lines(turns)))
-    words = [one.verdict.word if one.verdict else "INCONCLUSIVE" for one in compared.values()]
+    words = [one.word for one in compared.values()]
     return int("FAIL" in words or (options.gate and "INCONCLUSIVE" in words))
 
 
@@ -118,16 +118,12 @@ def _lines(turns: Turns) -> list[str]:
     changed = differences(*turns.versions)
     lines = [f"{turns.there.title} -> here: {'; '.join(changed) or 'no version of a library'}"]
     order = ["FAIL", "INCONCLUSIVE", "PASS"]
-    ones = sorted(turns.compared.values(), key=lambda one: order.index(_word(one)))
+    ones = sorted(turns.compared.values(), key=lambda one: order.index(one.word))
     for one in ones:
         lines.append(str(one))
         if not one.is_decided:
             lines.append(f"              {turns.missing(one)}")
     return lines
-
-
-def _word(one: Compared) -> str:
-    return one.verdict.word if one.verdict else "INCONCLUSIVE"
 
 
 if __name__ == "__main__":

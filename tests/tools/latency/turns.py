@@ -12,7 +12,7 @@ from tests.harness.errors import DataError
 from tests.harness.latency.recording import Recording, differences
 from tests.harness.latency.sequential import judge_pairs, pairs_needed
 from tests.harness.latency.spec import Rule
-from tests.harness.latency.statistics import Verdict, format_seconds
+from tests.harness.latency.statistics import Verdict, Word, format_seconds
 
 from .selection import Nodes
 from .sides import Side, take_turns
@@ -29,19 +29,22 @@ class Compared:
     verdict: Verdict | None = None  # of the last look
 
     @property
+    def word(self) -> Word:
+        """The last look's word; before the first, INCONCLUSIVE."""
+        return self.verdict.word if self.verdict else "INCONCLUSIVE"
+
+    @property
     def is_decided(self) -> bool:
         """Whether a look brought a verdict, so that it is measured no more."""
-        return self.verdict is not None and self.verdict.word != "INCONCLUSIVE"
+        return self.word != "INCONCLUSIVE"
 
     def __str__(self) -> str:
         """`PASS  test_predict[phi3]  61.2 ms -> 61.4 ms (+0 %, interval -2..+3), 7 pairs`."""
-        word, about = "INCONCLUSIVE", "no look yet"
-        if self.verdict is not None:
-            word, about = self.verdict.word, str(self.verdict)
+        about = self.verdict or "no look yet"
         old, new = (
             format_seconds(median(times or [math.nan])) for times in (self.there, self.here)
         )
-        return f"{word:<12}  {self.name:<44} {old} -> {new} ({about}), {len(self.there)} pairs"
+        return f"{self.word:<12}  {self.name:<44} {old} -> {new} ({about}), {len(self.there)} pairs"
 
 
 @dataclass
