@@ -93,6 +93,8 @@ def test_each_is_said_once_and_the_other_models_go_on(
     assert " passed" in watched.out.splitlines()[-1], "starcoder2 was not checked"
 
 
+# Only a trial in a process of its own shows that it runs for ever; the other one is read only.
+TRIED = "replaced_a_trillion_times"
 # Each tool that takes a folder, and its arguments beside it.
 TOOLS: dict[str, Callable[[Path, Path], list[str]]] = {
     "new_model": lambda folder, _: ["mine", str(folder)],
@@ -109,7 +111,7 @@ TOOLS: dict[str, Callable[[Path, Path], list[str]]] = {
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_every_tool_refuses_it(tool: str, bundle: dict[str, Path], tmp_path: Path) -> None:
-    one = FOLDERS["replaced_a_trillion_times"]
+    one = FOLDERS[TRIED if tool == "new_model" else "pipe_for_config"]
     folder = make(one, bundle[one.base], tmp_path / "folder", tmp_path / "canary")
     data = tmp_path / "data.jsonl"
     data.write_text('{"text": "a tool\\n\\nPrice is $", "price": 3}\n')

@@ -23,7 +23,8 @@ from .planting import patch
 
 PLANTED = "test_planted_fault_is_named"
 
-QUICK = cheapest_faults()
+# Those that only real weights show cost as much as all others together.
+QUICK = {name for name in cheapest_faults() if not catalogue()[name].trained}
 
 # Tests of the running suite whose faults are planted elsewhere, and where.
 ELSEWHERE = {
@@ -88,14 +89,16 @@ def test_catalogue_is_large_and_demands_contracts() -> None:
 
 
 def test_every_contract_has_a_planted_fault() -> None:
-    """A contract that no fault can break is none; a quick run breaks each once."""
+    """A contract that no fault can break is none; a quick run breaks each but three once."""
     faults = [fault for fault in catalogue().values() if fault.area not in APART]
     broken = {contract_of(fault) for fault in faults}
     elsewhere = {contract for contract in contracts() if contract[1] in ELSEWHERE}
     assert contracts().keys() - broken == elsewhere
     assert broken <= contracts().keys()
-    assert {contract_of(catalogue()[name]) for name in QUICK} == broken
-    assert len(QUICK) == len(broken)
+    cheapest = cheapest_faults()
+    assert {contract_of(catalogue()[name]) for name in cheapest} == broken
+    assert len(cheapest) == len(broken)
+    assert len(cheapest - QUICK) <= 3
 
 
 def test_contributing_has_the_catalogues_numbers() -> None:
