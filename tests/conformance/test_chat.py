@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 import time_machine
@@ -28,6 +29,7 @@ from tests.harness.tokenizer.frames import (
     can_be_framed,
     twin_text,
     with_generation_prompt,
+    written_bos,
 )
 from tests.harness.tokenizer.frames import framed as framed_text
 from tests.harness.tokenizer.loaded import LoadedTokenizer
@@ -66,17 +68,21 @@ def test_tokenized_prompt_is_a_batch_encoding(tokenizer: LoadedTokenizer) -> Non
 
 @pytest.mark.needs("bos")
 def test_prompt_has_one_bos(tokenizer: LoadedTokenizer, chat: ChatCase) -> None:
-    """In front, written by the template; more only where the conversation's text has them."""
+    """In front, written by the template; more only where the frames or the text have them."""
     bos, ids = tokenizer.spec.tokenizer.bos, render_ids(tokenizer, chat)
     assert bos is not None
-    typed = str(chat.messages).count(str(tokenizer.transformers.bos_token))
-    if ids[:1] != [bos] or ids.count(bos) != 1 + typed:
+    name = str(tokenizer.transformers.bos_token)
+    typed, written = str(chat.messages).count(name), written_bos(tokenizer.spec, chat, name)
+    subject, cause = f"{tokenizer.key} {chat.name}", "template or post-processor changed"
+    if ids[:1] != [bos] or (written is not None and ids.count(bos) != written + typed):
+        often = "once in front" if written == 1 else f"{written} times, first in front,"
         fail(
-            f"{tokenizer.key} {chat.name}",
-            f"BOS {bos} appears {ids.count(bos)} times, expected once in front and {typed} "
-            "times typed",
-            cause="template or post-processor changed",
+            subject,
+            f"BOS {bos} appears {ids.count(bos)} times, expected {often} and {typed} times typed",
+            cause=cause,
         )
+    if (bos, bos) in pairwise(ids) and not typed:
+        fail(subject, f"BOS {bos} stands twice in a row", cause=cause)
 
 
 def test_every_turn_matches_registry(tokenizer: LoadedTokenizer, framed: ChatCase) -> None:

@@ -29,7 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     source = "where the files come from (default: bundle)"
     weights = "fetch checkpoints from the hub instead, for --weights hub (default: off)"
-    parser.add_argument("keys", nargs="*", metavar="KEY", help="models (default: all)")
+    parser.add_argument(
+        "keys", nargs="*", metavar="KEY", help="models (default: those tested without --models)"
+    )
     parser.add_argument("--source", choices=SOURCES, default="bundle", help=source)
     parser.add_argument("--weights", action="store_true", help=weights)
     options = parser.parse_args(arguments)

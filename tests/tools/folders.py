@@ -18,7 +18,9 @@ from tests.harness.sources.folders import (
 def add_folder_options(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare which models the command reads; `verb` is what it does with them."""
     add = parser.add_argument
-    add("--models", metavar="KEY,KEY", help=f"{verb} only these models (default: all)")
+    usual = "those that fixtures/models.toml does not mark on_request"
+    only = f"{verb} only these models, or `all` (default: {usual})"
+    add("--models", metavar="KEY,KEY", help=only)
     source = "where their files come from (default: bundle)"
     add("--source", choices=SOURCES, default="bundle", help=source)
     folder = "take this model's files from a folder; may be repeated (default: from --source)"

@@ -9,7 +9,7 @@ from ..data.recipes import read_recipe
 from ..tokenizer.calls import CALLS
 from ..tokenizer.composed import pair, pair_sequences, pieces, windows
 from ..tokenizer.loaded import LoadedTokenizer
-from ..tokenizer.settings import plain
+from ..tokenizer.settings import plain, read_back
 from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch
 
 SENTENCE, PRICE = "plain.task_sentence", "Price is $374"
@@ -163,7 +163,7 @@ def check_decode(tokenizer: LoadedTokenizer, form: str) -> None:
     """Fail unless ids of a type, one or several, decode to the same text."""
     ids = plain(tokenizer, PRICE)
     alone = form in ("int", "numpy_int", "torch_scalar")
-    expected = pieces(tokenizer, ids[:1])[0] if alone else PRICE
+    expected = pieces(tokenizer, ids[:1])[0] if alone else read_back(tokenizer, PRICE)
     with must_work(tokenizer, form, f"decode of {form}"):
         got = tokenizer.transformers.decode(_in_form(form, ids))
     check_value(tokenizer, f"decode of {form}", got, expected, _CAUSE)
@@ -173,7 +173,7 @@ def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
     """Fail unless every row of ids gives a text; ids in a flat list are rows of one."""
     import numpy
 
-    ids = plain(tokenizer, PRICE)
+    ids, text = plain(tokenizer, PRICE), read_back(tokenizer, PRICE)
     first, *_ = each = pieces(tokenizer, ids)
     given: Any
     match form:
@@ -186,11 +186,11 @@ def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
         case "rows_of_one":
             given, right = [[token_id] for token_id in ids], each
         case "ragged":
-            given, right = [ids, ids[:1], []], [PRICE, first, ""]
+            given, right = [ids, ids[:1], []], [text, first, ""]
         case "numpy":
-            given, right = numpy.array([ids, ids]), [PRICE, PRICE]
+            given, right = numpy.array([ids, ids]), [text, text]
         case "torch":
-            given, right = needed_torch().tensor([ids, ids]), [PRICE, PRICE]
+            given, right = needed_torch().tensor([ids, ids]), [text, text]
         case _:
             given, right = [], []
     with must_work(tokenizer, form, f"batch_decode of {form}"):
@@ -217,7 +217,9 @@ def check_converting(tokenizer: LoadedTokenizer) -> None:
     unknown = auto.convert_tokens_to_ids("(no token has this name)")
     check_value(tokenizer, "id of an unknown token", unknown, tokenizer.spec.tokenizer.unk, _CAUSE)
     text = auto.convert_tokens_to_string(auto.tokenize(PRICE))
-    check_text(tokenizer, repr(PRICE), "convert_tokens_to_string", text, PRICE)
+    check_text(
+        tokenizer, repr(PRICE), "convert_tokens_to_string", text, read_back(tokenizer, PRICE)
+    )
 
 
 def check_positions(tokenizer: LoadedTokenizer, pair: bool) -> None:
@@ -259,11 +261,11 @@ def check_skipping(tokenizer: LoadedTokenizer) -> None:
             got = tokenizer.transformers.decode([token["id"]], **given)
             right = "" if skip and token["special"] else token["content"]
             check_value(tokenizer, f"{what} of {token['content']}", got, right, _CAUSE)
-    eos = tokenizer.spec.tokenizer.eos
+    eos, right_text = tokenizer.spec.tokenizer.eos, read_back(tokenizer, PRICE)
     for name, ids in (("behind", [*price, eos]), ("in front", [eos, *price])):
         rows = tokenizer.transformers.batch_decode([ids, price], skip_special_tokens=True)
         what = f"eos {name}, skip_special_tokens=True in a batch"
-        check_value(tokenizer, what, rows, [PRICE, PRICE], _CAUSE)
+        check_value(tokenizer, what, rows, [right_text, right_text], _CAUSE)
 
 
 def check_special_tokens_mask(tokenizer: LoadedTokenizer) -> None:

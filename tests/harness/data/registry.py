@@ -28,7 +28,10 @@ FRAMES = (
     *("follows_clock", "switches"),
 )
 # What a fine-tune does not take from its base.
-_OWN = ("hub_id", "revision", "files", "weights", "quantized_on", "price_mass", "left_out")
+_OWN = (
+    *("hub_id", "revision", "files", "weights", "quantized_on", "price_mass", "left_out"),
+    *("proof", "on_request"),
+)
 _NEEDED = {"tokenizer.json", "tokenizer_config.json", "config.json"}
 
 
@@ -81,6 +84,10 @@ class Model:
     files: dict[str, PinnedFile]
     hub_id: str = ""  # empty: there is no repository
     revision: Revision | None = None  # None: the model does not come from the hub
+    # Of a model that the bundle builds and no published hash proves: what does. llama.cpp's
+    # vectors of its vocabulary are compared in tests/meta.
+    proof: Literal["vectors"] | None = None
+    on_request: bool = False  # tested only where `--models` names it, or says `all`
     default_system: str | None = None  # the system message a template adds by itself
     turn: str | None = None  # how a template frames a message: its {role} and {content}
     # Text before the turns, with the system's message as {system} and {environment} for tools.
@@ -133,6 +140,14 @@ class Model:
             ends = [self.edges.get(f"{name.removesuffix('prompt')}end") for name in prompts]
             return list(prompts.values()) != ends
         return self.generation_prompt != self.conversation_end
+
+    def closes_answers(self) -> bool:
+        """Whether the template writes anything behind a last answer, as far as the frames say."""
+        if self.edges:
+            closed = [text for name, text in self.edges.items() if name.endswith("assistant > end")]
+            return any(closed) or not closed
+        close = (self.turn or "{content}more").partition("{content}")[2]
+        return bool(close or self.conversation_end)
 
     def checkpoint(self) -> dict[str, PinnedFile]:
         """The files a model is loaded from: its configuration and its weights, no tokenizer."""
@@ -192,6 +207,11 @@ def _inherited(keys: list[str], tables: dict[str, dict[str, Any]]) -> dict[str, 
 def registry() -> dict[str, Model]:
     """The project's own registry, read once."""
     return read_registry()
+
+
+def default_keys() -> list[str]:
+    """The models that are tested where none is named."""
+    return [key for key, model in registry().items() if not model.on_request]
 
 
 def _check_model_key(key: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from ..data.registry import registry
+from ..data.registry import default_keys
 from ..errors import DataError
 from ..files import TESTS
 from ..model.device import NO_CUDA, has_cuda
@@ -129,8 +129,8 @@ def _scope_line(
     done = sum(min(number, judged[cell]) for cell, number in planned.items())
     devices = sorted({device_of(cell.model) for cell in planned}) or ["no device"]
     models = count_of(len({key_of(cell.model) for cell in planned} - {""}), "model")
-    if len(scope.keys) < len(registry()):
-        models += f" of {len(registry())}"
+    if len(scope.keys) < len(default_keys()):
+        models += f" of {len(default_keys())}"
     partial = "partial, by --gate-partial: " if config.getoption("gate_partial") else ""
     there = {cell.file.partition("/")[0] for cell in planned}
     folders = " and ".join(sorted(there)) or "nothing"

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from ..data.registry import registry
 from ..errors import DataError
 from ..files import PROJECT, write_atomically
 from ..plugins.results import RESULTS, Results
 from ..plugins.selection import collects_all, distributed
-from ..plugins.tokenizers import SOURCES, WEIGHTS
+from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS
 from .differences import count_of, difference_lines
 from .judgement import gate_problems
 from .ledger import LEDGER, UPDATE, format_ledger, read_ledger
@@ -124,7 +125,9 @@ def _prepare_update(config: pytest.Config) -> None:
         config.args = list(map(str, folders))
     if os.environ.get("CI"):
         raise pytest.UsageError("--evidence-update is refused when CI is set: review its diff")
-    if distributed(config) or not all(collects_all(config, folder) for folder in folders):
+    keys = config.stash[KEYS]
+    whole = set(keys) == set(registry()) and all(collects_all(config, folder) for folder in folders)
+    if distributed(config) or not whole:
         raise pytest.UsageError(f"--evidence-update counts everything, here: {UPDATE}")
     if config.stash[SOURCES].default != "bundle" or "dummy" in config.stash[WEIGHTS].values():
         raise pytest.UsageError("--evidence-update: leave out --source hub and --weights dummy")

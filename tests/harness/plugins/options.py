@@ -13,8 +13,8 @@ from ..data.recipes import read_recipe
 from ..engines.endpoint import address, parse_endpoints
 from ..engines.given import parse_files
 from ..errors import AssetError, DataError
+from ..sources.folders import ALL, Sources, chosen_models, parse_directories
 from ..sources.folders import SOURCES as SOURCE_NAMES
-from ..sources.folders import Sources, chosen_models, parse_directories
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
 from .tokenizers import ADAPTERS, ENDPOINTS, GGUFS, KEYS, SOURCES, WEIGHTS, weights_of
@@ -50,7 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--models",
         metavar="KEY,KEY",
-        help="only these models (default: all of fixtures/models.toml)",
+        help="only these models, or `all` (default: those that fixtures/models.toml does not mark "
+        "on_request)",
     )
     group.addoption(
         "--gguf",
@@ -160,7 +161,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check options and data before anything is collected; a mistake is one line."""
     try:
         directories = parse_directories(config.getoption("--model-dir"))
-        keys = chosen_models(config.getoption("--models"))
+        named = config.getoption("--models")
+        if named is None and config.getoption("--evidence-update"):
+            named = ALL  # the ledger counts every model
+        keys = chosen_models(named)
         weights = parse_weights(config.getoption("--weights"))
         engine = engines().get(DEFAULT)
         endpoints = parse_endpoints(config.getoption("--endpoint"))

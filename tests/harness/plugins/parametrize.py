@@ -8,7 +8,7 @@ import pytest
 from ..data.calls import calls
 from ..data.cases import ChatCase, conversations, published, texts
 from ..data.exceptions import is_expected, is_published, refuses, twin_of
-from ..data.registry import Device, registry
+from ..data.registry import Device, Model, registry
 from ..data.runs import PLAIN, runs
 from ..memory.architecture import FAMILIES
 from ..memory.footprint import LOADS, Load
@@ -30,12 +30,19 @@ def chats_of(tokenizer: LoadedTokenizer, refused: bool = False) -> list[ChatCase
 
 
 def _others(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> list[LoadedTokenizer]:
-    """The chosen models with another vocabulary."""
-    own = tokenizer.spec.tokenizer.vocabulary_sha256
+    """The chosen models with another vocabulary, not the same with other added tokens."""
+    own = tokenizer.spec
+
+    def shares_words(other: Model) -> bool:
+        ours, theirs = own.tokenizer, other.tokenizer
+        same_merges = ours.merges > 0 and ours.merges_sha256 == theirs.merges_sha256
+        related = own.key in other.bases or other.key in own.bases
+        return same_merges or related or ours.vocabulary_sha256 == theirs.vocabulary_sha256
+
     return [
         other
         for other in chosen.values()
-        if other.spec.tokenizer.vocabulary_sha256 != own and not other.missing_reason
+        if not shares_words(other.spec) and not other.missing_reason
     ]
 
 
@@ -77,6 +84,7 @@ ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] 
         for name, keyword in KEYWORDS.items()
         if tokenizer.spec.can(*keyword.needs)
         and (name != "add_generation_prompt" or tokenizer.spec.opens_answers())
+        and (name != "continue_final_message" or tokenizer.spec.closes_answers())
     ],
     "switch": lambda tokenizer, _: list(tokenizer.spec.switches),
     "small_file": lambda tokenizer, _: _small_files(tokenizer),

@@ -149,8 +149,9 @@ def move_into_place(model: Model, built: Path) -> None:
     """
     for name, file in model.files.items():
         if (digest := sha256(built / name)) != file.sha256:
+            size = (built / name).stat().st_size
             raise AssetError(
-                f"{model.key}: the built {name} has sha256 {digest[:12]}, pinned is "
+                f"{model.key}: the built {name} has sha256 {digest} ({size} bytes), pinned is "
                 f"{file.sha256[:12]}: fixtures/recipes/{model.key}.json or the registry is wrong"
             )
     target = folder_of(model)

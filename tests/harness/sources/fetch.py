@@ -31,8 +31,15 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
     of a child that failed.
     """
     progress(f"fetching {', '.join(model.key for model in models)} from the hub, or its cache")
+    output = run_apart(__name__, [*options, *(model.key for model in models)], progress)
+    rows = [line.split("\t", 1) for line in output.splitlines()]
+    return {key: Path(folder) for key, folder in rows}
+
+
+def run_apart(module: str, arguments: list[str], progress: Progress) -> str:
+    """What a module prints in a process that may use the network; AssetError as above."""
     with subprocess.Popen(
-        [sys.executable, "-m", __name__, *options, *(model.key for model in models)],
+        [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -42,11 +49,10 @@ def fetch_apart(models: list[Model], progress: Progress, *options: str) -> dict[
         assert process.stderr is not None
         assert process.stdout is not None
         last = relayed(process.stderr, progress)
-        output = process.stdout.read()  # a line a model, written when all is done
+        output = process.stdout.read()  # written when all is done
     if process.returncode:
         raise AssetError(last or "the hub process died")
-    rows = [line.split("\t", 1) for line in output.splitlines()]
-    return {key: Path(folder) for key, folder in rows}
+    return output
 
 
 def relayed(lines: Iterable[str], progress: Progress) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..console import Progress, say
 from ..data.recipes import read_recipe
-from ..data.registry import Model, registry
+from ..data.registry import Model, default_keys, registry
 from ..errors import AssetError
 from ..examination.folder import refuse
 from ..text import allowed_values, readable
@@ -16,6 +16,7 @@ from .bundle import bundle
 from .fetch import fetch_apart
 
 SOURCES = ("bundle", "hub")
+ALL = "all"  # of `--models`: those that are tested on request, too
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,26 @@ def _why_no_folder(folder: Path) -> str:
 
 
 def chosen_models(text: str | None, option: str = "--models") -> list[str]:
-    """Model keys as `KEY,KEY` names them, each once; all of them if the option was not given.
+    """Model keys as `KEY,KEY` or `all` names them, each once; if it was not given the usual ones.
 
     Raises AssetError for an unknown key, and where none is named: that would not be a choice.
     """
     if text is None:
-        return list(registry())
+        return default_keys()
     keys = list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    if keys == [ALL]:
+        return list(registry())
     for key in keys or [""]:
         if key not in registry():
-            raise AssetError(f"{option} {key or repr(text)}: {allowed_values(key, registry())}")
+            allowed = allowed_values(key, [ALL, *registry()])
+            raise AssetError(f"{option} {key or repr(text)}: {allowed}")
     return keys
 
 
 def unavailable_reason(model: Model, source: str) -> str:
     """Why the source has no files of the model, and what to type; empty if it has them."""
-    is_built = read_recipe(model.key).vocabulary and not model.based_on
+    # A fine-tune has its base's vocabulary, but the rest of it no package holds.
+    is_built = read_recipe(model.key).vocabulary and (model.proof or not model.based_on)
     if is_built or (source == "hub" and model.revision):
         return ""
     fix = f"--model-dir {model.key}=DIR" + (" or --source hub" if model.revision else "")
@@ -81,12 +86,13 @@ def unavailable_reason(model: Model, source: str) -> str:
 
 
 def select_models(keys: Collection[str], source: str, given: Collection[str] = ()) -> list[Model]:
-    """The models named by `keys`; without keys, all that the source has or that are in `given`.
+    """The models named by `keys`; without keys, those of the usual ones that the source has, or
+    that are in `given`.
 
     Raises AssetError for a model named by its key whose files the source does not have. Without
     keys such a model is left out, with a line on stderr.
     """
-    models = [registry()[key] for key in keys or registry()]
+    models = [registry()[key] for key in keys or default_keys()]
     reasons = {m.key: unavailable_reason(m, source) for m in models if m.key not in given}
     problems = [reason for reason in reasons.values() if reason]
     if keys and problems:

@@ -1,14 +1,14 @@
 """A model's files from the hub: exactly the registry's, at its revision, hashes checked."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import huggingface_hub.utils
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 
 from ..console import Progress
 from ..data.registry import Model, PinnedFile
@@ -80,28 +80,60 @@ def request_head(url: str) -> None:
     _HUB.hf_raise_for_status(response)
 
 
+def fetch_named(
+    hub_id: str, revision: str, needed: Sequence[str], others: Sequence[str], instead: str
+) -> tuple[Path, str]:
+    """Download these files of any repository, the `others` if they are there.
+
+    Returns their folder and the commit, to which a branch or tag leads: all are of one. Raises
+    AssetError as `fetch`, or if one lacks; `instead` is what can be done then.
+    """
+    commit, folder = revision, Path()
+    for name in (*needed, *others):
+        try:
+            if not constants.HF_HUB_OFFLINE:
+                request_head(hf_hub_url(hub_id, name, revision=commit))
+            folder = Path(hf_hub_download(hub_id, name, revision=commit)).parent
+        # The supported versions use different HTTP libraries, whose errors share no base class.
+        except Exception as error:
+            absent = isinstance(error, EntryNotFoundError)
+            absent = absent and not isinstance(error, LocalEntryNotFoundError)
+            if absent and name not in needed:
+                continue
+            cause = _cause(hub_id, name, error)
+            what = f"there is no {name} at {commit[:8]};" if absent else cause
+            raise AssetError(redact(f"{hub_id}: {what} {instead}")) from None
+        commit = folder.name
+    return folder, commit
+
+
 def explain(model: Model, name: str, error: Exception) -> AssetError:
     """Why the file `name` could not be downloaded, and what to do, in one line."""
+    return _refusal(model, _cause(model.hub_id, name, error))
+
+
+def _cause(hub_id: str, name: str, error: Exception) -> str:
+    """The same, to be followed by what else can be done."""
     causes = list(_causes(error))
     answers = [getattr(cause, "response", None) for cause in causes]
     statuses = [answer.status_code for answer in answers if answer is not None]
     login = "run `hf auth login` or set HF_TOKEN, or"
     if any(isinstance(cause, GatedRepoError) for cause in causes):
-        page = f"https://huggingface.co/{model.hub_id}"
-        return _refusal(model, f"access is gated; ask for it at {page}, then {login}")
+        page = f"https://huggingface.co/{hub_id}"
+        return f"access is gated; ask for it at {page}, then {login}"
     if 401 in statuses:
         # Without a login the hub says "not found" of private repositories, too.
         what = "login refused (HTTP 401): the token is missing or wrong, or the repository private"
-        return _refusal(model, f"{what}; {login}")
+        return f"{what}; {login}"
     if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
         cache = f"{constants.HF_HUB_CACHE}, or move the cache by HF_HOME"
-        return _refusal(model, f"no room on the disk for {name}; free space in {cache}, or")
+        return f"no room on the disk for {name}; free space in {cache}, or"
     if not statuses and any(type(c).__module__.startswith(_HTTP_LIBRARIES) for c in causes):
         host, cause = urlsplit(constants.ENDPOINT).hostname, type(causes[-1]).__name__
         what = f"no answer from {host}, or the connection was cut ({cause})"
-        return _refusal(model, f"{what}; check the network and HF_ENDPOINT, or")
+        return f"{what}; check the network and HF_ENDPOINT, or"
     message = " ".join(str(error).split()) or type(error).__name__
-    return _refusal(model, f"{name}: {redact(message)[:_LONGEST].rstrip('.')};")
+    return f"{name}: {redact(message)[:_LONGEST].rstrip('.')};"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

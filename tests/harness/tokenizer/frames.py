@@ -94,6 +94,17 @@ def broken_by(first: list[str] | str, second: list[str] | str) -> str:
     )
 
 
+def written_bos(model: Model, chat: ChatCase, bos: str) -> int | None:
+    """How often the template writes BOS by its frames: None where they do not say it."""
+    if not any(bos in edge for name, edge in model.edges.items() if not name.startswith(START)):
+        return 1
+    if not is_text(chat) or not has_frames_for(model, chat):
+        return None
+    roles = [message["role"] for message in chat.messages]
+    ends = places(roles, PROMPT if chat.add_generation_prompt else END)
+    return sum((_edge(model.edges, *place) or "").count(bos) for place in ends)
+
+
 def twin_text(model: Model, chat: ChatCase, twin: Twin) -> str:
     """The prompt that the registry's facts make of a case's declared twin."""
     written = [json.dumps(tool, indent=4, ensure_ascii=False) for tool in chat.tools or ()]

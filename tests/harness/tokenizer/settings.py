@@ -6,6 +6,7 @@ from typing import Any
 from ..data.settings import EOS, Changes
 from .copies import PRICE, SENTENCE, SPACED
 from .loaded import LoadedTokenizer
+from .pieces import lost_characters
 
 REFUSED = "refused"  # what a call that must raise gives
 _CUT, _PADS = 6, 3
@@ -66,6 +67,28 @@ def plain(tokenizer: LoadedTokenizer, text: str) -> list[int]:
     return ids
 
 
+def read_back(tokenizer: LoadedTokenizer, text: str) -> str:
+    """What decoding a text's ids must give: the text.
+
+    Of a tokenizer that keeps no white space, or no case, it is what the file's own decoder gives,
+    if that lacks no character of the normalized text.
+    """
+    if tokenizer.json_file.keeps_white_space:
+        return text
+    own = str(tokenizer.tokenizers.decode(plain(tokenizer, text), skip_special_tokens=False))
+    return text if lost_characters(tokenizer, text, own) else own
+
+
+def reads_typed_eos(tokenizer: LoadedTokenizer) -> bool:
+    """Whether the file's model makes EOS of plain text, which no setting prevents.
+
+    Unigram finds any piece of its vocabulary, BPE only what merges lead to.
+    """
+    eos = tokenizer.spec.tokenizer.eos
+    name = tokenizer.tokenizers.id_to_token(eos)
+    return eos in [token.id for token in tokenizer.tokenizers.model.tokenize(f"a{name}b")]
+
+
 def expected(tokenizer: LoadedTokenizer, facts: Facts) -> dict[str, Any]:
     """What `observed` must be: ids composed from those of tokenizer.json, and the facts."""
     price, sentence = plain(tokenizer, PRICE), plain(tokenizer, SENTENCE)
@@ -73,13 +96,14 @@ def expected(tokenizer: LoadedTokenizer, facts: Facts) -> dict[str, Any]:
     padded: Any = [*pads, *price] if facts.padding_side == "left" else [*price, *pads]
     left, most = facts.truncation_side == "left", facts.model_max_length
     declared = tokenizer.spec.tokenizer
+    stays = not facts.splits_special or reads_typed_eos(tokenizer)
     return {
         "ids": [*facts.front, *price, *facts.behind],
         "padded ids": REFUSED if facts.pad is None else padded,
         "truncated ids": sentence[-_CUT:] if left else sentence[:_CUT],
         "ids cut at model_max_length": sentence[-most:] if left else sentence[:most],
-        "typed eos stays a control token": not facts.splits_special,
-        "decoded text": SPACED,
+        "typed eos stays a control token": stays,
+        "decoded text": read_back(tokenizer, SPACED),
         "padding_side": facts.padding_side,
         "truncation_side": facts.truncation_side,
         "model_max_length": most,

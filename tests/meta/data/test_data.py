@@ -19,6 +19,7 @@ from tests.harness.data.cases import (
     read_topics,
     texts,
 )
+from tests.harness.data.exceptions import refuses
 from tests.harness.data.recipes import RECIPES, read_recipe
 from tests.harness.data.registry import read_registry, registry
 from tests.harness.data.upstream_issues import read_upstream_issues
@@ -105,7 +106,9 @@ def test_every_model_has_its_recipe_and_no_other_exists() -> None:
 def test_every_model_has_its_snapshots_and_no_other_exists() -> None:
     chats = [key for key, model in registry().items() if model.can("chat")]
     expected = {f"{key}.ids.txt" for key in registry()} | {f"{key}.prompts.txt" for key in chats}
-    assert {path.name for path in SNAPSHOTS.iterdir()} == expected
+    there = {path.name for path in SNAPSHOTS.iterdir()}
+    based = {f"{key}.ids.txt" for key, model in registry().items() if model.bases}
+    assert expected - based <= there <= expected  # a fine-tune's may be its base's
 
 
 def test_known_failures_name_existing_tests_and_packages() -> None:
@@ -154,8 +157,8 @@ BAD_CHATS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown_need": ({"needs": ["bos"]}, "needs.0: "),
     "message_is_no_object": ({"messages": ["Hi"]}, "messages.0: "),
     "raises_of_an_unknown_model": (
-        {"raises": ["qwen"]},
-        "raises.0: unknown model qwen: did you mean qwen2? ",
+        {"raises": ["qwn2"]},
+        "raises.0: unknown model qwn2: did you mean qwen2? ",
     ),
     "key_of_a_message_misspelt": (
         {"messages": [{"role": "user", "contnt": "Hi"}]},
@@ -311,9 +314,10 @@ def test_no_part_of_a_prompt_is_pinned_by_its_recording_alone() -> None:
     bare = [
         f"{key} {chat.name}"
         for key, model in registry().items()
+        if not model.on_request  # drafted: held to properties of any template beside its frames
         for chat in conversations().values()
         if model.can("chat", *chat.needs)
-        and key not in chat.raises
+        and not refuses(model, chat)
         and not can_be_framed(model, chat)
         and chat.twin(key) is None
         and not chat.continue_final_message  # a contract of its own

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.data.registry import Model, registry
+from tests.harness.data.registry import Model, default_keys, registry
 from tests.harness.memory.footprint import (
     LOADS,
     Load,
@@ -23,7 +23,7 @@ from tests.meta.model import real_models as real
 Build = Callable[[str, Load, bool], Any]  # key, load, double_quant
 
 Loads = pytest.mark.parametrize("load", LOADS)
-Models = pytest.mark.parametrize("key", list(registry()))
+Models = pytest.mark.parametrize("key", default_keys())
 DoubleQuant = pytest.mark.parametrize("double_quant", [True, False], ids=["double", "single"])
 
 # Measured on an H100 with transformers 5.17 and bitsandbytes 0.50.2, random weights.

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.harness.console import exit_status
-from tests.harness.data.registry import registry
+from tests.harness.data.registry import default_keys, registry
 from tests.harness.errors import AssetError, DataError
 from tests.harness.sources.folders import chosen_models, parse_directories
 from tests.meta.conftest import PROJECT, run_pytest
@@ -67,7 +67,9 @@ def test_every_option_of_a_command_has_its_default(command: str) -> None:
 
 
 def test_models_are_taken_apart_as_users_write_them() -> None:
-    assert chosen_models(None) == list(registry())
+    assert chosen_models(None) == default_keys()
+    assert chosen_models("all") == list(registry())
+    assert set(registry()) - set(default_keys()) >= {"qwen3", "llama3_2"}
     assert chosen_models(" qwen2 , llama3_1,, qwen2") == ["qwen2", "llama3_1"]
 
 
@@ -83,7 +85,7 @@ WRONG = {
 def test_a_wrong_model_is_answered_with_the_nearest(text: str) -> None:
     with pytest.raises(AssetError) as caught:
         chosen_models(text)
-    assert str(caught.value) == f"--models {WRONG[text]}allowed are {', '.join(registry())}"
+    assert str(caught.value) == f"--models {WRONG[text]}allowed are all, {', '.join(registry())}"
 
 
 @pytest.mark.parametrize("option", ["phi3", "phi3=", "phi4=.", "=."])
@@ -94,7 +96,7 @@ def test_model_dir_is_key_and_folder(option: str) -> None:
 
 
 MISTAKES = {
-    ("--models=",): "ERROR: --models '': allowed are llama3_1, ",
+    ("--models=",): "ERROR: --models '': allowed are all, llama3_1, ",
     ("--model-dir", "phi3=/no/folder"): "ERROR: --model-dir phi3=/no/folder: there is no tok",
     ("--model-dir", "lama3_1=x"): "write KEY=DIR; did you mean llama3_1? allowed are llama3_1, ",
     ("--weights", "lama3_1=dummy"): "did you mean llama3_1? write auto, hub, dummy",

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 ROUTE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+COMMIT = "5ca1ab1e" * 5  # to which main leads
 BEHAVIOURS = {"cut", "silent", "portal"}  # broken or foreign servers; the rest are plain refusals
 
 
@@ -110,7 +111,8 @@ class Handler(BaseHTTPRequestHandler):
         start = int(requested[1]) if requested else 0
         blob = sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
         stop = max(start, len(content) // 2) if cut else len(content)
-        headers = {"ETag": f'"{blob}"', "X-Repo-Commit": revision, "Accept-Ranges": "bytes"}
+        commit = COMMIT if revision == "main" else revision
+        headers = {"ETag": f'"{blob}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         headers["Content-Length"] = str(len(content) - start)
         if requested:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from filelock import FileLock
 from tokenizers import Tokenizer
 
+from tests.harness.data.recipes import read_recipe
+from tests.harness.data.registry import registry
 from tests.harness.diff import first_difference, line_at, side_by_side
 from tests.harness.files import cache_folder, sha256_text
 from tests.harness.sources.packages import REQUIREMENTS, download
@@ -16,12 +18,11 @@ from tests.harness.text import quote
 
 PACKAGE = "llama_cpp_python"
 MODELS = "vendor/llama.cpp/models"
+# The vocabulary's file by the models that are built from it.
 FILES = {
-    "llama3_1": "ggml-vocab-llama-bpe.gguf",
-    "llama3_1_instruct": "ggml-vocab-llama-bpe.gguf",
-    "phi3": "ggml-vocab-phi-3.gguf",
-    "qwen2": "ggml-vocab-qwen2.gguf",
-    "starcoder2": "ggml-vocab-starcoder.gguf",
+    key: Path(origin.path).name
+    for key in registry()
+    if (origin := read_recipe(key).vocabulary) and origin.package == PACKAGE
 }
 END = (".inp", ".out")
 SPM = "ggml-vocab-llama-spm.gguf"  # Llama-2's SentencePiece model, for the differential test

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.data.registry import FRAMES, read_registry, registry
+from tests.harness.data.registry import FRAMES, default_keys, read_registry
 from tests.harness.errors import AssetError
 from tests.harness.plugins.results import with_sources
 from tests.harness.sources.folders import Sources
@@ -48,7 +48,7 @@ def draft(*arguments: str, cwd: Path) -> Run:
 
 
 @pytest.mark.slow  # each loads a tokenizer twice
-@pytest.mark.parametrize("key", registry())
+@pytest.mark.parametrize("key", default_keys())
 def test_draft_of_a_known_model_is_the_registrys(bundle: dict[str, Path], key: str) -> None:
     if key not in bundle:
         pytest.skip("no package holds its files")

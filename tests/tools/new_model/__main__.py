@@ -11,6 +11,8 @@ recipes/KEY.json, and what it does otherwise to exceptions/KEY.json. --update re
 3. Review them: they show what the files contain, not what is right. Add `tools` to the
 capabilities if the template writes functions.
 4. --record also records the snapshots. A fine-tune's are its base's where they do not differ.
+With --source hub, DIR is a repository, ORG/NAME, and the draft is pinned to the commit that was
+fetched; --revision names another than that of main.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,15 @@ from tests.harness.data.schema import read_tables
 from tests.harness.errors import AssetError
 from tests.harness.files import FIXTURES, PROJECT, write_atomically
 from tests.harness.redaction import redact
+from tests.harness.sources.folders import ALL
 from tests.harness.text import harmless
 from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.settings import reads_typed_eos
 
 from .base import differences, find_base
-from .exceptions import draft_exceptions, to_look_at
+from .exceptions import draft_exceptions, of_changed_tokens, to_look_at
 from .folder import load_tokenizer, review, whole_folder
+from .repository import fetched
 from .table import draft_recipe, draft_table, over_base, to_toml
 from .trial import Outcome, files_of, grouped, known_faults, project_copy, run_contracts
 
@@ -48,6 +53,8 @@ Draft = dict[Path, str]  # what the files below fixtures are to contain
 def _check_key(key: str, update: bool) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
         raise AssetError(f"{key!a}: a model's key consists of small letters, digits and _")
+    if key == ALL:
+        raise AssetError(f"{key} stands for all models in --models: choose another key")
     if update and key not in registry():
         raise AssetError(f"{key} is not in fixtures: leave out --update")
     if key in registry() and not update:
@@ -60,10 +67,9 @@ def _check_key(key: str, update: bool) -> None:
 
 def _registry_text(key: str, table: str) -> str:
     """The registry with the model's table, in place of an older draft of it."""
-    text = REGISTRY.read_text("utf-8").rstrip()
-    parts = re.split(r"\n+(?=(?:# review: [^\n]*\n)?\[\w+\]\n)", text)
-    kept = [part for part in parts if not re.match(rf"(# [^\n]*\n)?\[{key}\]\n", part)]
-    return "\n\n\n".join([*kept, table])
+    draft = rf"\n+(?:# review: [^\n]*\n+)?\[{key}\]\n.*?(?=\n+(?:#[^\n]*\n+)*\[\w+\]\n|\s*\Z)"
+    text = re.sub(draft, "", REGISTRY.read_text("utf-8"), count=1, flags=re.DOTALL)
+    return f"{text.rstrip()}\n\n\n{table}"
 
 
 def _write(draft: Draft, fixtures: Path) -> None:
@@ -101,9 +107,26 @@ def _as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n" if content else ""
 
 
-def _command(key: str, folder: Path, *more: str) -> str:
-    words = ["pytest", "tests/conformance", "--models", key, *more]
-    return shlex.join([*words, "--model-dir", f"{key}={folder.absolute()}"])
+@dataclass(frozen=True)
+class _Place:
+    """Where the files are, as the user named it and as they lie here."""
+
+    name: str
+    folder: Path
+    revision: str = ""  # the commit, of a repository of the hub
+
+    def command(self, key: str, *more: str) -> str:
+        """What tests the model."""
+        source = ["--model-dir", f"{key}={Path(self.name).absolute()}"]
+        source = ["--source", "hub"] if self.revision else source
+        return shlex.join(["pytest", "tests/conformance", "--models", key, *more, *source])
+
+
+def _place(name: str, source: str, revision: str) -> _Place:
+    if source == "hub":
+        folder, commit = fetched(name, revision)
+        return _Place(name, whole_folder(folder).absolute(), commit)
+    return _Place(name, whole_folder(Path(name)).absolute())
 
 
 def _prove(draft: Draft, key: str, model: Model, folder: Path, found: dict[str, Any]) -> Outcome:
@@ -112,13 +135,15 @@ def _prove(draft: Draft, key: str, model: Model, folder: Path, found: dict[str, 
         _write(draft, copy / "fixtures")
         outcome = run_contracts(copy, key, folder)
         outcome = _with_snapshots_to_come(outcome)
+        recipe = json.loads(draft[RECIPES / f"{key}.json"])
+        outcome, found["snapshots"] = of_changed_tokens(outcome, recipe)
         if faults := known_faults(key, model.bases, outcome.failed):
-            draft[EXCEPTIONS / f"{key}.json"] = _as_json(found | {"faults": faults})
+            kept = {name: value for name, value in found.items() if name != "snapshots"}
+            draft[EXCEPTIONS / f"{key}.json"] = _as_json(kept | {"faults": faults})
             found["faults"] = faults
             _write(draft, copy / "fixtures")
-            again = _with_snapshots_to_come(
-                run_contracts(copy, key, folder, files_of(outcome, copy))
-            )
+            again = run_contracts(copy, key, folder, files_of(outcome, copy))
+            again, _ = of_changed_tokens(_with_snapshots_to_come(again), recipe)
             declared = sum(len(fault["nodes"]) for fault in faults)
             outcome = Outcome(outcome.passed, outcome.known + declared, again.failed)
     return outcome
@@ -130,11 +155,21 @@ def _with_snapshots_to_come(outcome: Outcome) -> Outcome:
     return replace(outcome, failed=left)
 
 
+def _facts(place: _Place) -> dict[str, Any]:
+    """The drafted table; what the hub has at a commit is published."""
+    facts = draft_table(place.folder, load_tokenizer(place.folder))
+    if place.revision:
+        for file in facts["files"].values():
+            file["published"] = True
+        facts = {"hub_id": place.name, "revision": place.revision} | facts
+    return facts
+
+
 def _draft(
-    key: str, folder: Path, given: str | None
+    key: str, place: _Place, given: str | None
 ) -> tuple[Draft, Model, dict[str, Any], list[str]]:
     """What is to be written, the model it makes, its exceptions, and how it differs from a base."""
-    facts = draft_table(folder, load_tokenizer(folder))
+    facts, folder = _facts(place), place.folder
     base = find_base(folder, facts, given)
     recipe = draft_recipe(folder, base.key if base else "")
     table = harmless(to_toml(key, over_base(facts, base) if base else facts))
@@ -142,7 +177,8 @@ def _draft(
     model = model_of(key, tables)
     # Under another name, so that exceptions of an older draft do not count.
     apart = replace(model, key=f"{key} (draft)")
-    found = draft_exceptions(LoadedTokenizer(apart, "directory", lambda: {apart.key: folder}))
+    loaded = LoadedTokenizer(apart, "directory", lambda: {apart.key: folder})
+    found = draft_exceptions(loaded)
     draft = {
         RECIPES / f"{key}.json": _as_json(recipe),
         EXCEPTIONS / f"{key}.json": _as_json(found),
@@ -152,12 +188,14 @@ def _draft(
     if base:
         lines.append(f"{key} is based on {base.key}, and differs from it in:")
         lines += [f"  {line}" for line in differences(base, facts, recipe)] or ["  nothing"]
+    if reads_typed_eos(loaded):
+        lines.append(f"{key} reads EOS that a user types as the token itself, whatever it is told")
     print(redact(table), end="")
     return draft, model, found, lines
 
 
-def _record(key: str, folder: Path) -> int:
-    command = shlex.split(_command(key, folder, "--snapshot-update", "-q"))
+def _record(key: str, place: _Place) -> int:
+    command = shlex.split(place.command(key, "--snapshot-update", "-q"))
     return subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False).returncode
 
 
@@ -170,7 +208,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("key", metavar="KEY", help="the new model's key: small letters, digits, _")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of its files")
+    parser.add_argument("place", metavar="DIR", help="the folder, or repository, of its files")
+    source = "what DIR is (default: folder)"
+    parser.add_argument("--source", choices=("folder", "hub"), default="folder", help=source)
+    revision = "branch, tag or commit of the repository (default: main)"
+    parser.add_argument("--revision", default="main", help=revision)
     parser.add_argument("--write", action="store_true", help="add it to fixtures (default: off)")
     parser.add_argument(
         "--update",
@@ -193,12 +235,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     key, started = options.key, time.process_time()
     _check_key(key, options.update)
-    given = options.folder
-    folder = whole_folder(given).absolute()
-    draft, model, found, lines = _draft(key, folder, options.based_on)
+    place = _place(options.place, options.source, options.revision)
+    draft, model, found, lines = _draft(key, place, options.based_on)
     _check_leftovers(draft, options.update)
-    review(folder)
-    outcome = _prove(draft, key, model, folder, found)
+    review(place.folder)
+    outcome = _prove(draft, key, model, place.folder, found)
     if options.write:
         _write(draft, FIXTURES)
     for line in lines:
@@ -214,10 +255,10 @@ def main(arguments: list[str] | None = None) -> int:
         f"({seconds:.0f} s of CPU time)"
     )
     if not options.write:
-        say(f"--write adds it to fixtures, where {_command(key, given)} tests it")
+        say(f"--write adds it to fixtures, where {place.command(key)} tests it")
         return int(bool(outcome.failed))
-    code = _record(key, given) if options.record and not outcome.failed else 0
-    say(f"next: {_command(key, given, *([] if options.record else ['--snapshot-update']))}")
+    code = _record(key, place) if options.record and not outcome.failed else 0
+    say(f"next: {place.command(key, *([] if options.record else ['--snapshot-update']))}")
     return int(bool(outcome.failed or code))
 
 

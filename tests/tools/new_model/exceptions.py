@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from tests.harness.data.cases import ChatCase, TextCase, conversations, texts
@@ -18,6 +19,8 @@ from tests.harness.tokenizer.frames import (
     is_text,
 )
 from tests.harness.tokenizer.loaded import LoadedTokenizer
+
+from .trial import Failed, Outcome
 
 _MARKS = ("qj{}x", "the {}th of these turns")
 
@@ -145,6 +148,24 @@ def _explained(tokenizer: LoadedTokenizer, text: str, got: str, kind: str) -> st
     return ""
 
 
+def of_changed_tokens(outcome: Outcome, recipe: dict[str, Any]) -> tuple[Outcome, list[str]]:
+    """The outcome without texts that only a fine-tune's own tokens make other ids, and those.
+
+    They are its snapshots, where those of its base have what the base has not.
+    """
+    tokens = [token["content"] for token in recipe.get("changed_tokens", ())]
+    cases = {**texts(), **conversations()}
+
+    def is_own(failed: Failed) -> bool:
+        case = cases.get(failed.node.partition("-")[2].removesuffix("]"))
+        said = case.full_text if isinstance(case, TextCase) else ""
+        said = str(case.messages) if isinstance(case, ChatCase) else said
+        return " snapshot of " in failed.first_line and any(token in said for token in tokens)
+
+    own = [failed.first_line for failed in outcome.failed if is_own(failed)]
+    return replace(outcome, failed=[f for f in outcome.failed if not is_own(f)]), own
+
+
 def to_look_at(drafted: dict[str, Any]) -> list[str]:
     """Every kind of exception with its number and its first example, for review."""
     titles = {
@@ -166,6 +187,9 @@ def to_look_at(drafted: dict[str, Any]) -> list[str]:
         lines.append(
             f"{count} texts by {kind}, first {row['case']}: {quote(row['text'][:40])}: {why}"
         )
+    if own := drafted.get("snapshots"):
+        example = own[0].partition("; likely cause")[0]
+        lines.append(f"{len(own)} cases hold tokens that the base has not, first {example}")
     for fault in drafted.get("faults", ()):
         count, name = len(fault["nodes"]), fault.get("issue") or fault["reason"]
         lines.append(

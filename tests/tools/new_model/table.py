@@ -140,10 +140,14 @@ def over_base(facts: dict[str, Any], base: Model) -> dict[str, Any]:
         prefix = "tokenizer." if part == "tokenizer" else ""
         own, of_base = facts[part], known[part]
         left_out += [f"{prefix}{name}" for name in of_base if name not in own]
-        drafted[part] = {k: v for k, v in own.items() if k not in of_base or of_base[k] != v}
+        # As text: config.json says 1000000 or 1000000.0, and it is built as it is.
+        same = {k for k, v in of_base.items() if k in own and json.dumps(own[k]) == json.dumps(v)}
+        drafted[part] = {k: v for k, v in own.items() if k not in same}
     same_template = facts["tokenizer"].get("template_sha256") == base.tokenizer.template_sha256
     for name in set(drafted) - {"tokenizer", "architecture", "files"}:
-        if drafted[name] == known.get(name) or (same_template and name in _OF_TEMPLATE):
+        # Another template inherits no frames: what it writes as its base's does is drafted, too.
+        same = same_template if name in _OF_TEMPLATE else drafted[name] == known.get(name)
+        if same:
             del drafted[name]
     head = {"based_on": base.key} | ({"left_out": left_out} if left_out else {})
     return head | drafted

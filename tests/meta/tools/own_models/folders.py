@@ -124,6 +124,23 @@ FAMILIES = {
         ("{{ m.content }}</s>", "{{ m.content }}"),
         "test_every_turn_matches_registry",
     ),
+    "bos_each_turn": Family(
+        "{% for m in messages %}"
+        + _ALTERNATE
+        + "{% if m.role == 'user' %}{{ bos_token }}[INST] {{ m.content }} [/INST]"
+        "{% else %} {{ m.content }} </s>{% endif %}{% endfor %}",
+        ("</s>", "<s>", "[INST]", "[/INST]"),
+        ("{{ bos_token }}[INST]", "{{ bos_token + bos_token }}[INST]"),
+        "test_prompt_has_one_bos",
+        bos="<s>",
+    ),
+    "open_ended": Family(
+        "[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
+        ("<|user|>", "<|assistant|>", "<|system|>", "[gMASK]", "<sop>"),
+        ("<|{{ m.role }}|>\n", "<|{{ m.role }}|>"),
+        "test_every_turn_matches_registry",
+    ),
     "no_system": Family(
         "{% for m in messages %}{% if m.role == 'system' %}"
         "{{ raise_exception('no system role') }}{% endif %}"
@@ -199,7 +216,6 @@ def other_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def make_unigram(folder: Path) -> Path:
     """A folder as T5's, which splits at white space and ends texts with a token."""
-    folder.mkdir(parents=True)
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
@@ -207,9 +223,28 @@ def make_unigram(folder: Path) -> Path:
     trainer = trainers.UnigramTrainer(
         vocab_size=300, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>"
     )
+    return _of_words(folder, tokenizer, trainer, ("$A </s>", "$A </s> $B </s>"))
+
+
+def make_wordpiece(folder: Path) -> Path:
+    """A folder as BERT's, which writes in small letters without accents."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=["<pad>", "</s>", "<unk>", "<s>"], show_progress=False
+    )
+    return _of_words(folder, tokenizer, trainer, ("<s> $A </s>", "<s> $A </s> $B </s>"))
+
+
+def _of_words(folder: Path, tokenizer: Any, trainer: Any, around: tuple[str, str]) -> Path:
+    """The folder of a tokenizer that is trained here; `around` is what it puts around texts."""
+    folder.mkdir(parents=True)
     tokenizer.train_from_iterator([(PROJECT / "README.md").read_text("utf-8")], trainer)
+    ids = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>") if token in around[0]]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+        single=around[0], pair=around[1], special_tokens=ids
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512}

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.meta.conftest import PROJECT, Run, run_anew, run_pytest
 from tests.meta.support.small_project import shrink
 
-from .folders import FAMILIES, make, make_unigram, other_json, spoil
+from .folders import FAMILIES, make, make_unigram, make_wordpiece, other_json, spoil
 
 QUICK = ("thinking",)  # the others are slow: each drafts a model and runs the contracts twice
 NAMED = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in FAMILIES]
@@ -113,27 +114,50 @@ def test_a_fault_before_drafting_is_a_finding(tmp_path: Path, project: Path, nam
         assert drafted.line("mine: ").count("\n") == 0
 
 
+_NO_E = {"type": "Replace", "pattern": {"String": "e"}, "content": ""}
+# What is put in place of parts of tokenizer.json after drafting -> the contract that is red.
+SPOILED: dict[str, tuple[Callable[[Path], Path], str, dict[str, tuple[dict[str, Any], str]]]] = {
+    "unigram": (
+        make_unigram,
+        "behind = [1]",
+        {
+            "letters_lost": ({"decoder": _NO_E}, "test_decoding_gives_the_text_back"),
+            "nothing_around": ({"post_processor": None}, "test_bos_matches_registry"),
+        },
+    ),
+    "wordpiece": (
+        make_wordpiece,
+        "front = [3]",
+        {
+            "letters_lost": ({"decoder": _NO_E}, "test_decoding_gives_the_text_back"),
+            "nothing_around": ({"post_processor": None}, "test_bos_matches_registry"),
+            "cased": ({"normalizer": None}, "test_file_pipeline_matches_recipe"),
+        },
+    ),
+}
+
+
 @pytest.mark.slow
-def test_a_unigram_is_held_to_its_characters(tmp_path: Path, project: Path) -> None:
-    """White space it may lose, a letter not; and what it puts behind a text is declared."""
-    folder = make_unigram(tmp_path / "mine")
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_tokenizer_of_words_is_held_to_its_characters(
+    tmp_path: Path, project: Path, name: str
+) -> None:
+    """White space it may lose, a letter not; and what it puts around a text is declared."""
+    make_folder, declared, faults = SPOILED[name]
+    folder = make_folder(tmp_path / "mine")
     drafted = draft("mine", str(folder), "--write", cwd=shrink(project))
     assert drafted.code == 0, drafted.out[-3000:]
-    assert drafted.line("behind = [1]")
-    for change, red in (
-        ({"decoder": {"type": "Replace", "pattern": {"String": "e"}, "content": ""}}, "decoding"),
-        ({"post_processor": None}, "bos_matches"),
-    ):
-        spoiled = Path(shutil.copytree(folder, tmp_path / red))
-        path = spoiled / "tokenizer.json"
-        path.write_text(json.dumps(json.loads(path.read_bytes()) | change), "utf-8")
+    assert drafted.line(declared)
+    for fault, (change, red) in faults.items():
+        spoiled = Path(shutil.copytree(folder, tmp_path / fault))
+        other_json(spoiled / "tokenizer.json", partial(dict.update, **change))
         run = run_pytest(
-            *("tests/conformance/test_tokens.py", "-q", "--models", "mine"),
+            *("tests/conformance", "-q", "--models", "mine"),
             *("--model-dir", f"mine={spoiled}"),
             cwd=project,
         )
-        assert run.code == 1, red
-        assert f"::test_{red}" in run.out
+        assert run.code == 1, fault
+        assert f"::{red}[mine" in run.out, fault
 
 
 @pytest.mark.slow
