@@ -8,8 +8,9 @@ DIR needs tokenizer.json, tokenizer_config.json and config.json; a folder that a
 saved to needs no config.json.
 2. With --write the model is added to fixtures: its table to models.toml, what its files are to
 recipes/KEY.json, and what it does otherwise to exceptions/KEY.json. --update replaces a draft.
-3. Review them: they show what the files contain, not what is right. Add `tools` to the
-capabilities if the template writes functions.
+3. Review them: they show what the files contain, not what is right. A fault that one file has
+alone, such as another word in the template or two tokens swapped, is a fact to a draft. Add `tools`
+to the capabilities if the template writes functions.
 4. --record also records the snapshots. A fine-tune's are its base's where they do not differ.
 With --source hub, DIR is a repository, ORG/NAME, and the draft is pinned to the commit that was
 fetched; --revision names another than that of main.

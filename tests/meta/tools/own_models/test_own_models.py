@@ -15,9 +15,6 @@ from tests.meta.support.small_project import shrink
 
 from .folders import FAMILIES, make, make_unigram, make_wordpiece, other_json, spoil
 
-QUICK = ("thinking",)  # the others are slow: each drafts a model and runs the contracts twice
-NAMED = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in FAMILIES]
-
 
 def small(project: Path) -> Path:
     """A small project with conversations that need no system message."""
@@ -32,7 +29,8 @@ def draft(*arguments: str, cwd: Path) -> Run:
     return run_anew("tests.tools.new_model", *arguments, cwd=cwd)
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.slow  # each drafts and runs the contracts twice; test_from_the_hub.py does so once
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_draft_is_green_and_a_later_fault_is_red(
     tmp_path: Path, project: Path, name: str
 ) -> None:
