@@ -85,6 +85,8 @@ def reads_typed_eos(tokenizer: LoadedTokenizer) -> bool:
     Unigram finds any piece of its vocabulary, BPE only what merges lead to.
     """
     eos = tokenizer.spec.tokenizer.eos
+    if eos is None:  # the settings name one that tokenizer.json has not
+        return False
     name = tokenizer.tokenizers.id_to_token(eos)
     return eos in [token.id for token in tokenizer.tokenizers.model.tokenize(f"a{name}b")]
 
