@@ -41,6 +41,9 @@ def _check_characters(tokenizer: LoadedTokenizer, text: TextCase, what: str, got
     expected = expected_text(tokenizer.spec, text, "decode")
     if got != expected and (lost := lost_characters(tokenizer, text.full_text, got)):
         cause = "the decoder loses or adds more than white space"
+        tokens = tokenizer.tokenizers.encode(text.full_text, add_special_tokens=False).tokens
+        if typed := [t for t in tokens if t.startswith("<0x") and t in text.full_text]:
+            cause = f"the vocabulary reads {typed[0]!r}, which was typed, as that byte"
         fail(f"{tokenizer.key} {text.name}", f"{what}: {lost}", cause=cause)
 
 
