@@ -27,22 +27,6 @@ def _keys(loaded_model: LoadedModel, name: str, batch: int = 1) -> Keys:
     }
 
 
-def test_load_model(
-    placement: Placement, batch: int, model_cache: ModelCache, measure: Measure
-) -> None:
-    key, device, load = placement
-    weights = model_cache.get(placement, trained=False).weights
-    model_cache.slot.unload()
-
-    def call() -> None:
-        from_pretrained(weights.folder, device, quantization_config(load))
-
-    collect = partial(devices.collect, device)  # frees the model of the round before
-    about: Keys = {"load": load, "weights": weights.kind}
-    about["weights_files"] = in_one(weights_identity(weights))
-    measure(key, call, about, setup=collect)
-
-
 def test_first_token(loaded_model: LoadedModel, batch: int, measure: Measure) -> None:
     about = _keys(loaded_model, "first_token", batch)
     prompt = fixed_prompt(loaded_model.tokenizer, int(about["prompt_tokens"]))
@@ -82,3 +66,22 @@ def test_predict_batch(loaded_model: LoadedModel, batch: int, measure: Measure) 
     measure(
         loaded_model.key, partial(calls.next_tokens, loaded_model.model, ids), about, loaded_model
     )
+
+
+def test_load_model(
+    placement: Placement, batch: int, model_cache: ModelCache, measure: Measure
+) -> None:
+    key, device, load = placement
+    weights = model_cache.get(placement, trained=False).weights
+    model_cache.slot.unload()
+
+    layers = read_spec().benchmarks["load_model"].layers.get(device)
+    changes = {"num_hidden_layers": layers} if layers else {}
+
+    def call() -> None:
+        from_pretrained(weights.folder, device, quantization_config(load), **changes)
+
+    collect = partial(devices.collect, device)  # frees the model of the round before
+    about: Keys = {"load": load, "weights": weights.kind, "layers": layers or "all"}
+    about["weights_files"] = in_one(weights_identity(weights))
+    measure(key, call, about, setup=collect)

@@ -9,7 +9,7 @@ from tests.harness.latency.calls import fixed_prompt
 from tests.harness.latency.measure import Measure
 from tests.harness.latency.spec import benchmark_of
 from tests.harness.prices.products import price_prompt, read_products
-from tests.harness.tokenizer.chat import render_case
+from tests.harness.tokenizer.chat import render
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 TOKENS = 180
@@ -38,7 +38,7 @@ def test_encode_batch(tokenizer: LoadedTokenizer, measure: Measure) -> None:
 @pytest.mark.needs("chat", "system")
 def test_render_conversation(tokenizer: LoadedTokenizer, measure: Measure) -> None:
     chat = conversations()["task.joke"]
-    call = partial(render_case, tokenizer, chat)
+    call = partial(render, tokenizer, chat.messages, **chat.template_arguments())
     measure(tokenizer.key, call, {"characters": len(call())})
 
 

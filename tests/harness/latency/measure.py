@@ -1,7 +1,6 @@
 """Times a benchmark, checks that the time can be believed, and compares it with the baseline."""
 
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,7 +23,7 @@ from .processes import measure_in_processes
 from .recording import Keys, Timed
 from .rounds import Paced, Turned
 from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
-from .spec import benchmark_of
+from .spec import Benchmark, benchmark_of
 
 # What times, and what is timed.
 CODE = ("tests/benchmarks", "tests/harness/latency", "fixtures/benchmarks.toml", "fixtures/prices")
@@ -53,7 +52,8 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     here: tuple[Device, ...] = ("cpu", "cuda")
     for device in here if "cuda" in used and devices.has_cuda() else here[:1]:
         run.machine[device] = identity(device)
-        if used:  # the tokenizers need no torch
+        # The tokenizers need no torch, and where sides take turns, both have this machine's rates.
+        if used and not (device == "cpu" and config.getoption("latency_turns")):
             run.controls |= {name: (tuple(t),) for name, t in run_controls(device).items()}
     return run
 
@@ -103,22 +103,38 @@ def _measure(
         verdict.check_clock(what, marker.kwargs["timer"])
     devices.collect(device)
     devices.peak(device, reset=True)
-    rounds = math.ceil(test.config.getoption("latency_rounds") * spec.rounds[device])
-    turns = test.config.getoption("latency_turns")
-    timed = Turned(call, setup, *turns) if turns else Paced(call, setup)
-    tokens = benchmark.pedantic(
-        timed, setup=timed.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
-    )
-    pace = timed.end(rounds) if device == "cpu" or turns else ()
-    own = run.own[test.name] = Timed(keys, (tuple(benchmark.stats.stats.data),), pace)
+    time_call = partial(_time, benchmark, call, setup, spec, device)
+    tokens, rounds, pace = time_call(test.config.getoption("latency_turns"))
+    own = run.own[test.name] = Timed(keys, (rounds,), pace)
     about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
     benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files
     if loaded_model is not None:
         verdict.check_tokens(what, tokens, int(keys["batch"]) * int(keys["new_tokens"]))
-        share = verdict.check_possible(run, what, loaded_model, own)
-        benchmark.extra_info["roofline"] = run.shares[test.name] = share
+        if any(name.startswith(device) for name in run.controls):
+            share = verdict.check_possible(run, what, loaded_model, own)
+            benchmark.extra_info["roofline"] = run.shares[test.name] = share
     try:
         verdict.check_baseline(run, test.name, what, device)
     finally:
         figures = json.dumps(asdict(run.figures(test.name, devices.peak(device))))
         test.user_properties.append((f"latency {test.name}", figures))
+
+
+def _time(
+    benchmark: Any,
+    call: Callable[[], Any],
+    setup: Callable[[], None] | None,
+    spec: Benchmark,
+    device: Device,
+    pipes: tuple[int, int] | None,
+) -> tuple[Any, tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """What the last call returned, the seconds of each round or turn, and the pace beside each."""
+    if pipes:
+        turned = Turned(call, setup, *pipes)
+        return *benchmark.pedantic(turned.measure, args=(spec.warmup_rounds,)), ()
+    rounds, paced = spec.rounds[device], Paced(call, setup)
+    result = benchmark.pedantic(
+        paced, setup=paced.before, rounds=rounds, warmup_rounds=spec.warmup_rounds
+    )
+    pace = paced.end(rounds) if device == "cpu" else ()
+    return result, tuple(benchmark.stats.stats.data), pace

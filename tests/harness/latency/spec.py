@@ -25,7 +25,8 @@ class Rule:
     processes: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     margin: Annotated[float, Field(gt=0, lt=1)]
-    looks: tuple[Annotated[int, Field(ge=3)], ...]  # numbers of pairs, ascending
+    looks: tuple[Annotated[int, Field(ge=2)], ...]  # numbers of pairs of processes, ascending
+    layout: Annotated[float, Field(gt=0, lt=0.1)]  # how unlike two processes of one code are
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -38,11 +39,12 @@ class Benchmark:
     name: str
     title: str
     rounds: dict[Device, Count]
-    warmup_rounds: Count
+    warmup_rounds: Annotated[int, Field(ge=0)]
     loads: dict[Device, tuple[Load, ...]] = field(default_factory=dict)
     batches: tuple[Count, ...] = (1,)
     prompt_tokens: dict[Device, Count] = field(default_factory=dict)
     new_tokens: Count = 1
+    layers: dict[Device, Count] = field(default_factory=dict)  # of the model; default: all
     everyday: bool = False
 
 

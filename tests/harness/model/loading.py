@@ -108,8 +108,13 @@ def quantization_config(load: Load) -> Any:
     )
 
 
-def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dict[str, Any]]:
-    """The model and its loading info, by the task's own call; no remote code, no network."""
+def from_pretrained(
+    folder: Path, device: Device, config: Any, **changes: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The model and its loading info, by the task's own call; no remote code, no network.
+
+    `changes` overrule entries of config.json.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -125,6 +130,7 @@ def from_pretrained(folder: Path, device: Device, config: Any) -> tuple[Any, dic
         use_safetensors=True,
         local_files_only=True,
         output_loading_info=True,
+        **changes,
     )
     return model, info
 

@@ -136,13 +136,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure in N processes, one after the other (default: the number in "
         "fixtures/benchmarks.toml for comparing and saving, else 1)",
     )
-    group.addoption(
-        "--latency-rounds",
-        type=float,
-        default=1.0,
-        metavar="SHARE",
-        help="time this share of a benchmark's rounds, at least one (default: 1, all of them)",
-    )
     # How tests/tools/latency grants turns; of no use by hand.
     group.addoption("--latency-turns", type=_descriptors, help=argparse.SUPPRESS)
     # pytest prints this below the error for an option that it does not know.

@@ -141,7 +141,7 @@ def test_inconclusive_fails_the_gate_and_another_token_count_any_run(
 def configure(**options: Any) -> str:
     """The line that refuses these options before anything runs; empty if they are accepted."""
     given = {"gate": False} | options
-    config = SimpleNamespace(getoption={"latency_rounds": 1.0, **given}.get, stash={})
+    config = SimpleNamespace(getoption=given.get, stash={})
     try:
         pytest_configure(cast(pytest.Config, config))
     except pytest.UsageError as error:

@@ -1,11 +1,12 @@
 """Which benchmarks an upgrade made slower: `python -m tests.tools.latency --against NAME==VERSION`.
 
-A process of what is installed here and one of the other environment take turns, round by round, so
-that a machine that is slow for a while is slow for both. After 5, 7, 10, 14, 20, 28 and 40 such
-pairs of processes each benchmark is judged, and measured no more once it has a verdict: FAIL if
-here it is slower by 5 % or more and the interval of the ratio lies above no change; PASS if the
+A process of what is installed here and one of the other environment take turns, of 10 ms or of one
+call, so that a machine that is slow for a while is slow for both. After 4, 5, 6 and more such pairs
+of processes, up to 20, each benchmark is judged, and measured no more once it has a verdict: FAIL
+if here it is slower by 5 % or more and the interval of the ratio lies above no change; PASS if the
 interval excludes a slow-down of 5 %. What has no verdict when the time is up is INCONCLUSIVE.
-Numbers and rate of errors, 1 % for all benchmarks and looks together: fixtures/benchmarks.toml.
+Numbers and rate of errors, 1 % for all benchmarks and looks together: fixtures/benchmarks.toml;
+the interval: tests/harness/latency/sequential.py.
 
 Measured is what the task needs: predicting one token, four, and a batch in NF4, loading the model,
 encoding the prompt and rendering a conversation; with --all every benchmark of tests/benchmarks.

@@ -23,7 +23,9 @@ from tests.tools.drift.environments import (
 )
 
 BENCHMARKS = "tests/benchmarks"
-ROUNDS = "0.4"  # of those that a recording takes: more pairs tell more than more rounds
+# How long the turns of a pair of processes take, which need half a minute to start, and of each
+# benchmark in it.
+PAIR_SECONDS, LEAST_SECONDS = 40.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ def _command(side: Side, arguments: Iterable[str]) -> list[str]:
     return [str(side.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+def _environment(seed: int = 0) -> dict[str, str]:
+    """For a process whose sets and dicts are laid out by `seed`: alike in both of a pair."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    return kept | {"PYTHONHASHSEED": str(seed)}
 
 
 def collect(side: Side, options: Sequence[str]) -> list[str]:
@@ -107,12 +111,12 @@ class _Process:
     log: Path
 
 
-def _start(side: Side, arguments: Sequence[str], folder: Path) -> _Process:
+def _start(side: Side, arguments: Sequence[str], folder: Path, seed: int) -> _Process:
     receive, childs_send = os.pipe()
     childs_receive, send = os.pipe()
     folder.mkdir(parents=True, exist_ok=True)
     recording, log = folder / "turn.json", folder / "log"
-    given = ["--latency-processes", "1", "--latency-rounds", ROUNDS]
+    given = ["--latency-processes", "1", "--benchmark-quiet"]
     given += ["--latency-turns", f"{childs_receive},{childs_send}"]
     given += ["--latency-save", str(recording)]
     try:
@@ -120,7 +124,7 @@ def _start(side: Side, arguments: Sequence[str], folder: Path) -> _Process:
             process = subprocess.Popen(
                 _command(side, [*arguments, *given]),
                 cwd=side.checkout,
-                env=_environment(),
+                env=_environment(seed),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(childs_receive, childs_send),
@@ -132,9 +136,13 @@ def _start(side: Side, arguments: Sequence[str], folder: Path) -> _Process:
 
 
 def take_turns(
-    sides: Sequence[Side], nodes: Iterable[str], options: Sequence[str], scratch: Path
+    sides: Sequence[Side],
+    nodes: Sequence[str],
+    options: Sequence[str],
+    scratch: Path,
+    pair: int,
 ) -> list[Recording]:
-    """Measure the benchmarks in a new process of each side, whose rounds alternate.
+    """Measure the benchmarks in a new process of each side, whose turns alternate.
 
     What the sides recorded, in their order; AssetError with a line if a benchmark fails.
     """
@@ -142,9 +150,9 @@ def take_turns(
     started: list[_Process] = []
     try:
         for number, side in enumerate(sides):
-            started.append(_start(side, arguments, scratch / str(number)))
+            started.append(_start(side, arguments, scratch / str(number), pair))
         with suppress(BrokenPipeError):  # of a process that ended: its code says why
-            grant([one.pipes for one in started])
+            grant([one.pipes for one in started], max(LEAST_SECONDS, PAIR_SECONDS / len(nodes)))
     finally:
         for one in started:
             for pipe in one.pipes:

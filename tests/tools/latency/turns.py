@@ -1,16 +1,14 @@
 """Pairs of processes, until every benchmark has a verdict or the time is up."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import truediv
 from pathlib import Path
 from statistics import median
 from time import monotonic
 
 from tests.harness.errors import DataError
-from tests.harness.latency.recording import Recording, differences
-from tests.harness.latency.sequential import judge_pairs, pairs_needed
+from tests.harness.latency.recording import Recording, Rounds, differences
+from tests.harness.latency.sequential import judge_turns, log_ratios, pairs_needed
 from tests.harness.latency.spec import Rule
 from tests.harness.latency.statistics import Verdict, Word, format_seconds
 
@@ -20,12 +18,12 @@ from .sides import Side, take_turns
 
 @dataclass
 class Compared:
-    """One benchmark: seconds there and here, and the logarithms of the ratios, by pair."""
+    """One benchmark, by pair: seconds of each turn there and here, and the ratios' logarithms."""
 
     name: str
-    there: list[float] = field(default_factory=list)
-    here: list[float] = field(default_factory=list)
-    logarithms: list[float] = field(default_factory=list)
+    there: list[Rounds] = field(default_factory=list)
+    here: list[Rounds] = field(default_factory=list)
+    ratios: list[list[float]] = field(default_factory=list)
     verdict: Verdict | None = None  # of the last look
 
     @property
@@ -42,7 +40,8 @@ class Compared:
         """`PASS  test_predict[phi3]  61.2 ms -> 61.4 ms (+0 %, interval -2..+3), 7 pairs`."""
         about = self.verdict or "no look yet"
         old, new = (
-            format_seconds(median(times or [math.nan])) for times in (self.there, self.here)
+            format_seconds(median(map(median, times))) if times else "?"
+            for times in (self.there, self.here)
         )
         return f"{self.word:<12}  {self.name:<44} {old} -> {new} ({about}), {len(self.there)} pairs"
 
@@ -65,12 +64,12 @@ class Turns:
 
     def missing(self, one: Compared) -> str:
         """What a verdict would take, for a benchmark that has none."""
-        if len(one.logarithms) < 2:
+        if not one.ratios:
             return f"the first look is after {self.rule.looks[0]} pairs"
-        pairs = pairs_needed(one.logarithms, self.rule, len(self.compared))
+        pairs = pairs_needed(one.ratios, self.rule, len(self.compared))
         if pairs is None:
             return f"not even {self.rule.looks[-1]} pairs would bring a verdict: a quieter machine"
-        more = pairs - len(one.logarithms)
+        more = pairs - len(one.ratios)
         return f"{more} pairs more, {more * self.pair_seconds / 60:.0f} min, would bring a verdict"
 
 
@@ -89,7 +88,8 @@ def compare(
             return
         pair_started = monotonic()
         sides = (turns.there, turns.here)
-        recordings = take_turns(sides, [turns.nodes[name] for name in names], options, scratch)
+        nodes = [turns.nodes[name] for name in names]
+        recordings = take_turns(sides, nodes, options, scratch, pair)
         _add(turns, names, *recordings)
         turns.pair_seconds = monotonic() - pair_started
         decided = _look(turns, names, pair) if pair in turns.rule.looks else []
@@ -111,16 +111,15 @@ def _add(turns: Turns, names: Sequence[str], there: Recording, here: Recording) 
         if lines := differences(old.keys, keys):
             raise DataError(f"{name}: not comparable with {turns.there.title}: {'; '.join(lines)}")
         one = turns.compared[name]
-        one.there.append(old.typical())
-        one.here.append(new.typical())
-        ratios = map(truediv, new.seconds[0], old.seconds[0])  # of rounds next to each other
-        one.logarithms.append(math.log(median(ratios)))
+        one.there.append(old.seconds[0])
+        one.here.append(new.seconds[0])
+        one.ratios.append(log_ratios(old.seconds[0], new.seconds[0]))
 
 
 def _look(turns: Turns, names: Sequence[str], pair: int) -> list[Compared]:
     """Judge what was measured in every pair so far; what is decided now."""
     ones = [turns.compared[name] for name in names]
     for one in ones:
-        assert len(one.logarithms) == pair
-        one.verdict = judge_pairs(one.logarithms, turns.rule, len(turns.compared))
+        assert len(one.ratios) == pair
+        one.verdict = judge_turns(one.ratios, turns.rule, len(turns.compared))
     return [one for one in ones if one.is_decided]
