@@ -71,6 +71,12 @@ def clocks(device: Device) -> dict[str, str]:
     return dict(zip(("sm", "memory"), _nvidia_smi("clocks.sm", "clocks.mem"), strict=True))
 
 
+def resident_bytes() -> int:
+    """Bytes of main memory that this process holds now; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") if statm.exists() else 0
+
+
 def _loop() -> None:
     for _ in range(100_000):
         pass

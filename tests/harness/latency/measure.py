@@ -18,12 +18,13 @@ from ..plugins.tokenizers import tokenizers_of
 from ..sources.identity import code_identity, in_one, tokenizer_identity, weights_identity
 from ..versions import versions
 from . import verdict
-from .machine import clocks, identity, run_controls
+from .machine import clocks, identity, resident_bytes, run_controls
 from .processes import measure_in_processes
 from .recording import Keys, Timed
-from .rounds import Paced, Turned
+from .rounds import Paced
 from .session import LATENCY_RUN, LatencyRun, refuse_to_lose
 from .spec import Benchmark, benchmark_of
+from .turns.granted import Turned
 
 # What times, and what is timed.
 CODE = ("tests/benchmarks", "tests/harness/latency", "fixtures/benchmarks.toml", "fixtures/prices")
@@ -106,6 +107,7 @@ def _measure(
     time_call = partial(_time, benchmark, call, setup, spec, device)
     tokens, rounds, pace = time_call(test.config.getoption("latency_turns"))
     own = run.own[test.name] = Timed(keys, (rounds,), pace)
+    run.memory[test.name] = devices.peak(device) or resident_bytes()
     about = {"clocks": clocks(device), "versions": versions(), "peak": devices.peak(device)}
     benchmark.extra_info |= run.machine[device] | about | keys  # for pytest-benchmark's own files
     if loaded_model is not None:

@@ -1,30 +1,20 @@
-"""Between the rounds of a benchmark: the machine's pace is taken, or the turn is handed over.
+"""The machine's pace, taken between the rounds of a benchmark.
 
 A CPU that slows down is not a slower library. Other users of a processor's cores make it slower
 and faster by half within seconds, and a library's code with it. So between the rounds fixed work of
 the standard library is timed: what is compared is a round over the mean of the work before and
-after it. Or two processes time the same call alternately, in turns: what slows the machine for
-longer than a turn slows both. The process that started the two (`tests/tools/latency`) grants the
-turns, over two pipes each.
+after it.
 """
 
 import json
-import os
 import pickle
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
-from statistics import median
-from threading import get_native_id
 from typing import Any
-
-from .machine import synchronized
 
 SHARE = 0.1  # of the last round's time, spent before the next one
 TEXT = json.dumps({"rows": [{"number": number, "text": "x" * number} for number in range(60)]})
@@ -90,112 +80,3 @@ class Paced:
         self.work.append(_seconds_of_work(SHARE * self.last))
         ends = self.work[-rounds - 1 :]
         return (tuple((before + after) / 2 for before, after in pairwise(ends)),)
-
-
-TURN = 0.01  # seconds; a shorter call is timed several times in a turn, with warm caches
-BURST = 0.001  # seconds; of calls that are shorter so many are timed at once
-TURNS = 4, 120  # of a benchmark in a pair of processes, at least and at most
-TURNS_OF_CORE = 4  # in a row, then comes the next core
-READY, GO, END = b"r", b"g", b"e"
-
-
-def unhindered() -> float:
-    """Seconds of a clock that stands still while the calling thread waits for a core.
-
-    Linux counts that wait, a second number in `schedstat`: it is other programs' work. A thread
-    that sleeps, reads or waits for CUDA is timed. Elsewhere it is `synchronized`.
-    """
-    now, waited = synchronized(), _schedstat(get_native_id())
-    return now if waited is None else now - int(os.pread(waited, 64, 0).split()[1]) / 1e9
-
-
-@cache
-def _schedstat(thread: int) -> int | None:
-    """A descriptor of the thread's file; None where there is none."""
-    path = Path(f"/proc/self/task/{thread}/schedstat")
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else None
-
-
-@contextmanager
-def _on_core(number: int) -> Iterator[None]:
-    """Run this thread on one of its cores, the same for both sides: they are not equally fast."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(cores)[number % len(cores)]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
-@dataclass
-class Turned:
-    """A call that one process of two times in turns. `setup` runs before each turn, untimed."""
-
-    call: Callable[[], Any]
-    setup: Callable[[], None] | None
-    receive: int  # file descriptors of the pipes
-    send: int
-    result: Any = None  # of the last call
-
-    def measure(self, warmup: int) -> tuple[Any, tuple[float, ...]]:
-        """What the last call returned, and the seconds of a call in each turn that was granted.
-
-        Calls `warmup` times before its first turn. EOFError if whoever grants the turns is gone.
-        """
-        calls, passed = 1, 0.0
-        for _ in range(warmup):
-            passed = self._burst(calls)
-        while passed and calls * passed < BURST:
-            calls *= 2
-            passed = self._burst(calls)
-        times: list[float] = []
-        while self._may_go():
-            with _on_core(len(times) // TURNS_OF_CORE):
-                times.append(self._turn(calls))
-        return self.result, tuple(times)
-
-    def _turn(self, calls: int) -> float:
-        """The median of bursts of calls: what comes before it fills the caches anew."""
-        if self.setup:
-            self.setup()
-        ends, bursts = time.perf_counter() + TURN, [self._burst(calls)]
-        while time.perf_counter() < ends and not self.setup:
-            bursts.append(self._burst(calls))
-        return median(bursts)
-
-    def _burst(self, calls: int) -> float:
-        started = unhindered()
-        for _ in range(calls):
-            self.result = self.call()
-        return (unhindered() - started) / calls
-
-    def _may_go(self) -> bool:
-        """Wait for a turn; whether there is another."""
-        os.write(self.send, READY)
-        word = os.read(self.receive, 1)
-        if not word:
-            raise EOFError("whoever grants the turns is gone")
-        return word == GO
-
-
-def grant(pipes: Sequence[tuple[int, int]], seconds: float) -> None:
-    """Grant turns to two processes, each time in the other order, until one closes its pipes.
-
-    Each benchmark gets turns for so many seconds, within the limits of `TURNS`. `pipes` are the
-    descriptors to read and to write of each.
-    """
-    order = [0, 1]
-    while all(os.read(receive, 1) for receive, _ in pipes):  # both are ready for a benchmark
-        ends, turns = time.perf_counter() + seconds, 0
-        while turns < TURNS[0] or (turns < TURNS[1] and time.perf_counter() < ends):
-            for receive, send in (pipes[side] for side in order):
-                os.write(send, GO)
-                if not os.read(receive, 1):
-                    return
-            order.reverse()
-            turns += 1
-        for _, send in pipes:
-            os.write(send, END)

@@ -1,12 +1,15 @@
 """The latency of a run: its options, its baseline, what is printed and written at its end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 import pytest
 
+from ..data.registry import Device
 from ..errors import DataError
 from ..files import TESTS
 from ..model.device import has_cuda
@@ -25,8 +28,8 @@ from .recording import (
     read_recording,
     write_recording,
 )
-from .spec import Rule, read_spec
-from .statistics import Word, format_seconds
+from .spec import Rule, read_spec, selected
+from .statistics import Word, format_seconds, lower_quartile
 
 BENCHMARKS = TESTS / "benchmarks"
 
@@ -70,8 +73,10 @@ class LatencyRun:
     controls: dict[str, Processes] = field(default_factory=dict)
     earlier: list[Recording] = field(default_factory=list)
     own: dict[str, Timed] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)  # bytes, at most on CUDA, else in the end
     shares: dict[str, float] = field(default_factory=dict)  # of the roofline
     comparisons: dict[str, Comparison] = field(default_factory=dict)
+    left_out: int = 0  # benchmarks that are not the task's
 
     def recording(self) -> Recording:
         """All processes of this run."""
@@ -97,7 +102,12 @@ LATENCY_RUN = pytest.StashKey[LatencyRun]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the baseline before anything runs; one line refuses what cannot be compared."""
+    """Read the baseline before anything runs; one line refuses what cannot be compared.
+
+    pytest-benchmark's own table, of 250 columns, is printed under -v alone.
+    """
+    if config.get_verbosity() < 1:
+        config.option.benchmark_quiet = True
     try:
         config.stash[LATENCY_RUN] = _configured(config)
     except DataError as error:
@@ -133,14 +143,30 @@ def _configured(config: pytest.Config) -> LatencyRun:
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Benchmarks run alone: beside other tests they are left out."""
+    """Benchmarks run alone, beside other tests they are left out; by default those of the task."""
     timed = [item for item in items if item.path.is_relative_to(BENCHMARKS)]
     if timed and len(timed) < len(items):
-        config.hook.pytest_deselected(items=timed)
-        items[:] = [item for item in items if item not in set(timed)]
+        _leave_out(config, items, timed)
         config.stash[RESULTS].missing_evidence.append(
             "latency: left out, because benchmarks run alone: pytest tests/benchmarks"
         )
+        return
+    by_id = any("::" in argument for argument in config.args)
+    if timed and not by_id and not config.getoption("latency_all"):
+        names = {item.name: item.nodeid for item in timed}
+        device: Device = "cuda" if any(item.get_closest_marker("gpu") for item in timed) else "cpu"
+        kept = selected(list(names.values()), device, everyday=True)
+        others = [item for item in timed if item.name not in kept]
+        _leave_out(config, items, others)
+        config.stash[LATENCY_RUN].left_out = len(others)
+
+
+def _leave_out(
+    config: pytest.Config, items: list[pytest.Item], others: Sequence[pytest.Item]
+) -> None:
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 def save_latency(session: pytest.Session, results: Results) -> list[str]:
@@ -174,28 +200,52 @@ def _missing_evidence(run: LatencyRun) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """A line a benchmark: its time, its share of the roofline, its verdict; under -q no passes."""
+    """A line a benchmark; under -q none for a benchmark that passed or was not compared."""
     run, verbosity = config.stash[LATENCY_RUN], config.get_verbosity()
+    write = terminalreporter.write_line
     if lines := summary(run, quiet=verbosity < 0) if verbosity >= -1 else []:
-        of = f"{run.processes} process{'es' * (run.processes > 1)}"
+        of = f" of {run.processes} processes" if run.processes > 1 else ""
         terminalreporter.section(
-            f"latency: median of {of}, of each the lower quartile of its rounds"
+            f"latency{of}: median round, half the distance of the quartiles, tokens, memory"
         )
         for line in lines:
-            terminalreporter.write_line(line)
+            write(line)
+    if run.left_out and verbosity >= -1:
+        left = f"{run.left_out} benchmark{'s' * (run.left_out > 1)}"
+        write(f"latency: {left} beside those of the task left out; every one: --latency-all")
 
 
 def summary(run: LatencyRun, quiet: bool) -> list[str]:
-    """A line a benchmark; if quiet, of those alone that were compared and did not pass."""
+    """A line a benchmark; if quiet, of those alone that were compared and did not pass.
+
+    `test_predict[smollm2-cpu-nf4]  61.2 ms  +-3 %  65 tokens/s  1.2 GB  30% of the roofline`, and
+    the verdict. Tokens are new ones, of a prompt that is encoded its own.
+    """
     lines = []
     for name, timed in run.recording().benchmarks.items():
         comparison = run.comparisons.get(name)
         if quiet and (comparison is None or comparison.word == "PASS"):
             continue
-        share = f"  {run.shares[name]:4.0%} of the roofline" if name in run.shares else ""
-        seconds = format_seconds(timed.typical())
-        lines.append(f"{name:<48} {seconds:>9}{share}  {comparison or ''}".rstrip())
+        rounds = list(chain.from_iterable(timed.seconds))
+        middle = median(rounds)
+        upper = -lower_quartile([-each for each in rounds])
+        spread = (upper - lower_quartile(rounds)) / 2 / middle
+        keys = timed.keys
+        new = int(keys.get("new_tokens", 0)) * int(keys.get("batch", 1))
+        tokens = new or int(keys.get("tokens", 0))
+        cells = [
+            f"{name:<44} {format_seconds(middle):>9}  +-{100 * spread:.0f} %",
+            _tokens_a_second(tokens / middle) if tokens else "",
+            f"{run.memory[name] / 1e9:.1f} GB" if run.memory.get(name) else "",
+            f"{run.shares[name]:4.0%} of the roofline" if name in run.shares else "",
+            str(comparison or ""),
+        ]
+        lines.append("  ".join(filter(None, cells)))
     return lines
+
+
+def _tokens_a_second(number: float) -> str:
+    return f"{number:.3g} tokens/s" if number < 100 else f"{number:,.0f} tokens/s"
 
 
 def refuse_to_lose(path: Path, measured: Iterable[str]) -> None:

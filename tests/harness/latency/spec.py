@@ -1,5 +1,6 @@
 """What the benchmarks measure, and the rule that calls a change one: `fixtures/benchmarks.toml`."""
 
+from collections.abc import Sequence
 from dataclasses import field
 from functools import cache
 from pathlib import Path
@@ -16,11 +17,12 @@ from ..memory.footprint import Load
 
 SPEC_FILE = FIXTURES / "benchmarks.toml"
 Count = Annotated[int, Field(ge=1)]
+Nodes = dict[str, str]  # node id by the name of its test, parameters and all
 
 
 @dataclass(frozen=True, config=STRICT)
 class Rule:
-    """When two recordings differ, see `statistics.py`, or two environments, see `sequential.py`."""
+    """When two recordings differ, see `statistics.py`, or two environments, see `turns`."""
 
     processes: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
@@ -78,3 +80,40 @@ def benchmark_of(test: str) -> Benchmark:
     if name not in read_spec().benchmarks:
         raise DataError(f"fixtures/{SPEC_FILE.name}: [{name}] is missing: {test} measures it")
     return read_spec().benchmarks[name]
+
+
+def _parameters(name: str) -> tuple[str, list[str]]:
+    """`test_predict[smollm2-cpu-nf4]` in parts."""
+    test, _, rest = name.removesuffix("]").partition("[")
+    return test, rest.split("-")
+
+
+def _is_everyday(name: str, device: Device) -> bool:
+    """Whether a benchmark is one of the task's, on the first of its loads and batches."""
+    test, parameters = _parameters(name)
+    spec = benchmark_of(test)
+    if not spec.everyday:
+        return False
+    if not spec.loads:
+        return True
+    first = [spec.loads[device][0], *map(str, spec.batches[:1])]
+    return parameters[2:] == first[: len(parameters) - 2]
+
+
+def selected(node_ids: Sequence[str], device: Device, everyday: bool) -> Nodes:
+    """The benchmarks of a device among those collected.
+
+    `everyday` leaves those of the task, and of the tokenizers those of models that predict here.
+    """
+    nodes = {node.rpartition("::")[2]: node for node in node_ids}
+    loaded = {name for name in nodes if len(_parameters(name)[1]) > 1}
+    here = {name for name in loaded if _parameters(name)[1][1] == device}
+    kept = [name for name in nodes if name in here or name not in loaded]
+    if everyday:
+        models = {_parameters(name)[1][0] for name in here}
+        kept = [
+            name
+            for name in kept
+            if _is_everyday(name, device) and (not models or _parameters(name)[1][0] in models)
+        ]
+    return {name: nodes[name] for name in kept}

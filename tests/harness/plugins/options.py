@@ -136,6 +136,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure in N processes, one after the other (default: the number in "
         "fixtures/benchmarks.toml for comparing and saving, else 1)",
     )
+    group.addoption(
+        "--latency-all",
+        action="store_true",
+        help="measure every benchmark (default: those of the task, where none is named by its id)",
+    )
     # How tests/tools/latency grants turns; of no use by hand.
     group.addoption("--latency-turns", type=_descriptors, help=argparse.SUPPRESS)
     # pytest prints this below the error for an option that it does not know.

@@ -141,7 +141,9 @@ def test_inconclusive_fails_the_gate_and_another_token_count_any_run(
 def configure(**options: Any) -> str:
     """The line that refuses these options before anything runs; empty if they are accepted."""
     given = {"gate": False} | options
-    config = SimpleNamespace(getoption=given.get, stash={})
+    config = SimpleNamespace(
+        getoption=given.get, stash={}, get_verbosity=lambda: 0, option=SimpleNamespace()
+    )
     try:
         pytest_configure(cast(pytest.Config, config))
     except pytest.UsageError as error:

@@ -7,9 +7,9 @@ from statistics import fmean
 
 import pytest
 
-from tests.harness.latency.sequential import Estimate, judge_turns, pairs_needed, quantile
 from tests.harness.latency.spec import read_spec
 from tests.harness.latency.statistics import Word
+from tests.harness.latency.turns.sequential import Estimate, judge_turns, pairs_needed, quantile
 from tests.tools.measure.turns_power import first_word
 
 RULE = read_spec().rule

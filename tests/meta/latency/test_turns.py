@@ -11,10 +11,10 @@ from threading import Thread
 
 import pytest
 
-from tests.harness.latency.rounds import TURN, Turned, grant, unhindered
+from tests.harness.latency.spec import selected
+from tests.harness.latency.turns.granted import TURN, Turned, grant, unhindered
 from tests.meta.conftest import Run, copy_project, run_anew
 from tests.tools.latency.__main__ import main
-from tests.tools.latency.selection import selected
 
 ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
 # Rendering takes three times as long where this plugin is, and every time: nothing is remembered.

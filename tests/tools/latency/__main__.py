@@ -6,7 +6,7 @@ of processes, up to 20, each benchmark is judged, and measured no more once it h
 if here it is slower by 5 % or more and the interval of the ratio lies above no change; PASS if the
 interval excludes a slow-down of 5 %. What has no verdict when the time is up is INCONCLUSIVE.
 Numbers and rate of errors, 1 % for all benchmarks and looks together: fixtures/benchmarks.toml;
-the interval: tests/harness/latency/sequential.py.
+the interval: tests/harness/latency/turns/sequential.py.
 
 Measured is what the task needs: predicting one token, four, and a batch in NF4, loading the model,
 encoding the prompt and rendering a conversation; with --all every benchmark of tests/benchmarks.
@@ -26,12 +26,11 @@ from tests.harness.data.registry import Device
 from tests.harness.errors import DataError
 from tests.harness.files import write_atomically
 from tests.harness.latency.recording import differences
-from tests.harness.latency.spec import read_spec
+from tests.harness.latency.spec import read_spec, selected
 from tests.harness.model.device import has_cuda
 from tests.harness.redaction import redact
 from tests.tools.folders import add_folder_options
 
-from .selection import selected
 from .sides import collect, here, other_side
 from .turns import Compared, Turns, compare
 

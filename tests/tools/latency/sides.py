@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
-from tests.harness.latency.rounds import grant
+from tests.harness.latency.turns.granted import grant
 from tests.tools.drift.environments import (
     FOLLOWING,
     NAME,
@@ -85,7 +85,7 @@ def _environment(seed: int = 0) -> dict[str, str]:
 def collect(side: Side, options: Sequence[str]) -> list[str]:
     """The node ids of all benchmarks; AssetError if a side cannot collect them."""
     done = subprocess.run(
-        _command(side, ["--collect-only", BENCHMARKS, *options]),
+        _command(side, ["--collect-only", "--latency-all", BENCHMARKS, *options]),
         cwd=side.checkout,
         env=_environment(),
         stdout=subprocess.PIPE,

@@ -8,11 +8,10 @@ from time import monotonic
 
 from tests.harness.errors import DataError
 from tests.harness.latency.recording import Recording, Rounds, differences
-from tests.harness.latency.sequential import judge_turns, log_ratios, pairs_needed
-from tests.harness.latency.spec import Rule
+from tests.harness.latency.spec import Nodes, Rule
 from tests.harness.latency.statistics import Verdict, Word, format_seconds
+from tests.harness.latency.turns.sequential import judge_turns, log_ratios, pairs_needed
 
-from .selection import Nodes
 from .sides import Side, take_turns
 
 

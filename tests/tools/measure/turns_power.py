@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tests.harness.console import exit_status
 from tests.harness.errors import DataError
-from tests.harness.latency.sequential import judge_turns
 from tests.harness.latency.spec import Rule, read_spec
 from tests.harness.latency.statistics import Word
+from tests.harness.latency.turns.sequential import judge_turns
 
 SLOWER = (0.0, 0.05, 0.10)
 Recorded = dict[str, list[list[float]]]  # logarithms of ratios by benchmark, process pair and turn

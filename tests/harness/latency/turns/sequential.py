@@ -25,8 +25,8 @@ from itertools import chain
 from statistics import fmean
 from typing import Self
 
-from .spec import Rule
-from .statistics import Verdict
+from ..spec import Rule
+from ..statistics import Verdict
 
 TRIMMED = 0.2  # of the figures, at either end
 Ratios = Sequence[Sequence[float]]  # logarithms, by pair of processes and pair of turns
