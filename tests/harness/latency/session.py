@@ -16,6 +16,7 @@ from ..model.device import has_cuda
 from ..plugins.results import RESULTS, Results
 from ..plugins.selection import distributed
 from ..versions import versions
+from .history import Point, add_to_history, history_file, past_of, read_history
 from .machine import identity
 from .recording import (
     FORMAT,
@@ -82,6 +83,21 @@ class LatencyRun:
         """All processes of this run."""
         own = Recording(FORMAT, self.machine, versions(), self.controls, self.own)
         return merge([own, *self.earlier])
+
+    def history(self) -> dict[str, list[Point]]:
+        """Of each benchmark what this machine measured, the oldest first, this run the last.
+
+        Empty if nothing is saved or compared; DataError if the file is damaged.
+        """
+        if not self.own or (file := self.save or self.baseline_file) is None:
+            return {}
+        past = read_history(history_file(file))
+        if not self.save:  # else it is in the file already
+            past.append(past_of(self.recording(), self.rule.confidence))
+        here = [one for one in past if one.machine == self.machine]
+        return {
+            name: [one.medians[name] for one in here if name in one.medians] for name in self.own
+        }
 
     def figures(self, name: str, peak: int) -> LatencyFigures:
         """The figures of a benchmark that was timed; `peak` is 0 on the CPU."""
@@ -181,7 +197,10 @@ def save_latency(session: pytest.Session, results: Results) -> list[str]:
     if session.exitstatus or not run.own:
         return [f"latency: {run.save}: not written: not every benchmark passed"]
     try:
+        now = past_of(run.recording(), run.rule.confidence)
+        read_history(history_file(run.save))  # a damaged one is left alone, and nothing is written
         write_recording(run.save, run.recording())
+        add_to_history(history_file(run.save), now)
     except DataError as error:
         return [f"latency: {error}"]
     return []

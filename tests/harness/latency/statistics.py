@@ -29,9 +29,10 @@ class Verdict:
     high: float
 
     def __str__(self) -> str:
-        """`+21 %, interval +17..+25`."""
+        """`+21 %, interval +17..+25`; ends below 10 % have a digit more, for they decide."""
         ends = "..".join(
-            f"{100 * end:+.0f}" if math.isfinite(end) else "?" for end in (self.low, self.high)
+            f"{100 * end:+.{int(abs(end) < 0.1)}f}" if math.isfinite(end) else "?"
+            for end in (self.low, self.high)
         )
         return f"{100 * self.change:+.0f} %, interval {ends}"
 

@@ -120,8 +120,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--latency-save",
         metavar="FILE",
-        help="write what the benchmarks measured, if all of them passed: the next baseline "
-        "(default: write nothing)",
+        help="write what the benchmarks measured, if all of them passed: the next baseline; "
+        "and add a line to FILE's history, NAME.history.jsonl (default: write nothing)",
     )
     group.addoption(
         "--latency-baseline",

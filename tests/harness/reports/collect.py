@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ..data.registry import registry
+from ..errors import DataError
 from ..latency.machine import identity
 from ..latency.session import LATENCY_RUN, LatencyRun
 from ..model.device import has_cuda
@@ -86,6 +87,10 @@ def _sources(config: pytest.Config) -> list[Source]:
 
 def _latencies(run: LatencyRun, measured: dict[str, dict[str, Any]]) -> list[Latency]:
     """The benchmarks that were timed, with every round."""
+    try:
+        history = run.history()
+    except DataError:  # which saving said, and nothing but a line of the page needs
+        history = {}
     baselines = run.baseline.benchmarks if run.baseline else {}
     return [
         Latency(
@@ -93,6 +98,7 @@ def _latencies(run: LatencyRun, measured: dict[str, dict[str, Any]]) -> list[Lat
             measured.get(f"latency {name}", {}),
             [list(rounds) for rounds in timed.seconds],
             [list(rounds) for rounds in baselines[name].seconds] if name in baselines else [],
+            [list(point) for point in history.get(name, [])],
         )
         for name, timed in (run.recording().benchmarks if run.own else {}).items()
     ]

@@ -4,7 +4,7 @@ A new field leaves the format as it is; one that goes or means something else ra
 Secrets are hidden, and control characters visible.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..plugins.results import Finding, Results
@@ -71,6 +71,8 @@ class Latency:
     figures: dict[str, Any]  # see LatencyFigures in tests/harness/latency/session.py
     now: list[list[float]]  # seconds by process and round
     baseline: list[list[float]]  # the same of the baseline; empty if compared with nothing
+    # Of each run that this machine saved, the oldest first: the median, between its interval's ends
+    history: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

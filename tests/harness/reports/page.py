@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..diff import first_difference
+from ..html.lines import line_svg
 from ..html.pages import readable, render
 from ..html.strips import SPACE, align, strip_html, token_cell
 from ..latency.statistics import format_seconds
@@ -27,6 +28,7 @@ def page(data: dict[str, Any]) -> str:
         "visible": _with_visible_spaces,
         "size": size,
         "duration": format_seconds,
+        "history_line": history_line,
     }
     return render(_TEMPLATE, filters, data=data, groups=_by_cause(data["failures"]))
 
@@ -93,6 +95,14 @@ def size(number: int | None) -> str:
     units = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
     larger = (f" ({number / one:.1f} {unit})" for unit, one in units if abs(number) >= one)
     return f"{number:,} B" + next(larger, "")
+
+
+def history_line(points: Sequence[Sequence[float]]) -> Markup:
+    """A benchmark's history as a line, and its ends in words; `none` before the second run."""
+    if len(points) < 2:
+        return Markup("none")
+    words = f"{len(points)} runs, {format_seconds(points[0][1])} to {format_seconds(points[-1][1])}"
+    return Markup(f"{line_svg(points, words)} {words}")
 
 
 def _by_cause(failures: list[dict[str, Any]]) -> list[dict[str, Any]]:

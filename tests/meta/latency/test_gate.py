@@ -81,6 +81,11 @@ def test_recording_holds_machine_versions_and_both_benchmarks(recorded: Path) ->
     assert {"transformers", "tokenizers", "torch"} <= set(content["versions"])
 
 
+def test_save_adds_a_line_to_the_history(recorded: Path) -> None:
+    (line,) = (recorded.parent / "baseline.history.jsonl").read_text().splitlines()
+    assert set(json.loads(line)["medians"]) == {ENCODE, RENDER}
+
+
 def test_report_holds_every_round_and_junit_the_figures(recorded: Path) -> None:
     rows = json.loads((recorded.parent / "report.json").read_bytes())["latency"]
     assert {row["name"] for row in rows} == {ENCODE, RENDER}

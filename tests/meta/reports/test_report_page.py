@@ -27,6 +27,7 @@ PART = {"markup": "<script>alert(1)</script>", "control": "MARK\\u202e", "long":
 MISLEADING = (
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+HISTORY = [[0.2, 0.25, 0.3], [0.45, 0.5, 0.6]]
 PLACE = "phi3 plain.one: got 1 'a', expected 2 'b'"
 
 
@@ -64,7 +65,7 @@ def report(text: str) -> Report:
         known=[group],
         skipped=[group],
         memory=[Load(text, asdict(memory))],
-        latency=[Latency(text, asdict(latency), [[0.5, 0.75]], [[0.25, 0.3]])],
+        latency=[Latency(text, asdict(latency), [[0.5, 0.75]], [[0.25, 0.3]], HISTORY)],
     )
 
 
@@ -185,6 +186,13 @@ def test_tables_show_every_figure() -> None:
     alone = LatencyFigures(0.5, 1, 2, None, "", None, None)
     text = read(page_of("plain", latency=[Latency("alone", asdict(alone), [[0.5]], [])])).text
     assert "compared with nothing" in text and "unknown" in text
+
+
+def test_history_is_a_line_and_its_ends_in_words() -> None:
+    assert "2 runs, 250 ms to 500 ms" in read(page_of("plain")).text
+    assert page_of("plain").count("<polyline") == 1
+    first = Latency("x", asdict(LatencyFigures(0.5, 1, 2, None, "", None, None)), [[0.5]], [])
+    assert "<svg" not in page_of("plain", latency=[first])
 
 
 def test_benchmark_that_failed_while_timed_has_no_row() -> None:

@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise DataError("no benchmark of the task is left: choose other --models, or give --all")
     compared = {name: Compared(name) for name in nodes}
     turns = Turns(there, here(), nodes, read_spec().rule, compared)
-    say(f"{len(nodes)} benchmarks on {device}, up to {options.budget:g} min, against {there.title}")
+    minutes = f"{round(options.budget, 1):g} min"
+    say(f"{len(nodes)} benchmarks on {device}, up to {minutes}, against {there.title}")
     with tempfile.TemporaryDirectory() as scratch:
         compare(turns, given, 60 * options.budget, Path(scratch), say)
     if options.save:
