@@ -228,3 +228,20 @@ def test_beside_other_tests_benchmarks_are_left_out() -> None:
     assert run.code == 0
     assert run.line("latency: left out, because benchmarks run alone: pytest tests/benchmarks")
     assert "4 deselected" in run.out
+
+
+@pytest.mark.parametrize(("options", "number"), [((), 6), (("--latency-all",), 17)])
+def test_by_default_the_tasks_benchmarks_are_measured(
+    options: tuple[str, ...], number: int
+) -> None:
+    """One load, one batch, no benchmark that only explains another; by name any of them runs."""
+    run = run_pytest("tests/benchmarks", "--models", "smollm2", "--collect-only", "-q", *options)
+    nodes = [line for line in run.out.splitlines() if "::" in line]
+    assert run.code == 0 and len(nodes) == number, run.out
+    first = "tests/benchmarks/test_prediction_latency.py::test_first_token[smollm2-cpu-bf16]"
+    assert (first in nodes) == (number == 17)
+    if number == 6:
+        assert (
+            "11 benchmarks beside those of the task left out; every one: --latency-all" in run.out
+        )
+        assert first in run_pytest(first, "--models", "smollm2", "--collect-only", "-q").out

@@ -25,7 +25,7 @@ from tests.tools.drift.environments import (
 BENCHMARKS = "tests/benchmarks"
 # How long the turns of a pair of processes take, which need half a minute to start, and of each
 # benchmark in it.
-PAIR_SECONDS, LEAST_SECONDS = 72.0, 12.0
+PAIR_SECONDS, LEAST_SECONDS = 54.0, 9.0
 
 
 @dataclass(frozen=True)
