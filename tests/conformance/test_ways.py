@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.checks import ways
 from tests.harness.data.calls import Call
+from tests.harness.tokenizer.forms import BATCHES, IDS
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 
@@ -37,13 +38,13 @@ def test_empty_batch_has_no_rows(tokenizer: LoadedTokenizer) -> None:
 
 
 def test_decode_takes_every_form(tokenizer: LoadedTokenizer) -> None:
-    for form in ways.IDS:
+    for form in IDS:
         ways.check_decode(tokenizer, form)
 
 
-@pytest.mark.parametrize("forms", ways.BATCHES)
+@pytest.mark.parametrize("forms", BATCHES)
 def test_batch_decode_gives_a_text_a_row(tokenizer: LoadedTokenizer, forms: str) -> None:
-    for form in ways.BATCHES[forms]:
+    for form in BATCHES[forms]:
         ways.check_batch_decode(tokenizer, form)
 
 

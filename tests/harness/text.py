@@ -42,6 +42,14 @@ def readable(text: str) -> str:
     return "".join(char if char in "\\'" else escape_character(char) for char in text)
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text, or its beginning up to the end of a word, with `...` for the rest."""
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 4]
+    return f"{head[: head.rfind(' ') if ' ' in head[limit // 2 :] else None]} ..."
+
+
 def quote(text: str) -> str:
     """The text between single quotes, every character visible and exact."""
     if text.isascii() and text.isprintable() and "'" not in text and "\\" not in text:

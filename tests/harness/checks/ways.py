@@ -8,6 +8,7 @@ from ..data.exceptions import expected_value
 from ..data.recipes import read_recipe
 from ..tokenizer.calls import CALLS
 from ..tokenizer.composed import pair, pair_sequences, pieces, windows
+from ..tokenizer.forms import ALONE, in_form, rows_in_form
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain, read_back
 from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch
@@ -26,12 +27,6 @@ TENSORS: dict[str, str | list[str]] = {
     "empty_text": "",
     "two_empty_texts": ["", ""],
     "padded_rows": ["hello", PRICE],
-}
-IDS = ("int", "list", "numpy_int", "numpy_array", "torch_scalar", "torch_tensor")
-BATCHES = {
-    "flat": ("flat", "flat_numpy", "flat_torch"),
-    "rows": ("rows_of_one", "ragged", "numpy", "torch"),
-    "none": ("none",),
 }
 
 
@@ -141,60 +136,28 @@ def check_empty_batch(tokenizer: LoadedTokenizer, framework: str) -> None:
     check_value(tokenizer, what, rows, dict.fromkeys(rows, 0), _CAUSE)
 
 
-def _in_form(form: str, ids: list[int]) -> Any:
-    import numpy
-
-    match form:
-        case "int":
-            return ids[0]
-        case "numpy_int":
-            return numpy.int64(ids[0])
-        case "torch_scalar":
-            return needed_torch().tensor(ids[0])
-        case "numpy_array":
-            return numpy.array(ids)
-        case "torch_tensor":
-            return needed_torch().tensor(ids)
-        case _:
-            return ids
-
-
 def check_decode(tokenizer: LoadedTokenizer, form: str) -> None:
     """Fail unless ids of a type, one or several, decode to the same text."""
     ids = plain(tokenizer, PRICE)
-    alone = form in ("int", "numpy_int", "torch_scalar")
-    expected = pieces(tokenizer, ids[:1])[0] if alone else read_back(tokenizer, PRICE)
+    expected = pieces(tokenizer, ids[:1])[0] if form in ALONE else read_back(tokenizer, PRICE)
+    if "torch" in form:
+        needed_torch()
     with must_work(tokenizer, form, f"decode of {form}"):
-        got = tokenizer.transformers.decode(_in_form(form, ids))
+        got = tokenizer.transformers.decode(in_form(form, ids))
     check_value(tokenizer, f"decode of {form}", got, expected, _CAUSE)
 
 
 def check_batch_decode(tokenizer: LoadedTokenizer, form: str) -> None:
     """Fail unless every row of ids gives a text; ids in a flat list are rows of one."""
-    import numpy
-
     ids, text = plain(tokenizer, PRICE), read_back(tokenizer, PRICE)
-    first, *_ = each = pieces(tokenizer, ids)
-    given: Any
-    match form:
-        case "flat":
-            given, right = ids, each
-        case "flat_numpy":
-            given, right = numpy.array(ids), each
-        case "flat_torch":
-            given, right = needed_torch().tensor(ids), each
-        case "rows_of_one":
-            given, right = [[token_id] for token_id in ids], each
-        case "ragged":
-            given, right = [ids, ids[:1], []], [text, first, ""]
-        case "numpy":
-            given, right = numpy.array([ids, ids]), [text, text]
-        case "torch":
-            given, right = needed_torch().tensor([ids, ids]), [text, text]
-        case _:
-            given, right = [], []
+    each = pieces(tokenizer, ids)
+    right = {"ragged": [text, each[0], ""], "none": []}.get(form, each)
+    if form in ("numpy", "torch"):
+        right = [text, text]
+    if "torch" in form:
+        needed_torch()
     with must_work(tokenizer, form, f"batch_decode of {form}"):
-        got = tokenizer.transformers.batch_decode(given)
+        got = tokenizer.transformers.batch_decode(rows_in_form(form, ids))
     check_value(tokenizer, f"batch_decode of {form}", got, right, _CAUSE)
 
 

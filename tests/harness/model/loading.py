@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from ..data.registry import Device, Model
 from ..errors import LoadError
 from ..memory.footprint import GB, Load, bytes_needed
@@ -108,6 +110,11 @@ def quantization_config(load: Load) -> Any:
     )
 
 
+def _dtype_argument(version: str) -> str:
+    """Its name in this version of transformers."""
+    return "dtype" if Version(version) >= Version("4.56") else "torch_dtype"
+
+
 def from_pretrained(
     folder: Path, device: Device, config: Any, **changes: Any
 ) -> tuple[Any, dict[str, Any]]:
@@ -116,15 +123,16 @@ def from_pretrained(
     `changes` overrule entries of config.json.
     """
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM
 
     drop_declared()
     # None given by name would overrule the configuration that a saved 4-bit checkpoint holds.
     given = {} if config is None else {"quantization_config": config}
+    given[_dtype_argument(transformers.__version__)] = torch.bfloat16
     model, info = AutoModelForCausalLM.from_pretrained(
         str(folder),
         **given,
-        dtype=torch.bfloat16,
         device_map={"": "cpu" if device == "cpu" else 0},
         trust_remote_code=False,
         use_safetensors=True,

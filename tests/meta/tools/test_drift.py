@@ -123,7 +123,7 @@ def test_a_changed_source_is_observed_and_tested_again(
     monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(identity, "PROJECT", project)
 
-    def run(_: Environment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(_: Environment, *arguments: str, lent: bool) -> subprocess.CompletedProcess[str]:
         (report,) = (option for option in arguments if option.startswith("--junitxml="))
         Path(report.partition("=")[2]).write_text(f"<a>{'<testcase/>' * len(runs)}</a>")
         runs.append(report)
@@ -244,7 +244,9 @@ def test_current_does_not_differ_from_itself(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("5.0.0", "give at least two versions to compare"),
+        ("5.0.0", "give at least two versions to compare, or none"),
+        ("5.0.0 5.1.0 5.2.0 --bisect encode", "give two versions to compare, or none"),
+        ("5.0.0 current --bisect encode", "--bisect searches releases"),
         ("5.x 5.0.0", "expected a version such as 5.23.0 or `current`, got '5.x'"),
         ("1.0 current --package no-such-package", "no-such-package is not installed"),
         ("1.0 2.0 --package --evil", "--package"),

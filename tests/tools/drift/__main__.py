@@ -3,7 +3,10 @@
 Installs each version in a cached environment of its own (by uv, from the package index), and there
 
   * observes every model and case: ids, offsets, decoded and rendered text, special tokens, the
-    parts of the pipeline, types of results, errors and warnings, and the files it saves;
+    parts of the pipeline, errors and warnings, and the files it saves; what the public calls of
+    fixtures/public_calls.toml and fixtures/calls.json give, and what each setting changes;
+  * loads SmolLM2 in 4 bit: keys, bytes by part, the settings and answers of generate, and whether
+    each part of a forward pass is the reference's. torch is lent to the environment by links;
   * runs tests/conformance (not for --package tokenizers, which is observed without transformers,
     and for --package trl, of which is observed what its SFTTrainer makes of the rows in
     fixtures/training_rows.toml, and whether it learns what is declared there; --package xllamacpp
@@ -14,6 +17,8 @@ first difference, a verdict (`breaks` or `fixes` if contracts fail on one side o
 and the entry of fixtures/upstream_issues.toml that explains it. Each version also loads what its
 neighbour saved. The summary is printed; drift.html holds the details.
 
+--bisect CASE searches the releases between two versions for the first in which the case differs.
+
 The other packages are the project's pins, so that one package changes. Results are cached: versions
 seen once take seconds. `current` is the version installed here, with all that is around it.
 """
@@ -21,7 +26,9 @@ seen once take seconds. `current` is the version installed here, with all that i
 import argparse
 import json
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 
@@ -29,14 +36,18 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tests.harness.console import exit_status, redact_streams, say
+from tests.harness.data.registry import Model
 from tests.harness.data.upstream_issues import upstream_issues
+from tests.harness.errors import AssetError
 from tests.harness.files import cache_folder, write_atomically
 from tests.harness.redaction import redact
+from tests.harness.sources.checkpoints import from_package
 from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
-from .compare import compare_all, look_at_all, rows_of
-from .environments import CURRENT, NAME, VERSION
+from .bisect import OLDEST, Search, between, lines
+from .compare import compare_all, look, look_at_all, rows_of, subject_of
+from .environments import CURRENT, NAME, VERSION, pins, releases
 from .report import Report, page
 
 ENDS = """\
@@ -44,7 +55,9 @@ exit status: 0 nothing differs, 1 something does, or a version cannot be install
 or nothing could be compared, 130 interrupted
 
 examples:
+  python -m tests.tools.drift
   python -m tests.tools.drift 4.57.6 current --models starcoder2
+  python -m tests.tools.drift --bisect digits.four_spaces_before_digit --models starcoder2,smollm2
   python -m tests.tools.drift 0.22.1 0.23.3 --package tokenizers --out report
   python -m tests.tools.drift 0.24.0 1.16.0 --package trl --with transformers==4.57.6
   python -m tests.tools.drift 2026.4.8672.1 2026.7.9873 2026.10.11549 --package xllamacpp
@@ -59,11 +72,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("versions", nargs="+", metavar="VERSION", help="two or more; `current`: as installed here")
+    versions = "two or more; `current`: as installed here (default: the pinned, and the newest)"
+    add("versions", nargs="*", metavar="VERSION", help=versions)
     library = "the library whose versions these are (default: transformers)"
     add("--package", default="transformers", metavar="NAME", help=library)
     pin = "this version instead of the project's pin; may be repeated (default: the pins)"
     add("--with", action="append", default=[], metavar="NAME==VERSION", dest="given", help=pin)
+    case = (
+        "only say since which release this case or call (as a report has it, `*`: anything) differs"
+    )
+    oldest = ", ".join(f"{name} {number}" for name, number in OLDEST.items())
+    ends = f"; give the first and the last VERSION (default: {oldest}, and the newest)"
+    add("--bisect", metavar="CASE", help=case + ends)
     add_folder_options(parser, "observe")
     out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
@@ -74,14 +94,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _problem(options: argparse.Namespace) -> str:
-    if len(options.versions) < 2:
-        return "give at least two versions to compare"
+    if len(options.versions) == 1 or (options.bisect and len(options.versions) > 2):
+        return f"give {'' if options.bisect else 'at least '}two versions to compare, or none"
     if not NAME.fullmatch(options.package):
         return f"--package {options.package!r}: not a package name"
     for line in options.given:
         name, _, number = line.partition("==")
         if not (NAME.fullmatch(name) and VERSION.fullmatch(number)):
             return f"--with {line!r}: give NAME==VERSION, such as transformers==4.57.6"
+    if options.bisect and CURRENT in options.versions:
+        return f"--bisect searches releases, and `{CURRENT}` need not be one: name the version"
     if options.given and CURRENT in options.versions:
         return f"--with changes no version of `{CURRENT}`: name the version"
     for label in options.versions:
@@ -94,6 +116,23 @@ def _problem(options: argparse.Namespace) -> str:
     return ""
 
 
+def _default_versions(package: str, bisect: str | None) -> list[str]:
+    """The pinned, or to bisect the oldest, and the newest; AssetError if there is none."""
+    first = OLDEST.get(package) if bisect else pins().get(package)
+    if first is None:
+        known = "known to be observable" if bisect else "pinned in requirements.txt"
+        raise AssetError(f"no version of {package} is {known}: give two versions")
+    return [first, releases(package)[-1]]
+
+
+def _weights(models: list[Model], folders: dict[str, Path]) -> dict[str, Path]:
+    """The checkpoints of models that the CPU loads, from their packages; none without torch."""
+    if find_spec("torch") is None:
+        return {}
+    small = [model for model in models if "cpu" in model.quantized_on and not model.revision]
+    return {one.key: from_package(one, folders[one.key], say) for one in small}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Look at the versions, print the summary, write drift.json and drift.html.
 
@@ -101,13 +140,25 @@ def main(arguments: list[str] | None = None) -> int:
     """
     started, options = monotonic(), _parse(arguments)
     upstream_issues()  # mistakes in it are reported before anything is installed
-    _, _, folders = prepare_folders(options)
+    models, _, folders = prepare_folders(options)
     package, given = canonicalize_name(options.package), tuple(options.given)
-    versions, rows = look_at_all(package, options.versions, folders, say, given), rows_of(folders)
+    weights = _weights(models, folders) if package == "transformers" else {}
+    rows, labels = rows_of(folders), options.versions or _default_versions(package, options.bisect)
+    if options.bisect:
+        subject = subject_of(package, folders, weights)
+        looking = partial(look, package, subject=subject, progress=say, given=given, tested=False)
+        search = Search(between(releases(package), *labels), looking, options.bisect)
+        changes = list(search.changes())
+        print("\n".join(lines(search, changes, package, rows)))
+        return int(bool(changes))
+    if len(set(labels)) == 1 and not options.versions:
+        print(f"{package} {labels[0]}, the pinned version, is the newest")
+        return 0
+    versions = look_at_all(package, labels, folders, say, given, weights)
     steps = compare_all(package, versions, rows, say)
     files = {key: files_of(folder) for key, folder in folders.items()}
     report = Report(package, versions, steps, files, rows)
-    name = "-".join([package, *options.versions, *given])[:80]
+    name = "-".join([package, *labels, *given])[:80]
     out = options.out or cache_folder() / "drift" / "reports" / name
     out.mkdir(parents=True, exist_ok=True)
     data = json.dumps(report.data(), indent=1)  # ASCII, so that no character can mislead

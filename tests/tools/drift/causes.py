@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
 
-from .differences import ABSENT, ERRORS, KINDS, Difference, error_of, show
+from .differences import ABSENT, ERRORS, KINDS, Difference, brief, error_of
 from .runner import Seen
 
 Step = tuple[Seen, Seen]  # two neighbours, older and newer
@@ -33,6 +33,11 @@ CONTRACTS = {
     "decode": ("test_decoding_gives_the_text_back", "test_streaming_gives_the_text_back"),
     "special tokens": ("test_special_id_matches_registry", "test_loaded_added_tokens"),
     "pipeline": ("test_loaded_pipeline_matches_tokenizer_json", "test_setting_matches_registry"),
+    "calls": (
+        *("test_call_gives_the_declared_value", "test_batch_decode_gives_a_text_a_row"),
+        *("test_decode_takes_every_form", "test_default_chat_call_gives_a_mapping"),
+    ),
+    "settings": ("test_attribute_changes_nothing_else",),
     ERRORS: ("test_", "labels_are_declared"),
 }
 
@@ -120,11 +125,12 @@ def _why(step: Step, difference: Difference) -> str:
         return _follows(step, difference) or _moved_parts(step, difference)
     if difference.left == ABSENT or difference.right == ABSENT:
         return "new" if difference.left == ABSENT else "gone"
-    if difference.kind in ("return type", ERRORS, "load failure"):
-        values = difference.left, difference.right
-        failed = any(error_of(value) for value in values)
-        sides = [error_of(value) or ("works" if failed else show(value)) for value in values]
-        return f"{sides[0]:.200} -> {sides[1]:.200}"
+    values = difference.left, difference.right
+    if difference.kind == "load failure" or any(map(error_of, values)):
+        names = [(error_of(value) or "works").partition(":")[0] for value in values]
+        return " -> ".join(names)
+    if difference.kind == "return type":
+        return " -> ".join(map(brief, values))
     return "changed"
 
 
@@ -134,10 +140,12 @@ def group(step: Step, differences: list[Difference]) -> list[Cause]:
     packages = step[0].packages, step[1].packages
     for difference in differences:
         issue = issue_of(difference, packages)
-        call = "" if difference.kind in (*MOVERS, ERRORS) else difference.call
-        groups[difference.kind, call, _why(step, difference), issue].append(difference)
+        # One cause is told once: what an issue explains, or what moved, whatever the call.
+        call = "" if issue or difference.kind in MOVERS else difference.call
+        words = "" if issue else _why(step, difference)
+        groups[difference.kind, call, words, issue].append(difference)
     causes = [
-        Cause(kind, words, _verdict(step, members), tuple(members), issue)
+        Cause(kind, words or _why(step, members[0]), _verdict(step, members), tuple(members), issue)
         for (kind, _, words, issue), members in groups.items()
     ]
     return sorted(causes, key=lambda cause: (KINDS.index(cause.kind), -len(cause.differences)))

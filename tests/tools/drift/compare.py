@@ -1,7 +1,7 @@
 """Every version observed and tested, then each compared with its neighbour."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -19,7 +19,7 @@ from tests.harness.tokenizer.pieces import token_rows
 from .causes import Cause, Packages, group, issue_of
 from .differences import KINDS, Difference, Rows, begins, compare, error_of, show
 from .engine import prepare_files
-from .environments import environment
+from .environments import can_load, environment, with_lent
 from .labels import judge_labels
 from .record import Observed
 from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
@@ -84,10 +84,19 @@ class Compared:
         return self.older.packages, self.newer.packages
 
 
-def _look(
-    package: str, label: str, subject: Subject, progress: Progress, given: tuple[str, ...]
+def look(
+    package: str,
+    label: str,
+    subject: Subject,
+    progress: Progress,
+    given: tuple[str, ...] = (),
+    *,
+    tested: bool = True,
 ) -> Seen:
-    """Everything of one version; what cannot be had is its `problem`."""
+    """Everything of one version; what cannot be had is its `problem`.
+
+    `tested` is whether the conformance tests are run there.
+    """
     started = monotonic()
 
     def note(what: str) -> None:
@@ -99,13 +108,16 @@ def _look(
         note(f"cannot be installed: {error}")
         return Seen(label, label, subject, problem=f"cannot be installed: {error}")
     note("environment ready")
+    if subject.mode == "auto":
+        made = with_lent(made)
+        subject = subject if can_load(made) else replace(subject, weights={})
     results = results_folder(made, subject)
     results.mkdir(parents=True, exist_ok=True)
     observed = observe_all(made, subject, results)
     note(f"{len(observed)} models observed")
     why = "it is of transformers" if subject.mode == "engine" else "it needs transformers"
     outcomes = Outcomes(problem=f"tests/conformance is not run: {why}")
-    if subject.mode == "auto":
+    if subject.mode == "auto" and tested:
         outcomes = conformance(made, subject, results)
         known, red = len(outcomes.known), len(outcomes.red)
         note(f"{outcomes.passed} checks passed, {known} known, {red} red")
@@ -116,21 +128,33 @@ def _look(
     return Seen(label, version, subject, "", made, results, observed, outcomes)
 
 
+def subject_of(
+    package: str, folders: dict[str, Path], weights: dict[str, Path] | None = None
+) -> Subject:
+    """What is observed of a package, and how."""
+    mode = MODES.get(package, "auto")
+    if mode == "engine":
+        prepare_files(folders)
+    return Subject(folders, mode, weights=weights or {})
+
+
 def look_at_all(
     package: str,
     labels: list[str],
     folders: dict[str, Path],
     progress: Progress,
     given: tuple[str, ...] = (),
+    weights: dict[str, Path] | None = None,
 ) -> list[Seen]:
-    """The versions, older first; one that is named twice is observed twice."""
-    mode = MODES.get(package, "auto")
-    if mode == "engine":
-        prepare_files(folders)
-    subjects = [Subject(folders, mode, labels[:i].count(label)) for i, label in enumerate(labels)]
+    """The versions, older first; one that is named twice is observed twice.
+
+    `weights` are the checkpoint folders of models that are loaded, too.
+    """
+    one = subject_of(package, folders, weights)
+    subjects = [replace(one, repeat=labels[:i].count(label)) for i, label in enumerate(labels)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [
-            pool.submit(_look, package, label, subject, progress, given)
+            pool.submit(look, package, label, subject, progress, given)
             for label, subject in zip(labels, subjects, strict=True)
         ]
         try:

@@ -7,12 +7,13 @@ from typing import Any, get_args
 
 from tests.harness.data.upstream_issues import Kind
 from tests.harness.diff import first_difference, first_leaf, line_at
-from tests.harness.text import quote
+from tests.harness.text import quote, shortened
 
 from .record import Observed
 
 ERRORS = "errors and warnings"
 KINDS = tuple(kind for kind in get_args(Kind) if kind != "saved files")
+LONGEST = 200  # characters of a value that is shown
 ABSENT = {"absent": True}  # in the place of a value that one side does not have
 Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
 
@@ -109,5 +110,38 @@ def begins(difference: Difference, rows: Rows) -> str:
         return f"character {position}: {sides[0]} -> {sides[1]}"
     if difference.kind == "labels" and is_ids(left) and is_ids(right):
         return _labels_begin(difference, rows)
+    if difference.kind == ERRORS and isinstance(left, list) and isinstance(right, list):
+        return _messages_begin(left, right)
+    path, old, new = _first_place(left, right)
+    return f"{path.lstrip('.') + ': ' if path else ''}{brief(old)} -> {brief(new)}"
+
+
+def brief(value: Any) -> str:
+    """A value on one line, of a long one the beginning."""
+    return shortened(show(value), LONGEST)
+
+
+def _messages_begin(left: list[str], right: list[str]) -> str:
+    """The messages that only one side has; of several the first, and how many more."""
+    sides = {
+        "new": [text for text in right if text not in left],
+        "gone": [text for text in left if text not in right],
+    }
+    return "; ".join(
+        f"{word}: {brief(texts[0])}" + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")
+        for word, texts in sides.items()
+        if texts
+    )
+
+
+def _first_place(left: Any, right: Any) -> tuple[str, Any, Any]:
+    """The path of the first difference, and both values there; a key may be absent."""
     path, old, new = first_leaf(left, right)
-    return f"{path + ': ' if path else ''}{show(old):.200} -> {show(new):.200}"
+    if any(error_of(side) is not None or side == ABSENT for side in (old, new)):
+        return path, old, new
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = dict.fromkeys([*old, *new])
+        name = next(name for name in names if old.get(name, ABSENT) != new.get(name, ABSENT))
+        inner, old, new = _first_place(old.get(name, ABSENT), new.get(name, ABSENT))
+        return f"{path}.{name}{inner}", old, new
+    return path, old, new

@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib.metadata import distributions
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.harness.errors import AssetError
 from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
@@ -25,6 +27,8 @@ TOOLS = (
 )
 # What trl needs beside them.
 TRAINING = ("torch", "datasets", "accelerate")
+# What loads models beside transformers, lent by the environment that runs the command: gigabytes.
+LENT = ("torch", "accelerate", "bitsandbytes")
 # Which versions go together: once `--with` names one, uv chooses the others.
 FOLLOWING = ("transformers", "tokenizers", "huggingface-hub", "datasets", "accelerate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -37,6 +41,8 @@ class Environment:
 
     python: Path
     packages: dict[str, str]
+    lent: dict[str, str] = field(default_factory=dict)  # versions of what `lent_folder` holds
+    lent_folder: Path | None = None
 
 
 def pins() -> dict[str, str]:
@@ -83,6 +89,69 @@ def cached_environment(name: str, wanted: list[str]) -> Environment:
         folder / "bin" / "python",
         _installed(map(str, folder.glob("lib/python*/site-packages"))),
     )
+
+
+def releases(package: str) -> list[str]:
+    """The released versions of a package that this Python can have, the oldest first; AssetError.
+
+    No previews. pip asks the index, with its user's settings.
+    """
+    command = [sys.executable, "-m", "pip", "index", "versions", package, "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        said = run.stderr.strip().splitlines() or ["pip said nothing"]
+        raise AssetError(f"the index does not tell the versions of {package}: {said[-1][:300]}")
+    return sorted(json.loads(run.stdout)["versions"], key=Version)
+
+
+def with_lent(made: Environment) -> Environment:
+    """The environment beside a folder of links to what loads models, where that is installed here.
+
+    Only what the environment lacks is lent.
+    """
+    if made.python == Path(sys.executable):
+        return made
+    found = {name: distribution(name) for name in sorted(_needed(LENT, made.packages))}
+    places = {
+        str(one.locate_file(file.parts[0]))
+        for one in found.values()
+        for file in one.files or ()
+        if file.parts[0] not in ("..", "__pycache__")
+    }
+    folder = (
+        cache_folder() / "environments" / f"lent-{sha256_text(json.dumps(sorted(places)))[:10]}"
+    )
+    with scratch_folder(folder.parent) as scratch:
+        if places and not folder.is_dir():
+            for place in map(Path, places):
+                (scratch / place.name).symlink_to(place)
+            scratch.rename(folder)
+    lent = {name: one.version for name, one in found.items()}
+    return replace(made, lent=lent, lent_folder=folder if places else None)
+
+
+def can_load(made: Environment) -> bool:
+    """Whether models can be loaded there."""
+    return {*LENT} <= {*made.packages, *made.lent}
+
+
+def _needed(names: Iterable[str], present: Collection[str]) -> set[str]:
+    """The packages and what they need, as far as installed here, without what is present."""
+    needed, waiting = set[str](), list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in needed or name in present:
+            continue
+        try:
+            lines = distribution(name).requires or ()
+        except PackageNotFoundError:
+            continue
+        needed.add(name)
+        needs = map(Requirement, lines)
+        waiting += [
+            one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})
+        ]
+    return needed
 
 
 def _install(folder: Path, wanted: list[str], scratch: Path) -> None:

@@ -8,9 +8,9 @@ from tests.harness.data.training import Training, trainings
 from tests.harness.text import quote
 
 from .differences import error_of
+from .observers.training import IGNORED
 from .record import Observed
 from .runner import Outcomes
-from .training import IGNORED
 
 NODE = "labels_are_declared"
 

@@ -14,9 +14,9 @@ from tests.harness.data.registry import registry
 from tests.harness.files import write_atomically
 from tests.harness.tokenizer.tokenizer_json import pipeline
 
+from .observers.calls import observe_calls, observe_settings
 from .record import Observer, short, type_name
 
-HELLO = [{"role": "user", "content": "Hi"}]
 TOKENS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 SETTINGS = (
     *("padding_side", "truncation_side", "model_max_length", "clean_up_tokenization_spaces"),
@@ -83,25 +83,7 @@ def _observe_chat(observer: Observer, auto: Any, chat: ChatCase) -> None:
     observer.attempt("ids", call, chat.name, ids)
 
 
-def _observe_types(observer: Observer, auto: Any) -> None:
-    render = auto.apply_chat_template
-    calls: dict[str, Callable[[], Any]] = {
-        "encode": lambda: auto.encode("Hi"),
-        "__call__": lambda: auto("Hi"),
-        "__call__()['input_ids']": lambda: auto("Hi")["input_ids"],
-        "decode": lambda: auto.decode([1]),
-        "batch_decode": lambda: auto.batch_decode([[1], [2]]),
-        "tokenize": lambda: auto.tokenize("Hi"),
-        "convert_tokens_to_ids": lambda: auto.convert_tokens_to_ids(["Hi"]),
-        "apply_chat_template(tokenize=False)": lambda: render(HELLO, tokenize=False),
-        "apply_chat_template(tokenize=True)": lambda: render(HELLO, tokenize=True),
-        "apply_chat_template(return_dict=True)": lambda: render(HELLO, return_dict=True),
-    }
-    for call, work in calls.items():
-        observer.attempt("return type", call, "", lambda done: type_name(done()), work)
-
-
-def _observe_settings(observer: Observer, auto: Any) -> None:
+def _observe_tokenizer(observer: Observer, auto: Any) -> None:
     """Class, pipeline and settings of the loaded tokenizer, and its special tokens."""
     attempt = observer.attempt
     observer.note("pipeline", "class", "", type(auto).__name__)
@@ -172,8 +154,11 @@ def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str)
         for chat in conversations().values():
             if registry()[key].can("chat", *chat.needs):
                 _observe_chat(observer, auto, chat)
-        _observe_types(observer, auto)
-    _observe_settings(observer, auto)
+    with observer.messages("calls"):
+        observe_calls(observer, auto, key)
+    with observer.messages("settings"):
+        observe_settings(observer, folder, key)
+    _observe_tokenizer(observer, auto)
     with observer.messages("save_pretrained"):
         saved = lambda: type_name(auto.save_pretrained(str(save)))  # noqa: E731
         observer.attempt("return type", "save_pretrained", "", saved)
@@ -195,9 +180,13 @@ def main() -> None:
 
             observe_engine(observer, folder, task["key"])
         elif task["subject"] == "labels":
-            from .training import observe_training
+            from .observers.training import observe_training
 
             observe_training(observer, folder, task["key"])
+        elif task["subject"] == "model":
+            from .observers.model import observe_model
+
+            observe_model(observer, folder, task["key"], Path(task["weights"]))
         else:
             _observe_auto(observer, folder, save, task["key"])
         write_atomically(out, json.dumps(observer.observed))

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import BufferingHandler
 from pathlib import Path
@@ -30,6 +30,23 @@ def type_name(value: Any) -> str:
     """A type's name, with that of the first entry: `list[int]`."""
     inner = f"[{type(value[0]).__name__}]" if isinstance(value, list | tuple) and value else ""
     return type(value).__name__ + inner
+
+
+def typed(value: Any) -> dict[str, Any]:
+    """A result as JSON, with its type; tensors and mappings inside of it have theirs."""
+    return {"type": type_name(value), "value": _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping) or hasattr(value, "keys"):
+        return {str(name): _plain(value[name]) for name in value.keys()}  # noqa: SIM118
+    if hasattr(value, "tolist"):
+        return [f"{type_name(value)} {value.dtype} {list(value.shape)}", _plain(value.tolist())]
+    return type_name(value)
 
 
 class Observer:

@@ -33,6 +33,7 @@ SWITCHES = {
     "HF_HUB_OFFLINE": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",  # versions run side by side, and more threads than cores only wait
 }
 
 
@@ -43,6 +44,7 @@ class Subject:
     folders: dict[str, Path]
     mode: str
     repeat: int = 0  # of a version that is named twice, each is observed for itself
+    weights: dict[str, Path] = field(default_factory=dict)  # of models that are loaded, too
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,10 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
     """Where a version's results are kept; all that they depend on is in its name."""
     key = {
         "packages": environment.packages,
+        "lent": environment.lent,
         "python": sys.version,
         "files": {model: files_of(folder) for model, folder in subject.folders.items()},
+        "weights": {model: folder.name for model, folder in subject.weights.items()},
         "code": digest_of(OBSERVED),
         "subject": [subject.mode, subject.repeat],
         "libraries": _state_of_libraries() if environment.python == Path(sys.executable) else "",
@@ -116,14 +120,18 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
 
 
 def run_in(
-    environment: Environment, *arguments: str, text: str = ""
+    environment: Environment, *arguments: str, text: str = "", lent: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module of ours in an environment: offline, with nothing of this process's options."""
+    """Run a module of ours in an environment: offline, with nothing of this process's options.
+
+    `lent` is whether it sees what the environment was lent, such as torch, which slows its start.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(OURS) and not is_secret(name, value)
     }
+    paths = {"PYTHONPATH": str(environment.lent_folder)} if lent and environment.lent else {}
     return subprocess.run(
         [str(environment.python), "-m", *arguments],
         input=text,
@@ -132,7 +140,7 @@ def run_in(
         errors="replace",
         check=False,
         cwd=PROJECT,
-        env=kept | SWITCHES,
+        env=kept | SWITCHES | paths,
     )
 
 
@@ -149,7 +157,8 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
     """
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
         batch = waiting[:1] if waiting[0]["save"] else waiting
-        run = run_in(environment, "tests.tools.drift.observe", text=json.dumps(batch))
+        lent = batch[0]["subject"] == "model"
+        run = run_in(environment, "tests.tools.drift.observe", text=json.dumps(batch), lent=lent)
         if run.returncode in INTERRUPTED:
             raise KeyboardInterrupt
         if not (out := Path(batch[0]["out"])).is_file():
@@ -172,7 +181,21 @@ def observe_all(environment: Environment, subject: Subject, results: Path) -> di
             shutil.rmtree(save, ignore_errors=True)
             save.mkdir(parents=True)
         tasks.append(task(key, folder, out, subject.mode, save))
-    return observe(environment, tasks)
+    observed = observe(environment, tasks)
+    for key, weights in subject.weights.items():
+        one = task(key, subject.folders[key], results / f"{key}-model.json", "model", None)
+        (seen,) = observe(environment, [one | {"weights": str(weights)}]).values()
+        _add(observed[key], seen)
+    return observed
+
+
+def _add(observed: Observed, seen: Observed) -> None:
+    """Add what the process that loads a model has seen; that it died is an error of the load."""
+    died = seen.pop("load", {}).get("load")
+    seen |= {"load keys": {"from_pretrained": died}} if died else {}
+    for kind, calls in seen.items():
+        for call, cases in calls.items():
+            observed.setdefault(kind, {}).setdefault(call, {}).update(cases)
 
 
 def conformance(environment: Environment, subject: Subject, results: Path) -> Outcomes:
@@ -183,7 +206,7 @@ def conformance(environment: Environment, subject: Subject, results: Path) -> Ou
         folders = [f"--model-dir={key}={folder}" for key, folder in subject.folders.items()]
         chosen = ["--models", ",".join(subject.folders), *folders]
         quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--junitxml={scratch}"]
-        run = run_in(environment, "pytest", "tests/conformance", *quiet, *chosen)
+        run = run_in(environment, "pytest", "tests/conformance", *quiet, *chosen, lent=True)
         if run.returncode not in (0, 1) or not scratch.is_file():
             lines = (run.stderr.strip() or run.stdout.strip() or "no output").splitlines()
             return Outcomes(problem=f"pytest stopped (exit {run.returncode}): {lines[-1][:300]}")

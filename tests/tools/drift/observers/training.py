@@ -8,7 +8,7 @@ from tests.harness.data.registry import registry
 from tests.harness.data.training import Training, trainings
 from tests.harness.prices.products import TRAINING_LIMIT
 
-from .record import Observer
+from ..record import Observer
 
 IGNORED = -100  # the label that no loss is computed for
 NARROW = {
