@@ -1,12 +1,14 @@
 """Is everything installed and in order that the suite needs? `python -m tests.tools.doctor`.
 
-Each finding is a line `state  subject  message; fix: what to type or do`; nothing is changed.
+Each finding is a line `state  subject  message; fix: what to type or do`; nothing is changed
+without --prune.
 
   python        its version
   packages      installed versions against requirements.txt, which the snapshots were recorded with
   gpu           whether GPU, driver and torch's build fit each other, and its free memory
   bitsandbytes  whether it is new enough, quantizes and dequantizes
   disk          free space for the cache and for temporary files
+  cache         what drift and latency keep between runs, against the limit
   bundle        the models' files against the registry's hashes
   hub           what the Hugging Face hub answers for each model; the bundle needs nothing of it
 
@@ -143,6 +145,34 @@ def _room(purpose: str, folder: Path, needed: int, variable: str) -> Row:
     return state, f"{message}, {_size(needed)} needed", fix
 
 
+def _cache() -> Iterator[Row]:
+    from tests.harness.sources.cache import KINDS, LIMIT, entries, unmarked
+
+    found, others = entries(), unmarked()
+    for kind in KINDS:
+        own = [entry.size for entry in found if entry.path.parent.name == kind]
+        yield "ok", f"{kind}: {len(own)}, {_size(sum(own))}", ""
+    if others:
+        message = f"{len(others)} folders beside them have no mark of ours and are left alone"
+        yield "ok", f"{message}: {', '.join(path.name for path in others[:3])}", ""
+    if (total := sum(entry.size for entry in found)) > LIMIT:
+        fix = "python -m tests.tools.doctor --prune"
+        yield "warning", f"{_size(total)} are more than {_size(LIMIT)}", fix
+
+
+def _prune(most: float) -> int:
+    """Remove what was used longest ago, and list what stays."""
+    from tests.harness.sources.cache import entries, prune, unmarked
+
+    for entry in prune(int(most * 1e9)):
+        _print(f"removed  {entry}")
+    for entry in entries():
+        _print(f"kept     {entry}")
+    for path in unmarked():
+        _print(f"left     {path}: no mark of ours, or a link")
+    return 0
+
+
 def _bundle() -> Iterator[Row]:
     from tests.harness.data.registry import default_keys, registry
     from tests.harness.sources.bundle import folder_of, is_intact
@@ -197,7 +227,7 @@ def _installed(package: str) -> str:
 
 CHECKS = {
     **{"python": _python, "packages": _packages, "gpu": _gpu, "bitsandbytes": _bitsandbytes},
-    **{"disk": _disk, "bundle": _bundle, "hub": _hub},
+    **{"disk": _disk, "cache": _cache, "bundle": _bundle, "hub": _hub},
 }
 
 
@@ -231,7 +261,15 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="check these (default: all)")
-    subjects = parser.parse_args(arguments).subjects
+    most = "remove environments and results of drift and latency, those used longest ago first"
+    most += ", until they take at most GB (default: 10); what was used within 6 hours stays"
+    parser.add_argument("--prune", nargs="?", type=float, const=10, metavar="GB", help=most)
+    options = parser.parse_args(arguments)
+    subjects = options.subjects
+    if options.prune is not None:
+        if subjects or not options.prune >= 0:
+            parser.error("--prune takes gigabytes, and no subject")
+        return _prune(options.prune)
     for name in subjects:
         if name not in CHECKS:
             parser.error(f"unknown subject {name}: allowed are {', '.join(CHECKS)}")

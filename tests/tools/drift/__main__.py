@@ -41,6 +41,7 @@ from tests.harness.data.upstream_issues import upstream_issues
 from tests.harness.errors import AssetError
 from tests.harness.files import cache_folder, write_atomically
 from tests.harness.redaction import redact
+from tests.harness.sources.cache import LIMIT, prune
 from tests.harness.sources.checkpoints import from_package
 from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
@@ -166,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
     write_atomically(out / "drift.html", redact(page(report)))
     print("\n".join(report.lines()))
     say(f"{out / 'drift.html'} written in {monotonic() - started:.0f} s")
+    for entry in prune(LIMIT):
+        say(f"removed from the cache, which is full: {entry}")
     return int(report.differs)
 
 

@@ -13,6 +13,7 @@ from tests.harness.console import Progress
 from tests.harness.data.registry import registry
 from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.errors import AssetError
+from tests.harness.sources.cache import mark_used
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.pieces import token_rows
 
@@ -113,6 +114,7 @@ def look(
         subject = subject if can_load(made) else replace(subject, weights={})
     results = results_folder(made, subject)
     results.mkdir(parents=True, exist_ok=True)
+    mark_used(results)
     observed = observe_all(made, subject, results)
     note(f"{len(observed)} models observed")
     why = "it is of transformers" if subject.mode == "engine" else "it needs transformers"

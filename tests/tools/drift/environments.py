@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from tests.harness.errors import AssetError
 from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
+from tests.harness.sources.cache import mark_used
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
@@ -85,6 +86,7 @@ def cached_environment(name: str, wanted: list[str]) -> Environment:
     with scratch_folder(folder.parent) as scratch:  # which removes what killed processes left
         if not folder.is_dir():
             _install(folder, wanted, scratch)
+        mark_used(folder)
     return Environment(
         folder / "bin" / "python",
         _installed(map(str, folder.glob("lib/python*/site-packages"))),
@@ -126,6 +128,8 @@ def with_lent(made: Environment) -> Environment:
             for place in map(Path, places):
                 (scratch / place.name).symlink_to(place)
             scratch.rename(folder)
+        if places:
+            mark_used(folder)
     lent = {name: one.version for name, one in found.items()}
     return replace(made, lent=lent, lent_folder=folder if places else None)
 
