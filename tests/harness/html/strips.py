@@ -4,7 +4,7 @@ What comes out is HTML without scripts; whatever the texts hold, it stays text.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
@@ -14,7 +14,7 @@ from ..text import escape_character
 SPACE = "\u2423"  # the open box; one in a text is escaped, so the two are not mixed up
 _EMPTY = "\u2205"  # in the place of an empty text
 _BEFORE, _SHOWN = 4, 28  # cells in front of the first difference, and all that are shown
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS = r"\s+|\w+|[^\w\s]"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ def visible(text: str) -> str:
     return "".join(SPACE if char == " " else escape_character(char) for char in text)
 
 
-def words(text: str) -> list[Cell]:
-    """A text as cells: words, signs, runs of white space."""
-    return [Cell(visible(word)) for word in _WORDS.findall(text)]
+def words(text: str, whole: Collection[str] = ()) -> list[Cell]:
+    """A text as cells: what is kept `whole`, such as special tokens, words, signs, white space."""
+    kept = sorted(filter(None, whole), key=len, reverse=True)
+    pattern = re.compile("|".join([*map(re.escape, kept), _WORDS]))
+    return [Cell(visible(word)) for word in pattern.findall(text)]
 
 
 def spans(text: str, offsets: Sequence[Sequence[int]], ids: Sequence[int]) -> list[Cell]:

@@ -31,7 +31,7 @@ OBSERVED: Observed = {
     "calls": {"batch_decode": {"flat": {"type": "list[str]", "value": ["a", "b"]}}},
     "settings": {"add_eos_token": {"add_eos_token": {}}},
     "return type": {"save_pretrained": {"": "tuple[str]"}},
-    "load keys": {"from_pretrained": {"missing_keys": []}},
+    "load keys": {"from_pretrained": {"load": "loaded", "missing_keys": []}},
     "memory": {"bytes": {"held": 109778432}},
     "generation": {"greedy answer": {"kettle": {"text": "10", "ids": [33, 32]}}},
     "forward": {"part beside the reference": {"mlp": "within rounding"}},
@@ -139,6 +139,14 @@ def test_planted_differences_are_found_and_named(rows: Rows) -> None:
         assert begins(difference, rows) == first
         kinds.add(difference.kind)
     assert kinds == set(KINDS), "every kind is planted"
+
+
+def test_weights_that_one_side_cannot_load_are_one_difference() -> None:
+    new = changed("load keys", "from_pretrained", "load", {"error": "RuntimeError: No GPU found"})
+    for kind in ("memory", "generation", "forward"):
+        del new[kind]
+    (difference,) = compare("phi3", OBSERVED, new)
+    assert (difference.kind, difference.case) == ("errors and warnings", "load")
 
 
 def test_differences_are_grouped_by_what_moved() -> None:

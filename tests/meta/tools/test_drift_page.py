@@ -73,8 +73,8 @@ def test_first_words_are_the_answer() -> None:
 def test_terminal_has_the_same_answer() -> None:
     lines = list(report("MARK").lines())
     assert lines[0] == "MARK MARK: 3 passed, 1 known, 1 red, 1 unexplained"
-    assert lines[3] == "MARK -> MARK: rendered text 1; 1 causes break a contract"
-    assert lines[4] == "  breaks rendered text, MARK (5 in MARK)"
+    assert lines[3] == "MARK -> MARK: rendered text 5; 1 cause breaks a contract"
+    assert lines[4] == "  breaks rendered text: MARK: MARK (5 in MARK)"
     assert report("MARK").differs
 
 

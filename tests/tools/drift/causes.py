@@ -53,6 +53,12 @@ class Cause:
     issue: UpstreamIssue | None
 
     @property
+    def title(self) -> str:
+        """Kind, calls, and what explains the differences."""
+        name = f"{self.kind}: {', '.join(self.calls)}"
+        return name if self.why == "changed" else f"{name}: {self.why}"
+
+    @property
     def models(self) -> list[str]:
         """The models concerned."""
         return list(dict.fromkeys(one.model for one in self.differences))

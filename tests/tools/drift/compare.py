@@ -70,19 +70,40 @@ class Compared:
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """By kind: cases (of the whole model: values) that differ, and models."""
+        """By kind: differences, and the models that have one."""
         counts = {}
         for kind in KINDS:
             members = [one for one in self.differences if one.kind == kind]
             if members:
-                cases = {(one.model, one.case or one.call) for one in members}
-                counts[kind] = len(cases), len({one.model for one in members})
+                counts[kind] = len(members), len({one.model for one in members})
         return counts
+
+    @property
+    def titles(self) -> list[str]:
+        """A name for each cause, no two the same: with its why, models or issue where needed."""
+        titles = [cause.title for cause in self.causes]
+        titles = _told_apart(titles, [", ".join(cause.models) for cause in self.causes])
+        titles = _told_apart(titles, [one.issue.reason if one.issue else "" for one in self.causes])
+        return _told_apart(titles, [f"{number}" for number in range(1, len(titles) + 1)])
+
+    @property
+    def lost_alike(self) -> list[tuple[Exchange, list[str]]]:
+        """The lost files with the models that they are lost of in the same way."""
+        groups: dict[tuple[str, str, str], list[Exchange]] = {}
+        for row in self.lost:
+            groups.setdefault((row.saver, row.loader, row.result), []).append(row)
+        return [(rows[0], [row.model for row in rows]) for rows in groups.values()]
 
     @property
     def packages(self) -> Packages:
         """What is installed on both sides."""
         return self.older.packages, self.newer.packages
+
+
+def _told_apart(titles: list[str], words: list[str]) -> list[str]:
+    """The titles, with its own words behind each that is not the only one of its name."""
+    pairs = zip(titles, words, strict=True)
+    return [f"{one} ({own})" if own and titles.count(one) > 1 else one for one, own in pairs]
 
 
 def look(

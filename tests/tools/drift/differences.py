@@ -15,6 +15,7 @@ ERRORS = "errors and warnings"
 KINDS = tuple(kind for kind in get_args(Kind) if kind != "saved files")
 LONGEST = 200  # characters of a value that is shown
 ABSENT = {"absent": True}  # in the place of a value that one side does not have
+_OF_WEIGHTS = ("memory", "generation", "forward")
 Rows = Callable[[str, list[int]], list[str]]  # model key and ids to rows of `id 'piece'`
 
 
@@ -44,6 +45,11 @@ def _loads(observed: Observed) -> bool:
     return error_of(observed["load"]["load"][""]) is None
 
 
+def _has_weights(observed: Observed) -> bool:
+    loaded = observed.get("load keys", {}).get("from_pretrained", {}).get("load")
+    return loaded is not None and error_of(loaded) is None
+
+
 def _kind_of(kind: str, left: Any, right: Any) -> str:
     """An error on either side makes it a difference of errors, whatever the value's own kind."""
     if kind == "load":
@@ -52,8 +58,13 @@ def _kind_of(kind: str, left: Any, right: Any) -> str:
 
 
 def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]:
-    """All differences for a model; of a model that one side cannot load, that alone."""
+    """All differences for a model; of a model that one side cannot load, that alone.
+
+    So of its weights, which are loaded apart.
+    """
     kinds = ["load"] if not (_loads(left) and _loads(right)) else [*left, *(right.keys() - left)]
+    if not (_has_weights(left) and _has_weights(right)):
+        kinds = [kind for kind in kinds if kind not in _OF_WEIGHTS]
     for kind in kinds:
         calls = left.get(kind, {}), right.get(kind, {})
         for call in dict.fromkeys([*calls[0], *calls[1]]):
@@ -106,7 +117,7 @@ def begins(difference: Difference, rows: Rows) -> str:
         return f"position {position}: {sides[0]} -> {sides[1]}"
     if difference.kind in ("decode", "rendered text") and isinstance(left, str):
         position = first_difference(left, str(right)) or 0
-        sides = [quote(text[position : position + 24]) for text in (left, str(right))]
+        sides = [quote(_to_the_end_of_a_word(text[position:])) for text in (left, str(right))]
         return f"character {position}: {sides[0]} -> {sides[1]}"
     if difference.kind == "labels" and is_ids(left) and is_ids(right):
         return _labels_begin(difference, rows)
@@ -114,6 +125,12 @@ def begins(difference: Difference, rows: Rows) -> str:
         return _messages_begin(left, right)
     path, old, new = _first_place(left, right)
     return f"{path.lstrip('.') + ': ' if path else ''}{brief(old)} -> {brief(new)}"
+
+
+def _to_the_end_of_a_word(text: str) -> str:
+    """The first 24 characters, and what they cut through."""
+    end = next((at for at in range(24, len(text)) if text[at].isspace()), len(text))
+    return text[: min(end, 60)]
 
 
 def brief(value: Any) -> str:

@@ -155,9 +155,9 @@ def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str)
             if registry()[key].can("chat", *chat.needs):
                 _observe_chat(observer, auto, chat)
     with observer.messages("calls"):
-        observe_calls(observer, auto, key)
+        observer.attempt("calls", "all", "", observe_calls, observer, auto, key)
     with observer.messages("settings"):
-        observe_settings(observer, folder, key)
+        observer.attempt("settings", "all", "", observe_settings, observer, folder, key)
     _observe_tokenizer(observer, auto)
     with observer.messages("save_pretrained"):
         saved = lambda: type_name(auto.save_pretrained(str(save)))  # noqa: E731

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.files import sha256_text
+from tests.harness.text import shortened
 
 Observed = dict[str, dict[str, dict[str, Any]]]
 SETTINGS = 100  # keys; a JSON file with more is a vocabulary
@@ -65,7 +66,7 @@ class Observer:
         """The first line of a message, without folders that differ from run to run."""
         for folder, name in self.names.items():
             message = message.replace(folder, name)
-        return (message.strip().splitlines() or [""])[0][:300]
+        return shortened((message.strip().splitlines() or [""])[0], 300)
 
     def attempt(
         self, kind: str, call: str, case: str, work: Callable[..., Any], *arguments: Any

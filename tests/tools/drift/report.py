@@ -12,8 +12,9 @@ from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.html.pages import render
 from tests.harness.html.strips import Cell, align, spans, strip_html, token_cell, words
+from tests.harness.text import shortened
 
-from .causes import MOVERS, Cause
+from .causes import Cause
 from .compare import Compared
 from .differences import KINDS, Difference, Rows, begins, is_ids
 from .record import Observed
@@ -97,15 +98,14 @@ class Report:
         for step in self.steps:
             yield ""
             yield f"{step.older.label} -> {step.newer.label}: {_headline(step)}"
-            for cause in step.causes:
-                what = f"{cause.verdict} {cause.kind}, {', '.join(cause.calls)}"
-                yield f"  {what} ({len(cause.differences)} in {', '.join(cause.models)})"
+            for title, cause in zip(step.titles, step.causes, strict=True):
+                found = f"{len(cause.differences)} in {', '.join(cause.models)}"
+                yield f"  {cause.verdict} {title} ({found})"
                 yield f"    {self.first_of(cause)}"
-                if cause.kind in MOVERS:
-                    yield f"    {cause.why}"
                 yield from _issue_lines(cause.issue)
-            for row in step.lost:
-                yield f"  saved by {row.saver}, read by {row.loader}, {row.model}: {row.result}"
+            for row, models in step.lost_alike:
+                names = ", ".join(models)
+                yield f"  saved by {row.saver}, read by {row.loader}, {names}: {row.result}"
                 yield from _issue_lines(row.issue(step.packages))
 
 
@@ -116,9 +116,10 @@ def _issue_lines(issue: UpstreamIssue | None) -> Iterator[str]:
 
 def _headline(step: Compared) -> str:
     breaks = sum(cause.verdict == "breaks" for cause in step.causes)
-    sizes = [f"{kind} {cases}" for kind, (cases, _) in step.counts.items()]
+    sizes = [f"{kind} {count}" for kind, (count, _) in step.counts.items()]
     words = ", ".join(sizes) or "no difference"
-    return f"{words}; {breaks} causes break a contract" if breaks else words
+    more = f"; {breaks} {'causes break' if breaks > 1 else 'cause breaks'} a contract"
+    return words + (more if breaks else "")
 
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -146,8 +147,10 @@ def _cells(
     if difference.kind == "offsets" and case and isinstance(value, list):
         ids = observed[difference.model].get("ids", {}).get("encode", {}).get(case.name, [])
         return spans(case.full_text, value, ids) if len(ids) == len(value) else []
-    readable = difference.kind in ("decode", "rendered text") and isinstance(value, str)
-    return words(value) if readable else []
+    if difference.kind in ("decode", "rendered text") and isinstance(value, str):
+        added = observed.get(difference.model, {}).get("special tokens", {}).get("added tokens", {})
+        return words(value, [token["content"] for token in added.get("", {}).values()])
+    return []
 
 
 def page(report: Report) -> str:
@@ -162,7 +165,12 @@ def page(report: Report) -> str:
 
     return render(
         TEMPLATE,
-        {"begins": lambda one: begins(one, rows), "examples": _examples, "strip": strip},
+        {
+            "begins": lambda one: begins(one, rows),
+            "examples": _examples,
+            "strip": strip,
+            "shortened": shortened,
+        },
         report=report,
         kinds=[kind for kind in KINDS if any(kind in step.counts for step in steps)],
         judged=any(not (seen.problem or seen.outcomes.problem) for seen in report.versions),
