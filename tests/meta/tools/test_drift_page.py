@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness.files import TESTS
 from tests.harness.html.strips import Cell, align, spans, strip_html, visible, words
+from tests.harness.text import shortened
 from tests.meta.support.html_reader import HOSTILE, read
 from tests.tools.drift.causes import Cause
 from tests.tools.drift.compare import Compared, Exchange
@@ -68,6 +70,98 @@ def test_first_words_are_the_answer() -> None:
     assert "No change breaks a contract." in read(page(report("MARK", "fixes"))).text
     raw = report("MARK", "changes", problem="not run")
     assert "No contract was run" in read(page(raw)).text
+
+
+def many() -> Report:
+    """Several causes of one kind and call, a repaired one, and files lost by two models alike."""
+    one = report("MARK")
+    (step,) = one.steps
+    (cause,) = step.causes
+    causes = [
+        cause,
+        replace(cause, issue=None),
+        replace(cause, issue=None, verdict="fixes", differences=cause.differences[:2]),
+        replace(cause, issue=None, why="changed"),
+    ]
+    lost = [Exchange("A", "B", model, False, "ValueError: no") for model in ("one", "two")]
+    return replace(one, steps=[replace(step, causes=causes, exchanges=lost)])
+
+
+def test_no_two_groups_have_one_name() -> None:
+    (step,) = many().steps
+    assert len(set(step.titles)) == len(step.causes) == 4
+    html = page(many())
+    heads = re.findall(r"<h3[^>]*>(.*?)</h3>", html)
+    assert len(heads) == len(set(heads))
+    unlike = replace(step, causes=[step.causes[0], step.causes[3]])
+    assert unlike.titles == ["rendered text: MARK: MARK", "rendered text: MARK"]
+
+
+def test_counts_agree() -> None:
+    """Differences: of the step's table, of all groups, in the data and on the terminal."""
+    one = many()
+    (step,) = one.steps
+    total = 5 + 5 + 2 + 5
+    assert len(step.differences) == total
+    assert step.counts == {"rendered text": (total, 1)}
+    html = page(one)
+    assert f">{total} (1) !</td>" in html
+    groups = re.findall(r"<p>(\d+) differences? in", html)
+    assert sum(map(int, groups)) == total
+    assert f"rendered text {total}; 3 causes break a contract" in "\n".join(one.lines())
+    (data,) = one.data()["steps"]
+    assert sum(len(cause["differences"]) for cause in data["causes"]) == total
+
+
+def test_good_news_is_not_framed_as_bad() -> None:
+    """Each box has the look of what it holds; the frame that is red holds no fix."""
+    html = page(many())
+    boxes = re.findall(r'<div class="answer (\w+)">(.*?)</div>', html, re.DOTALL)
+    looks = [(look, re.sub(r"<[^>]+>", "", text).strip().split(":")[0]) for look, text in boxes]
+    assert looks == [
+        ("bad", "Breaks a contract"),
+        ("good", "Fixes one"),
+        ("bad", "Saved by one version, read by its neighbour with other ids or not at all"),
+    ]
+    good = page(report("MARK", "fixes"))
+    assert '<div class="answer good"><p><b>No change breaks a contract.' in good
+    style = (TESTS / "harness" / "html" / "base.css").read_text(encoding="utf-8")
+    assert ".answer.good { border-color: var(--good); }" in style
+
+
+def test_lost_files_are_told_once() -> None:
+    html = page(many())
+    assert html.count("ValueError: no") == 1
+    assert "<td>one, two</td>" in html
+    assert sum("ValueError: no" in line for line in many().lines()) == 1
+
+
+def test_no_text_is_cut_within_a_word() -> None:
+    text = " ".join(f"word{number:03}" for number in range(99))
+    one = many()
+    (step,) = one.steps
+    long = (replace(step.differences[0], kind="calls", left=text, right=f"x{text}"),)
+    causes = [replace(step.causes[0], kind="calls", differences=long)]
+    shown = read(page(replace(one, steps=[replace(step, causes=causes)]))).text
+    assert set(re.findall(r"\bx?word\d*", shown)) <= {*text.split(), "xword000"}
+    assert " ..." in shown
+    assert shortened("abc", 3) == "abc"
+    assert shortened("a" * 50, 20) == "a" * 16 + " ..."
+
+
+def test_special_tokens_stay_whole_in_strips() -> None:
+    cells = words("<|user|>\nHi<|end|>", ["<|end|>", "<|user|>"])
+    assert [cell.text for cell in cells] == ["<|user|>", "\\n", "Hi", "<|end|>"]
+    one = report("plain")
+    (step,) = one.steps
+    token = {"32007": {"content": "<|end|>"}}
+    seen = {"plain": {"special tokens": {"added tokens": {"": token}}}}
+    sides = [replace(side, observed=seen) for side in (step.older, step.newer)]
+    (cause,) = step.causes
+    differences = (replace(cause.differences[0], left="Hi<|end|>", right="Hi"),)
+    changed = replace(step, older=sides[0], newer=sides[1])
+    changed = replace(changed, causes=[replace(cause, differences=differences)])
+    assert "<b>&lt;|end|&gt;</b>" in page(replace(one, steps=[changed]))
 
 
 def test_terminal_has_the_same_answer() -> None:

@@ -55,7 +55,8 @@ class Cause:
     @property
     def title(self) -> str:
         """Kind, calls, and what explains the differences."""
-        name = f"{self.kind}: {', '.join(self.calls)}"
+        loads = self.kind == "load failure"
+        name = self.kind if loads else f"{self.kind}: {', '.join(self.calls)}"
         return name if self.why == "changed" else f"{name}: {self.why}"
 
     @property
