@@ -8,7 +8,7 @@ import pytest
 from tests.harness.latency.machine import synchronized
 from tests.harness.latency.measure import latency_run, measure
 from tests.harness.latency.spec import Benchmark, benchmark_of
-from tests.harness.plugins.parametrize import drop_empty, placements, sort_by_load
+from tests.harness.plugins.parametrize import placements, sort_by_load
 from tests.harness.plugins.tokenizers import tokenizers_of
 
 __all__ = ["latency_run", "measure"]
@@ -45,5 +45,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.benchmark(timer=synchronized, disable_gc=True))
-    drop_empty(items)
     sort_by_load(items)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.plugins.availability import fail_once, why_unusable
-from tests.harness.plugins.parametrize import drop_empty, parametrize_tokenizers
+from tests.harness.plugins.parametrize import parametrize_tokenizers
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 
@@ -18,8 +18,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for value in call.params.values() if call else ():
         if isinstance(value, LoadedTokenizer):
             fail_once(item.config, why_unusable(value))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop tests that apply to no selected model."""
-    drop_empty(items)

@@ -21,7 +21,6 @@ from tests.harness.plugins.availability import fail_once, why_missing
 from tests.harness.plugins.models import ModelCache
 from tests.harness.plugins.parametrize import (
     Placement,
-    drop_empty,
     parametrize_loads,
     parametrize_narrow,
     sort_by_load,
@@ -43,8 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop tests that apply to no selected model; bring those of a load together."""
-    drop_empty(items)
+    """Bring the tests of a load together."""
     sort_by_load(items)
 
 

@@ -6,7 +6,6 @@ from tests.harness.engines.served import Served
 from tests.harness.files import TESTS
 from tests.harness.plugins.availability import fail_once, why_missing
 from tests.harness.plugins.engines import parametrize_served, why_unserved
-from tests.harness.plugins.parametrize import drop_empty
 from tests.harness.snapshots.extension import SNAPSHOTS, RowsExtension
 
 
@@ -22,11 +21,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if isinstance(value, Served):
             fail_once(item.config, why_missing(value.tokenizer))
             fail_once(item.config, why_unserved(value))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop tests that apply to no selected model."""
-    drop_empty(items)
 
 
 @pytest.fixture

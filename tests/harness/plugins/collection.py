@@ -82,10 +82,14 @@ class Recorder:
             self.collection.modules.append(file_of(collector.path))
         return report
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self) -> Generator[None, Any, Any]:
+        """Leave out tests that no chosen model is concerned with, before pytest counts them."""
+        made = yield
+        return [one for one in made if not is_empty(one)] if isinstance(made, list) else made
+
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Note a test; what pytest makes of an empty parameter set is none."""
-        if is_empty(item):
-            return
+        """Note a test."""
         item.stash[CELL] = self.nodes[item.nodeid] = cell_of(item)
         if check := check_of(item):
             item.stash[CHECK] = check

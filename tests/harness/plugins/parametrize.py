@@ -122,12 +122,7 @@ def marked(metafunc: pytest.Metafunc, name: str) -> set[str]:
     return {each for mark in metafunc.definition.iter_markers(name) for each in mark.args}
 
 
-def drop_empty(items: list[pytest.Item]) -> None:
-    """Drop what pytest would skip for an empty parameter set: no chosen model is concerned."""
-    items[:] = [item for item in items if not is_empty(item)]
-
-
-def is_empty(item: pytest.Item) -> bool:
+def is_empty(item: pytest.Item | pytest.Collector) -> bool:
     """Whether pytest made this of an empty parameter set, only to skip it."""
     call = getattr(item, "callspec", None)
     values = call.params.values() if call else ()
