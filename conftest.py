@@ -1,9 +1,13 @@
 """Switches and plugins; everything else is in tests/harness."""
 
+import gc
 import os
 import sys
 
 import pytest
+
+# Until tests run, all that is made is kept: the collector would look at it over and over.
+gc.disable()
 
 # Before any import of transformers: the tests never use the network, nor the saved login. The
 # user's own settings are kept for `--source hub`, whose download runs in a process of its own.
@@ -48,3 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"the plugin {name} is not loaded: leave out -p no:{name}, and unset "
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
             )
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage; what was imported and collected is none."""
+    gc.freeze()
+    gc.enable()

@@ -8,8 +8,8 @@ import pytest
 from tests.harness.checks.settings import ADDING, check_adding, check_fact, check_facts
 from tests.harness.checks.tokenizer import check_value, must_work
 from tests.harness.data.settings import EOS, Setting, settings
-from tests.harness.tokenizer.copies import lean_folder, load_copy, own_copy, restored
-from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.copies import lean_folder, own_copy, restored
+from tests.harness.tokenizer.loaded import LoadedTokenizer, load_auto
 from tests.harness.tokenizer.settings import (
     FACTS,
     Facts,
@@ -54,12 +54,12 @@ def test_arguments_of_loading_change_nothing_else(tokenizer: LoadedTokenizer, fa
 def _loaded_with_all(tokenizer: LoadedTokenizer) -> Any:
     folder, given = lean_folder(tokenizer), {one.name: one.value for one in ARGUMENTS}
     with suppress(Exception):
-        return load_copy(folder, **given)
+        return load_auto(folder, **given)
     for one in ARGUMENTS:
         with must_work(tokenizer, one.id, f"loading with {one.name}={one.value!r}"):
-            load_copy(folder, **{one.name: one.value})
+            load_auto(folder, **{one.name: one.value})
     with must_work(tokenizer, "settings", "loading with all arguments together"):
-        auto = load_copy(folder, **given)
+        auto = load_auto(folder, **given)
     return auto
 
 
@@ -71,7 +71,7 @@ def _check_each_argument(tokenizer: LoadedTokenizer, own: Facts, fact: str) -> N
     for one in sorted(facts, key=lambda one: expected(tokenizer, facts[one])[fact] == before):
         if fact == "decoded text" and facts[one].clean_up:
             continue  # what versions that clean up do is a contract of decoding
-        auto = load_copy(lean_folder(tokenizer), **{one.name: one.value})
+        auto = load_auto(lean_folder(tokenizer), **{one.name: one.value})
         what = f"loaded with {one.name}={one.value!r}"
         check_fact(tokenizer, what, auto, facts[one], fact)
 

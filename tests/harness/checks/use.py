@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import fail_unjudged
-from ..tokenizer.copies import PRICE, SAMPLES, SENTENCE, kept_folder, load_copy, own_copy, restored
-from ..tokenizer.loaded import LoadedTokenizer
+from ..tokenizer.copies import PRICE, SAMPLES, SENTENCE, kept_folder, own_copy, restored
+from ..tokenizer.loaded import LoadedTokenizer, load_auto
 from ..tokenizer.settings import plain
 from ..tokenizer.tokenizer_json import tokenizer_json
 from ..tokenizer.uses import (
@@ -130,7 +130,7 @@ def _reloaded(tokenizer: LoadedTokenizer) -> tuple[Any, Path]:
     """The tokenizer that AutoTokenizer makes of the saved copy, and the folder; once a session."""
     folder: Path = _traces(tokenizer)["nothing"][""]
     if "reloaded" not in vars(tokenizer):
-        vars(tokenizer)["reloaded"] = load_copy(folder)
+        vars(tokenizer)["reloaded"] = load_auto(folder)
     return vars(tokenizer)["reloaded"], folder
 
 

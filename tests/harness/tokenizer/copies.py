@@ -5,7 +5,6 @@ and of the merges those that can apply to `SAMPLES`; on these texts it is the mo
 """
 
 import atexit
-import gc
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from .loaded import LoadedTokenizer
+from .loaded import LoadedTokenizer, load_auto
 
 SENTENCE = "I am excited to show Tokenizers in action to my LLM engineers"
 PRICE = "Price is $374"
@@ -68,24 +67,11 @@ def _merges(tokenizer: LoadedTokenizer) -> list[Any]:
     return _MERGES[id(file)]
 
 
-def load_copy(folder: Path, **given: Any) -> Any:
-    """What AutoTokenizer makes of a folder and further arguments of `from_pretrained`."""
-    from transformers import AutoTokenizer
-
-    gc.disable()  # a vocabulary is a hundred thousand objects, none of them garbage
-    try:
-        auto = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **given)
-    finally:
-        gc.enable()
-    gc.freeze()  # as for the shared tokenizers
-    return auto
-
-
 def own_copy(tokenizer: LoadedTokenizer) -> Any:
     """A tokenizer that may be changed within `restored`; loaded once a session."""
     known = vars(tokenizer).get("own_copy")
     if known is None:
-        known = vars(tokenizer)["own_copy"] = load_copy(lean_folder(tokenizer))
+        known = vars(tokenizer)["own_copy"] = load_auto(lean_folder(tokenizer))
     return known
 
 

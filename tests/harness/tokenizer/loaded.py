@@ -18,6 +18,19 @@ from ..sources.folders import examine
 from .tokenizer_json import TokenizerJson, tokenizer_json
 
 
+def load_auto(folder: Path, **given: Any) -> Any:
+    """What `AutoTokenizer` makes of a folder and further arguments; nothing in it may run code."""
+    gc.disable()  # libraries and vocabularies live as long as the run: none of it is garbage
+    try:
+        from transformers import AutoTokenizer
+
+        auto = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **given)
+    finally:
+        gc.enable()
+    gc.freeze()
+    return auto
+
+
 @dataclass(frozen=True)
 class LoadedTokenizer:
     """A model's tokenizer twice: `transformers` as users load it, `tokenizers` by its file alone.
@@ -54,11 +67,7 @@ class LoadedTokenizer:
     @cached_property
     def transformers(self) -> Any:
         """What `AutoTokenizer` makes of the folder; nothing in it may run code."""
-        from transformers import AutoTokenizer
-
-        auto = AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
-        gc.freeze()  # a vocabulary lives as long as the run: the collector need not visit it
-        return auto
+        return load_auto(self.folder)
 
     @cached_property
     def json_file(self) -> TokenizerJson:

@@ -10,9 +10,9 @@ from tests.harness.data.public_calls import PublicCall, public_calls
 from tests.harness.data.registry import registry
 from tests.harness.data.settings import EOS, settings
 from tests.harness.tokenizer.calls import CALLS
-from tests.harness.tokenizer.copies import PRICE, lean_folder, load_copy, restored
+from tests.harness.tokenizer.copies import PRICE, lean_folder, restored
 from tests.harness.tokenizer.forms import BATCHES, IDS, in_form, rows_in_form
-from tests.harness.tokenizer.loaded import LoadedTokenizer
+from tests.harness.tokenizer.loaded import LoadedTokenizer, load_auto
 from tests.harness.tokenizer.settings import FACTS, observed
 from tests.harness.tokenizer.uses import USES, probes
 
@@ -87,7 +87,7 @@ def observe_settings(observer: Observer, folder: Path, key: str) -> None:
     vars(tokenizer)["folder"] = folder  # it was loaded before, so it need not be examined
     copy = lean_folder(tokenizer)
     observer.names[str(copy)] = "<folder>"
-    auto = load_copy(copy)
+    auto = load_auto(copy)
     before = _facts(tokenizer, auto)
     observer.note("settings", "by default", "", before)
 
@@ -103,7 +103,7 @@ def observe_settings(observer: Observer, folder: Path, key: str) -> None:
                 observer.attempt("settings", one.name, one.id, changes, make)
     # In one call, as the tests do: loading is what takes time.
     given = {one.name: one.value for one in settings().values() if "argument" in one.ways}
-    make = partial(load_copy, copy, **given)
+    make = partial(load_auto, copy, **given)
     observer.attempt("settings", "from_pretrained with settings", "", changes, make)
     for use in USES:
         with restored(auto):
