@@ -46,7 +46,7 @@ from tests.harness.sources.checkpoints import from_package
 from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
-from .bisect import OLDEST, Search, between, lines
+from .bisect import OLDEST, between, lines, search_for
 from .compare import compare_all, look, look_at_all, rows_of, subject_of
 from .environments import CURRENT, NAME, VERSION, pins, releases
 from .report import Report, page
@@ -146,9 +146,13 @@ def main(arguments: list[str] | None = None) -> int:
     weights = _weights(models, folders) if package == "transformers" else {}
     rows, labels = rows_of(folders), options.versions or _default_versions(package, options.bisect)
     if options.bisect:
-        subject = subject_of(package, folders, weights)
-        looking = partial(look, package, subject=subject, progress=say, given=given, tested=False)
-        search = Search(between(releases(package), *labels), looking, options.bisect)
+        span = between(releases(package), *labels)
+        looking = partial(look, package, progress=say, given=given, tested=False)
+        # Without loading models first: that takes longer than all the rest.
+        kinds = [{}, weights] if weights else [{}]
+        subjects = [subject_of(package, folders, each) for each in kinds]
+        ways = [partial(looking, subject=subject) for subject in subjects]
+        search = search_for(options.bisect, span, ways)
         changes = list(search.changes())
         print("\n".join(lines(search, changes, package, rows)))
         return int(bool(changes))

@@ -1,6 +1,6 @@
 """Since which release a case is as it is: a binary search over the released versions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -46,17 +46,18 @@ class Search:
     """Looks at versions as they are needed, each once."""
 
     def __init__(self, versions: list[str], look: Callable[[str], Seen], pattern: str) -> None:
-        """Look at both ends; AssetError if either cannot be had, or nothing has this name."""
+        """Look at both ends; AssetError if either cannot be had."""
         self.versions, self.look, self.pattern = versions, look, pattern
         self.seen: dict[int, Seen] = {}
         for end in (0, self._last):
             if (seen := self._see(end)).problem:
                 raise AssetError(f"{versions[end]}: {seen.problem}")
-        if not any(self._is_observed(index) for index in self.seen):
-            raise AssetError(
-                f"--bisect {pattern}: no observed case or call has this name: take one from a "
-                "report, such as digits.four_spaces_before_digit, or batch_decode"
-            )
+
+    @property
+    def names_something(self) -> bool:
+        """Whether anything observed has the name."""
+        models = {model for seen in self.seen.values() for model in seen.observed}
+        return any(True for model in models for _ in self._places(model))
 
     def changes(self) -> Iterator[Change]:
         """The named values that differ between the ends, each with where it changes first."""
@@ -111,8 +112,17 @@ class Search:
                         if _named(self.pattern, Difference("", call, model, case, None, None)):
                             yield model, call, case
 
-    def _is_observed(self, index: int) -> bool:
-        return any(True for model in self.seen[index].observed for _ in self._places(model))
+
+def search_for(pattern: str, versions: list[str], ways: Sequence[Callable[[str], Seen]]) -> Search:
+    """The search by the first way to look that observes what is named; AssetError if none does."""
+    for look in ways:
+        search = Search(list(versions), look, pattern)
+        if search.names_something:
+            return search
+    raise AssetError(
+        f"--bisect {pattern}: no observed case or call has this name: take one from a report, such "
+        "as digits.four_spaces_before_digit, or batch_decode"
+    )
 
 
 def lines(search: Search, changes: list[Change], package: str, rows: Rows) -> Iterator[str]:

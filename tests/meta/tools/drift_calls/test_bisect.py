@@ -9,7 +9,7 @@ import pytest
 from tests.harness.errors import AssetError
 from tests.meta.conftest import run_anew
 from tests.tools.drift import __main__, environments
-from tests.tools.drift.bisect import Search, between, lines
+from tests.tools.drift.bisect import between, lines, search_for
 from tests.tools.drift.environments import Environment, releases
 from tests.tools.drift.runner import Seen, Subject
 
@@ -43,7 +43,7 @@ class Library:
 
 
 def found(library: Library, pattern: str = CASE) -> list[str]:
-    search = Search(list(VERSIONS), library.look, pattern)
+    search = search_for(pattern, VERSIONS, [library.look])
     changes = list(search.changes())
     return list(
         lines(search, changes, "transformers", lambda _, ids: [f"{each} 'x'" for each in ids])
@@ -98,6 +98,22 @@ def test_model_that_no_longer_loads_is_found() -> None:
     head, change, *_ = found(Dead({"phi3": "5.3.0"}))
     assert head.startswith("transformers 5.0.0, the release after 4.59.0")
     assert "load failure" in change
+
+
+def test_models_are_loaded_only_for_what_needs_it() -> None:
+    """The second way to look is taken where the first observes nothing of the name."""
+
+    class Loading(Library):
+        def look(self, version: str) -> Seen:
+            seen = super().look(version)
+            seen.observed["phi3"]["load keys"] = {"from_pretrained": {"load": "loaded"}}
+            seen.observed["phi3"]["memory"] = {"bytes": {"held": 1 + (version >= "5")}}
+            return seen
+
+    light, heavy = Library({"phi3": "5.0.0"}), Loading({"phi3": "5.0.0"})
+    search = search_for("held", VERSIONS, [light.look, heavy.look])
+    assert [one.newer for one in search.changes()] == ["5.0.0"]
+    assert search_for(CASE, VERSIONS, [light.look, heavy.look]).look == light.look
 
 
 def test_nothing_of_the_name_and_nothing_that_differs() -> None:
