@@ -116,6 +116,21 @@ def test_a_mistake_names_what_is_near(options: tuple[str, ...]) -> None:
     assert "Traceback" not in found.out
 
 
+def test_collected_selected_and_run_are_one_count() -> None:
+    """StarCoder2 has no template, so that many tests do not concern it; the header stands once."""
+    chosen = ("tests/conformance/test_labels.py", "--models", "starcoder2")
+    collected = run_pytest("--collect-only", "-q", *chosen).out
+    nodes = [line for line in collected.splitlines() if "::" in line]
+    assert f"{len(nodes)} tests collected" in collected
+    run = run_pytest(*chosen, "-k", "training_cut or prompt_ids_begin_the_text")
+    (line,) = re.findall(r"collected (\d+) items(?: / (\d+) deselected)? / (\d+) selected", run.out)
+    total, deselected, selected = map(int, line)
+    assert (total, total - deselected) == (len(nodes), selected)
+    assert f"{selected} passed, {deselected} deselected" in run.out, run.out[-2000:]
+    header = [line for line in run.out.splitlines() if line.startswith("conformance:")]
+    assert len(header) == len(set(header)) == 6
+
+
 def test_models_narrow() -> None:
     out = run_pytest("--collect-only", "-q", "--models", " llama3_1,qwen2").out
     nodes = re.findall(r"\[(\w+?)(?:-|\])", out)
