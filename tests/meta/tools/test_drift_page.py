@@ -24,7 +24,7 @@ LINK = "https://github.com/huggingface/transformers/issues/45812"
 
 def report(text: str, verdict: str = "breaks", problem: str | None = None) -> Report:
     """A report in which every text is this one."""
-    issue: Any = SimpleNamespace(package=text, versions=text, reason=text, link=LINK)
+    issue: Any = SimpleNamespace(id=text, package=text, versions=text, reason=text, link=LINK)
     difference = Difference("rendered text", text, text, text, text, text + "other")
     cause = Cause("rendered text", text, verdict, (difference,) * 5, issue)
     outcomes = Outcomes(3, {text: text}, {text: text}, problem)

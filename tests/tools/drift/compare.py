@@ -80,10 +80,10 @@ class Compared:
 
     @property
     def titles(self) -> list[str]:
-        """A name for each cause, no two the same: with its why, models or issue where needed."""
+        """A name for each cause, no two the same: with its issue or models where needed."""
         titles = [cause.title for cause in self.causes]
+        titles = _told_apart(titles, [one.issue.id if one.issue else "" for one in self.causes])
         titles = _told_apart(titles, [", ".join(cause.models) for cause in self.causes])
-        titles = _told_apart(titles, [one.issue.reason if one.issue else "" for one in self.causes])
         return _told_apart(titles, [f"{number}" for number in range(1, len(titles) + 1)])
 
     @property
@@ -139,6 +139,7 @@ def look(
     observed = observe_all(made, subject, results)
     note(f"{len(observed)} models observed")
     why = "it is of transformers" if subject.mode == "engine" else "it needs transformers"
+    why = why if tested else "only observed"
     outcomes = Outcomes(problem=f"tests/conformance is not run: {why}")
     if subject.mode == "auto" and tested:
         outcomes = conformance(made, subject, results)

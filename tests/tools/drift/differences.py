@@ -63,13 +63,16 @@ def compare(model: str, left: Observed, right: Observed) -> Iterator[Difference]
     So of its weights, which are loaded apart.
     """
     kinds = ["load"] if not (_loads(left) and _loads(right)) else [*left, *(right.keys() - left)]
-    if not (_has_weights(left) and _has_weights(right)):
+    both_have_weights = _has_weights(left) and _has_weights(right)
+    if not both_have_weights:
         kinds = [kind for kind in kinds if kind not in _OF_WEIGHTS]
     for kind in kinds:
         calls = left.get(kind, {}), right.get(kind, {})
         for call in dict.fromkeys([*calls[0], *calls[1]]):
             cases = calls[0].get(call, {}), calls[1].get(call, {})
             for case in dict.fromkeys([*cases[0], *cases[1]]):
+                if kind == "load keys" and not both_have_weights and case != "load":
+                    continue
                 old, new = cases[0].get(case, ABSENT), cases[1].get(case, ABSENT)
                 if old != new:
                     yield Difference(_kind_of(kind, old, new), call, model, case, old, new)

@@ -43,7 +43,7 @@ def observe_model(observer: Observer, folder: Path, key: str, weights: Path) -> 
     for name, keys in loaded.measured.loading_info.items():
         observer.note("load keys", "from_pretrained", name, sorted(map(str, keys)))
     said = list(map(observer.clean, loaded.measured.messages))
-    observer.note("errors and warnings", "load of the model", "", said)
+    observer.note("load keys", "from_pretrained", "messages", said)
     _observe_bytes(observer, loaded)
     _observe_forward(observer, loaded)  # before `generate`: its weights are read before any use
     for number, product in enumerate(read_products()[::12][:_PROMPTS]):
@@ -109,7 +109,7 @@ def _observe_call(observer: Observer, loaded: LoadedModel, prompt: str) -> str:
     for name, value in resolved.items():
         observer.note("generation", "setting", name, short(value))
     said = list(map(observer.clean, answer.messages))
-    observer.note("errors and warnings", "generate", "", said)
+    observer.note("generation", "setting", "messages", said)
     return "done"
 
 
