@@ -144,6 +144,7 @@ def _observe_auto(observer: Observer, folder: Path, save: Path | None, key: str)
     auto = _loaded(observer, load)
     if auto is None:
         return
+    observer.names[type(auto).__name__] = "<class>"  # which is a difference of its own
     with observer.messages("use"):
         for case in texts().values():
             observer.attempt("ids", "encode", case.name, auto.encode, case.full_text)
