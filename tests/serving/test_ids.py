@@ -26,6 +26,7 @@ def test_ids_without_special_tokens(served: Served, text: TextCase) -> None:
     check_served_ids(served, text.name, "ids without special tokens", got, expected, whole)
 
 
+@pytest.mark.routes("ids.parsed")
 def test_unparsed_ids(served: Served, text: TextCase) -> None:
     """Control tokens that a user typed are text."""
     whole = text.full_text
@@ -41,6 +42,7 @@ def test_unparsed_ids(served: Served, text: TextCase) -> None:
 
 
 @pytest.mark.own_file
+@pytest.mark.routes("pieces")
 def test_pieces_join_to_the_text(served: Served, text: TextCase) -> None:
     whole = text.full_text
     with asking(served, text.name):
@@ -51,6 +53,7 @@ def test_pieces_join_to_the_text(served: Served, text: TextCase) -> None:
     check_same_text(served, text.name, "joined pieces", got, expected)
 
 
+@pytest.mark.routes("ids.parsed")
 def test_control_tokens_stay_text(served: Served) -> None:
     """No text that is not to be parsed gives an id of a control token."""
     content = served.tokenizer.json_file.content["added_tokens"]

@@ -9,9 +9,9 @@ from tests.harness.engines.asking import PUBLISHED_DATE
 from tests.harness.engines.client import RequestError
 from tests.harness.engines.judging import (
     asking,
+    check_prompt_ids,
     check_same_number,
     check_same_text,
-    check_served_ids,
     check_served_prompt,
     pinned_rows,
 )
@@ -22,6 +22,7 @@ from tests.harness.text import quote
 OTHER = "the engine's routes make other prompts of the same conversation"
 
 
+@pytest.mark.routes("prompt")
 def test_prompt(served: Served, chat: ChatCase, recorded: dict[str, str]) -> None:
     lines, _ = pinned_rows(served, chat, recorded)
     with asking(served, chat.name):
@@ -32,16 +33,16 @@ def test_prompt(served: Served, chat: ChatCase, recorded: dict[str, str]) -> Non
 def test_prompt_ids(served: Served, chat: ChatCase, recorded: dict[str, str]) -> None:
     _, rows = pinned_rows(served, chat, recorded)
     with asking(served, chat.name):
-        got = served.connection.ids(prompt := served.connection.prompt(chat))
-    expected = [int(row.partition(" ")[0]) for row in rows]
-    check_served_ids(served, chat.name, "ids of the prompt", got, expected, prompt)
+        got = served.connection.prompt_ids(chat)
+    check_prompt_ids(served, chat, got, [int(row.partition(" ")[0]) for row in rows])
 
 
 @pytest.mark.own_file
+@pytest.mark.routes("count")
 def test_count(served: Served, chat: ChatCase) -> None:
     """The engine's own count of a prompt's tokens is that of the ids of what it renders."""
     with asking(served, chat.name):
-        number = len(served.connection.ids(served.connection.prompt(chat)))
+        number = len(served.connection.prompt_ids(chat))
         counted = served.connection.count(chat)
     check_same_number(
         served, chat.name, "counts other tokens than it makes", counted, number, OTHER
@@ -49,10 +50,11 @@ def test_count(served: Served, chat: ChatCase) -> None:
 
 
 @pytest.mark.own_file  # it runs the model
+@pytest.mark.routes("usage")
 def test_usage(served: Served, chat: ChatCase) -> None:
     """So is the number that `usage` names, which is what a client is billed by."""
     with asking(served, chat.name):
-        number = len(served.connection.ids(served.connection.prompt(chat)))
+        number = len(served.connection.prompt_ids(chat))
         used = served.connection.count(chat, "usage")
     check_same_number(served, chat.name, "uses other tokens than it makes", used, number, OTHER)
 
@@ -62,7 +64,7 @@ def test_bos_comes_once(served: Served, chat: ChatCase) -> None:
     bos = served.tokenizer.spec.tokenizer.bos
     typed = str(chat.messages).count(served.bos_text)
     with asking(served, chat.name):
-        ids = served.connection.ids(served.connection.prompt(chat))
+        ids = served.connection.prompt_ids(chat)
     if ids[:1] != [bos] or ids.count(bos or 0) != 1 + typed:
         fail(
             f"{served.key} {chat.name}",
@@ -72,6 +74,7 @@ def test_bos_comes_once(served: Served, chat: ChatCase) -> None:
         )
 
 
+@pytest.mark.routes("prompt")
 def test_continued_answer(served: Served, continued: ChatCase) -> None:
     """It is what the generation prompt begins, and then the answer so far."""
     (*turns, answer) = continued.messages
@@ -100,7 +103,7 @@ def test_date_follows_date_string(served: Served) -> None:
     prompts = []
     for date in (PUBLISHED_DATE, "01 Jan 2030"):
         with asking(served, chat.name):
-            prompt = served.connection.prompt(chat, date=date)
+            prompt = served.prompt_text(chat, date=date)
         check_same_text(served, chat.name, "date with date_string", date_of(prompt), date)
         prompts.append(prompt.replace(date, ""))
     check_same_text(served, chat.name, "prompt without its date", prompts[1], prompts[0])
@@ -111,14 +114,14 @@ def test_date_is_the_published_one(served: Served) -> None:
     """Without date_string it is the published template's, whatever day it is."""
     chat = conversations()["dates.no_date"]
     with asking(served, chat.name):
-        date = date_of(served.connection.prompt(chat, date=None))
+        date = date_of(served.prompt_text(chat, date=None))
     check_same_text(served, chat.name, "date without date_string", date, PUBLISHED_DATE)
 
 
 def test_refused_conversation(served: Served, refused: ChatCase) -> None:
     """What the template or transformers refuses gets no prompt."""
     try:
-        prompt = served.connection.prompt(refused)
+        prompt = served.prompt_text(refused)
     except RequestError:
         return
     fail(

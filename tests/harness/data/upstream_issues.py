@@ -1,6 +1,7 @@
 """What upstream is known to break or to have changed: `fixtures/upstream_issues.toml`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass as plain
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -104,9 +105,12 @@ class UpstreamIssue:
         """Whether a version of the package is one of the named."""
         return installed in SpecifierSet(self.versions, prereleases=True)
 
-    def applies_here(self) -> bool:
-        """Whether the package is installed at one of the named versions."""
-        installed = _installed(self.package)
+    def applies_here(self, elsewhere: Mapping[str, str] | None = None) -> bool:
+        """Whether the package is installed at one of the named versions.
+
+        `elsewhere` are versions of packages that stand in environments of their own.
+        """
+        installed = (elsewhere or {}).get(self.package) or _installed(self.package)
         return installed is not None and self.covers(installed)
 
 

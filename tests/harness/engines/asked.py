@@ -10,7 +10,7 @@ from ..data.upstream_issues import Pattern, patterns
 from ..errors import ContractBroken, fail, fail_unjudged
 from .client import RequestError
 from .endpoint import Endpoint, address
-from .judging import check_served_ids, check_served_prompt, pinned_rows
+from .judging import check_prompt_ids, check_served_ids, check_served_prompt, pinned_rows
 from .signatures import diagnose, signatures
 
 Blocks = dict[str, str]
@@ -40,13 +40,9 @@ def check_prompts(endpoint: Endpoint, chats: Sequence[ChatCase], blocks: Blocks)
         lines, rows = pinned_rows(served, chat, blocks)
         expected = [int(row.partition(" ")[0]) for row in rows]
         if connection.can("prompt"):
-            prompt = connection.prompt(chat)
-            shown = served.with_bos(prompt)
+            shown = served.with_bos(connection.prompt(chat))
             check_served_prompt(served, chat, shown, lines)
-            got = connection.ids(prompt)
-        else:
-            got = connection.prompt_ids(chat)
-        check_served_ids(served, chat.name, "ids of the prompt", got, expected)
+        check_prompt_ids(served, chat, connection.prompt_ids(chat), expected)
 
     _check_all(endpoint, "test_prompt", chats, check)
 

@@ -1,5 +1,7 @@
 """The questions that an engine is asked, by its routes as data."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +10,8 @@ from ..data.engines import Engine, Route
 from .client import Client, RequestError
 
 PUBLISHED_DATE = "26 Jul 2024"  # the templates' own, which snapshots are recorded with
+_FIXED = "fixed"  # that date, sent where the engine would write today's
+_DATE = "date_string"  # the argument of the templates that have a date
 
 
 def value_at(answer: Any, path: str) -> Any:
@@ -30,11 +34,11 @@ class Connection:
 
     engine: Engine
     client: Client
-    _prompts: dict[str, str] = field(default_factory=dict)  # by case and changes
+    _prompts: dict[str, Any] = field(default_factory=dict)  # by case and changes
 
     def can(self, *routes: str) -> bool:
-        """Whether the engine has all these routes."""
-        return set(routes) <= set(self.engine.routes)
+        """Whether the engine has all these routes, and the fields of `route.field`."""
+        return all(has_route(self.engine, route) for route in routes)
 
     def ask(self, name: str, **given: Any) -> Any:
         """The answer of a route to these of our fields; RequestError if it gives none."""
@@ -44,7 +48,8 @@ class Connection:
         body = {route.fields[key]: value for key, value in given.items() if key in route.fields}
         posts = bool(route.fields or route.given)
         answer = self.client.ask(route.path, {**route.given, **body} if posts else None)
-        return value_at(answer, route.answer)
+        value = value_at(answer, route.answer)
+        return {**route.absent, **value} if route.absent else value
 
     def ids(self, text: str, special: bool = True, parsed: bool = True) -> list[int]:
         """A text's ids: with what is put in front, and with control tokens recognised, or not."""
@@ -58,20 +63,26 @@ class Connection:
 
     def prompt(self, chat: ChatCase, **changes: Any) -> str:
         """The text that the engine writes a conversation as; asked for once."""
-        name = f"{chat.name} {chat.messages!r} {chat.template_arguments()} {changes}"
-        if name not in self._prompts:
-            self._prompts[name] = self._rendered(chat, **changes)
-        return self._prompts[name]
-
-    def _rendered(self, chat: ChatCase, **changes: Any) -> str:
-        text = self.ask("prompt", **conversation(self.engine, chat, **changes))
+        text = self._asked_once("prompt", chat, **changes)
         if not isinstance(text, str):
             raise RequestError(f"the prompt is {text!r:.40}, no text")
         return text
 
-    def prompt_ids(self, chat: ChatCase) -> list[int]:
-        """The ids that the engine makes of a conversation."""
-        return _ids(self.ask("prompt_ids", **conversation(self.engine, chat)))
+    def prompt_ids(self, chat: ChatCase, **changes: Any) -> list[int]:
+        """The ids that the engine makes of a conversation; asked for once.
+
+        They are those of the prompt that it shows, if it shows any.
+        """
+        if self.can("prompt"):
+            return self.ids(self.prompt(chat, **changes))
+        return _ids(self._asked_once("prompt_ids", chat, **changes))
+
+    def _asked_once(self, route: str, chat: ChatCase, **changes: Any) -> Any:
+        name = f"{route} {chat.name} {chat.messages!r} {chat.template_arguments()} {changes}"
+        if name not in self._prompts:
+            given = conversation(self.engine, chat, **changes)
+            self._prompts[name] = self.ask(route, **given)
+        return self._prompts[name]
 
     def count(self, chat: ChatCase, route: str = "count") -> int:
         """The number of a prompt's ids, by the engine's own count, or by `usage`."""
@@ -87,13 +98,22 @@ def _ids(answer: Any) -> list[int]:
     return answer
 
 
-def conversation(engine: Engine, chat: ChatCase, date: str | None = PUBLISHED_DATE) -> Any:
+def has_route(engine: Engine, name: str) -> bool:
+    """Whether an engine has the route, and, of `route.field`, the field."""
+    route, _, inner = name.partition(".")
+    there = engine.routes.get(route)  # type: ignore[call-overload]
+    return there is not None and (not inner or inner in there.fields)
+
+
+def conversation(engine: Engine, chat: ChatCase, date: str | None = _FIXED) -> Any:
     """A conversation in our fields; with a date where the engine would write today's."""
     arguments = dict(chat.template_kwargs)
-    if engine.date and date:
-        arguments.setdefault(engine.date, date)
+    if date == _FIXED:
+        date = PUBLISHED_DATE if engine.writes_today else None
+    if date:
+        arguments.setdefault(_DATE, date)
     given: dict[str, Any] = {
-        "messages": [dict(message) for message in chat.messages],
+        "messages": _in_api_form(chat.messages) if engine.wants_api_form else [*chat.messages],
         "opens": chat.add_generation_prompt and not chat.continue_final_message,
     }
     if chat.continue_final_message:
@@ -103,3 +123,24 @@ def conversation(engine: Engine, chat: ChatCase, date: str | None = PUBLISHED_DA
     if arguments:
         given["arguments"] = arguments
     return given
+
+
+def _in_api_form(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages as clients of the API write them: calls have ids, and arguments are text.
+
+    What a template makes of them is the same: the engine parses the arguments.
+    """
+    sent, last = list[dict[str, Any]](), ""
+    for message in messages:
+        calls = list[dict[str, Any]]()
+        for call in message.get("tool_calls") or ():
+            last = call.get("id", f"call_{len(sent)}_{len(calls)}")
+            given = call["function"]["arguments"]
+            text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+            function = {**call["function"], "arguments": text}
+            calls.append({**call, "id": last, "function": function})
+        changed = {"tool_calls": calls} if calls else {}
+        if message["role"] == "tool" and last:
+            changed["tool_call_id"] = message.get("tool_call_id", last)
+        sent.append({**message, **changed})
+    return sent

@@ -160,4 +160,4 @@ def _said(answer: Any) -> str:
     """What an error's body says, shortened."""
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
     message = error.get("message", error) if isinstance(error, dict) else error
-    return str(message or "no reason").strip().splitlines()[0][:120]
+    return " ".join(str(message or "no reason").split())[:160]

@@ -82,6 +82,21 @@ def check_served_prompt(served: Served, chat: ChatCase, got: str, pinned: Sequen
     )
 
 
+def check_prompt_ids(
+    served: Served, chat: ChatCase, got: Sequence[int], expected: Sequence[int]
+) -> None:
+    """Fail unless the ids of a prompt are the pinned ones.
+
+    Where the engine shows no prompt, what the ids are of is told before the ids.
+    """
+    decode = served.tokenizer.tokenizers.decode
+    text = str(decode(got, skip_special_tokens=False))
+    if not served.connection.can("prompt"):
+        pinned = text_rows(str(decode(expected, skip_special_tokens=False)))
+        check_served_prompt(served, chat, text, pinned)
+    check_served_ids(served, chat.name, "ids of the prompt", got, expected, text)
+
+
 def _at(rows: Sequence[str], position: int) -> str:
     """A line around what matters of it: long ones are cut."""
     return f"{line_at(rows, position):.90}"
@@ -144,7 +159,7 @@ def check_metadata(served: Served, key: str) -> None:
 
 def differing_metadata(served: Served) -> dict[str, str]:
     """What differs in the served file, by key; read once."""
-    if served.url or is_pinned(served):
+    if served.url or served.key not in served.engine.files or is_pinned(served):
         return {}
     known: dict[str, str] | None = vars(served).get("differing")
     if known is None:
@@ -158,7 +173,7 @@ def differing_metadata(served: Served) -> dict[str, str]:
 
 def is_pinned(served: Served) -> bool:
     """Whether the served file is the one that is built from the pinned folder, by its hash."""
-    return not served.variant and _digest(served.file) == served.engine.files[served.key].sha256
+    return not served.is_packaged and _digest(served.file) == served.engine.files[served.key].sha256
 
 
 @cache
@@ -189,6 +204,8 @@ def _cause_of_ids(
         return "the engine puts EOS behind"
     if text is not None and unicodedata.normalize("NFC", text) != text:
         return "the engine does not normalise the text (NFC) as the file's normalizer does"
+    if not served.engine.files:
+        return "the engine's own code, or its library's: it was given the tokenizer's folder"
     return "the engine's own code: its file says what the tokenizer's folder does"
 
 

@@ -18,7 +18,7 @@ from ..files import cache_folder, sha256_text
 from ..sources.packages import REQUIREMENTS, download, member
 from .starting import start
 
-PACKAGED = "package"
+PACKAGED = "package"  # the variant
 
 
 def package_variant(key: str) -> str:

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from ..data.cases import ChatCase
 from ..data.engines import Engine
 from ..tokenizer.loaded import LoadedTokenizer
 from .asking import Connection
+from .packaged import PACKAGED
 from .starting import engine_version
 
 
@@ -38,6 +41,11 @@ class Served:
         return "-".join(filter(None, (self.key, self.variant)))
 
     @property
+    def is_packaged(self) -> bool:
+        """Whether it is the file of the model's package, which holds real weights."""
+        return self.variant == PACKAGED
+
+    @property
     def label(self) -> str:
         """Who is asked, as a failure's first line says it."""
         version = "" if self.url else engine_version(self.engine)
@@ -49,6 +57,14 @@ class Served:
         bos = self.tokenizer.spec.tokenizer.bos
         return "" if bos is None else str(self.tokenizer.tokenizers.id_to_token(bos))
 
+    def prompt_text(self, chat: ChatCase, **changes: Any) -> str:
+        """The prompt as text: as the engine shows it, or what the ids that it makes are of."""
+        connection = self.connection
+        if connection.can("prompt"):
+            return self.with_bos(connection.prompt(chat, **changes))
+        ids = connection.prompt_ids(chat, **changes)
+        return str(self.tokenizer.tokenizers.decode(ids, skip_special_tokens=False))
+
     def with_bos(self, prompt: str) -> str:
         """A prompt with the BOS that its ids begin with, where the engine leaves it out."""
         lacks = self.engine.adds_bos and self.tokenizer.spec.can("bos")
@@ -56,7 +72,7 @@ class Served:
 
     @cached_property
     def file(self) -> Path:
-        """The GGUF that is served."""
+        """The GGUF that is served, or the folder of an engine that takes it as it is."""
         return self.prepare(self)
 
     @cached_property

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from ..data.engines import startable
 from ..data.registry import registry
 from ..files import TESTS
 from ..plugins.collection import Cell
+from ..plugins.engines import engines_of
 from ..plugins.selection import SUITES, places
 from ..plugins.tokenizers import KEYS, SOURCES, WEIGHTS, tokenizers_of
 from ..text import quote
@@ -44,11 +46,14 @@ class Scope:
     dummies: frozenset[str]  # keys of models whose weights are random by option
     unavailable: frozenset[str]  # keys of models that no source has
     from_hub: frozenset[str]  # keys of models whose files come from the hub
+    unasked: tuple[str, ...]  # how kinds begin of engines that the run does not start
 
     def is_counted(self, cell: Cell) -> bool:
         """Whether the cell's checks are collected, for all devices."""
         key = key_of(cell.model)
         if cell.file.partition("/")[0] not in self.folders or (key and key not in self.keys):
+            return False
+        if self.unasked and cell.kind.startswith(self.unasked):
             return False
         if cell.kind == "other":
             return cell.topic in self.keys and cell.topic not in self.unavailable
@@ -76,6 +81,7 @@ def scope_of(config: pytest.Config, ledger: Mapping[Cell, int]) -> Scope:
         dummies=frozenset(key for key in chosen if config.stash[WEIGHTS][key] == "dummy"),
         unavailable=frozenset(key for key in chosen if tokenizers[key].missing_reason),
         from_hub=frozenset(key for key in chosen if sources.of(key) == "hub"),
+        unasked=tuple(f"{key}_" for key in startable() if key not in engines_of(config)),
     )
 
 

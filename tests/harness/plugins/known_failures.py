@@ -2,10 +2,11 @@
 
 import pytest
 
-from ..data.engines import ENGINES, known_differences
+from ..data.engines import ENGINES, engines, known_differences
 from ..data.exceptions import own_faults
 from ..data.upstream_issues import UPSTREAM_ISSUES, Pattern, patterns, read_upstream_issues
 from ..errors import ContractBroken, DataError
+from .engines import engine_package, engines_of
 from .results import KNOWN, RESULTS, Results
 from .selection import SUITES, collects_all, distributed
 from .tokenizers import KEYS
@@ -31,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
         declared = {
             **{f"exceptions/{key}.json": own_faults(key) for key in config.stash[KEYS]},
             UPSTREAM_ISSUES.name: read_upstream_issues(),
-            ENGINES.name: known_differences(),
+            ENGINES.name: known_differences(engines_of(config)),
         }
         config.stash[_KNOWN] = [
             (file, pattern) for file, issues in declared.items() for pattern in patterns(issues)
@@ -42,16 +43,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that must fail, before pytest's own -k and -m take tests away."""
+    elsewhere = {
+        engine.package: engine.apart.version for engine in engines().values() if engine.apart
+    }
     active: dict[str, list[Pattern]] = {}  # by the test's name, which few patterns leave open
     for _, pattern in config.stash[_KNOWN]:
-        if pattern.issue.applies_here():
+        if pattern.issue.applies_here(elsewhere):
             name = pattern.node.partition("[")[0]
             active.setdefault("*" if "*" in name else name, []).append(pattern)
     for item in items:
-        name = item.name.partition("[")[0]
+        name, package = item.name.partition("[")[0], engine_package(item)
         for pattern in [*active.get(name, ()), *active.get("*", ())]:
-            if pattern.regex.fullmatch(item.name):
-                issue = pattern.issue
+            issue = pattern.issue
+            if package in ("", issue.package) and pattern.regex.fullmatch(item.name):
                 reason = f"{issue.id}: {issue.reason} ({issue.link})"
                 # Only a broken contract can be a known failure; any other exception is an error.
                 mark = pytest.mark.xfail(strict=True, raises=ContractBroken, reason=reason)

@@ -8,7 +8,7 @@ import pytest
 from ..adapters.folder import parse_adapters
 from ..data.adapters import adapters as read_adapters
 from ..data.cases import conversations, published, texts
-from ..data.engines import DEFAULT, engines
+from ..data.engines import DEFAULT, check_engines, engines
 from ..data.recipes import read_recipe
 from ..engines.endpoint import address, parse_endpoints
 from ..engines.given import parse_files
@@ -52,6 +52,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KEY,KEY",
         help="only these models, or `all` (default: those that fixtures/models.toml does not mark "
         "on_request)",
+    )
+    group.addoption(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="in tests/serving, also serve the models by this engine, from an environment of its "
+        "own that tests.tools.engines.install makes; may be given several times (default: "
+        "llama.cpp alone)",
     )
     group.addoption(
         "--gguf",
@@ -164,6 +173,7 @@ def pytest_configure(config: pytest.Config) -> None:
             named = ALL  # the ledger counts every model
         keys = chosen_models(named)
         weights = parse_weights(config.getoption("--weights"))
+        check_engines(config.getoption("--engine"))
         engine = engines().get(DEFAULT)
         endpoints = parse_endpoints(config.getoption("--endpoint"))
         files = parse_files(config.getoption("--gguf"), engine.files if engine else ())

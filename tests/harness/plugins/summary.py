@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ..data.registry import registry
-from .results import RESULTS, Results
+from .results import RESULTS, Finding, Results
 
 _WORDS = {"failed": "FAILED", "error": "ERROR", "known": "known", "skipped": "skipped"}
 
@@ -56,6 +56,19 @@ def _cell(counts: Counter[str] | None) -> str:
     return " + ".join(parts)
 
 
+def causes(results: Results) -> list[str]:
+    """A line for each likely cause that several failures of a model share, with their number."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for finding in results.failures():
+        if finding.check and finding.cause:
+            found.setdefault((finding.check.model, finding.cause), []).append(finding)
+    return [
+        f"{model}: {len(findings)} failures, likely cause: {cause}"
+        for (model, cause), findings in found.items()
+        if len(findings) > 1
+    ]
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """The table, short under -q, and always everything that stopped an update or the gate."""
     results, verbosity = config.stash[RESULTS], config.get_verbosity()
@@ -67,6 +80,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("model x area: checks passed (known = declared upstream failure)")
         for line in _aligned(rows):
             terminalreporter.write_line(line)
+    for line in causes(results):
+        terminalreporter.write_line(line, red=True)
     for line in results.unused_snapshots:
         terminalreporter.write_line(f"unused snapshots: {line}")
     if not config.getoption("gate"):

@@ -4,12 +4,14 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.harness.data.engines import DEFAULT, engines
 from tests.harness.data.registry import registry
+from tests.harness.engines import given
 from tests.harness.engines.given import copy_given
 from tests.harness.engines.tiny import Metadata, vocabulary_metadata, write_tiny
 from tests.harness.errors import AssetError
@@ -124,8 +126,11 @@ SLOW = ("endless_template",)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in HOSTILE]
 )
-def test_what_would_do_harm_is_one_line(name: str, metadata: Metadata, tmp_path: Path) -> None:
+def test_what_would_do_harm_is_one_line(
+    name: str, metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make, says = HOSTILE[name]
+    monkeypatch.setattr(given, "_LIMITS", replace(given._LIMITS, cpu=6))
     make(tmp_path / "bad.gguf", metadata)
     started = time.monotonic()
     with pytest.raises(AssetError) as caught:
@@ -165,12 +170,23 @@ def test_what_is_old_is_named(key: str, bundle: dict[str, Path]) -> None:
         assert run.line(f"{key} {file.name}: {said}")
 
 
+def test_one_cause_is_told_once(metadata: Metadata, tmp_path: Path) -> None:
+    """In full by the first test that it breaks, in one line by the others, and with its count."""
+    file = tmp_path / "with_bos.gguf"
+    write_tiny(file, PHI3, {**metadata, f"{FRONT}add_bos_token": True})
+    asked = ("tests/serving/test_ids.py", "tests/serving/test_settings.py", "--models", "phi3")
+    run = run_pytest(*asked, "--gguf", f"phi3={file}")
+    cause = f"likely cause: {FRONT}add_bos_token is True, pinned False"
+    assert run.line("phi3: 130 failures, ") == f"phi3: 130 failures, {cause}"
+    assert run.out.count("rerun: ") == 2, "the key itself, and the first text"
+
+
 def test_wrong_option_is_one_line(tmp_path: Path) -> None:
-    for given, says in {
+    for option, says in {
         "phi4=x.gguf": "--gguf phi4=x.gguf: write KEY=FILE; did you mean phi3? allowed are ",
         "phi3=none.gguf": "--gguf phi3=none.gguf: there is no file none.gguf",
     }.items():
-        run = run_pytest("tests/serving", "--gguf", given, cwd=Path.cwd())
+        run = run_pytest("tests/serving", "--gguf", option, cwd=Path.cwd())
         assert run.code == 4
         assert run.line(f"ERROR: {says}")
 

@@ -98,8 +98,9 @@ def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> 
     if moved := patch(fault):
         return moved
     recorder = Recorder()
-    tests = f"{file}::{fault.red}" if quick else str(file.parent)
+    # Of an engine all files are one area, so that no other one can be red by mistake.
+    alone = quick or fault.area == SERVING
+    tests = f"{file}::{fault.red}" if alone else str(file.parent)
     code = pytest.main([tests, *options], plugins=[recorder])
-    # Of an engine all files are one area.
-    ran = file.stem.removeprefix("test_") if quick and fault.area != SERVING else None
+    ran = file.stem.removeprefix("test_") if alone and fault.area != SERVING else None
     return ineffective() + judge(fault, int(code), recorder.red(), ran)

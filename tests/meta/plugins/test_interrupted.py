@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.sources.environments import Environment
 from tests.meta.conftest import PROJECT
 from tests.meta.support.small_project import LAST, MODES, change, plant, small
-from tests.tools.drift.environments import Environment
-from tests.tools.drift.runner import observe, task
+from tests.tools.drift.runner import Subject, observe, task
 
 __all__ = ["small"]  # a fixture
 
@@ -128,7 +128,7 @@ def test_an_interrupted_observation_is_not_kept(signal_name: str, tmp_path: Path
     python, out = tmp_path / "python", tmp_path / "phi3.json"
     python.write_text(f"#!/bin/sh\nkill -{signal_name} $$\nsleep 10\n")
     python.chmod(0o755)
-    tasks = [task("phi3", tmp_path, out, "auto", None)]
+    tasks = [task("phi3", tmp_path, out, Subject({}, "auto"), None)]
     if signal_name == "KILL":
         assert "signal 9" in str(observe(Environment(python, {}), tasks))
         return

@@ -15,12 +15,14 @@ from packaging.utils import canonicalize_name
 
 import conftest
 from tests.harness.errors import AssetError
+from tests.harness.sources import environments as installing
 from tests.harness.sources import identity
+from tests.harness.sources.environments import Environment, reason
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
 from tests.tools.drift import environments, runner
 from tests.tools.drift.__main__ import main
-from tests.tools.drift.environments import Environment, environment, reason, requirements
+from tests.tools.drift.environments import environment, requirements
 from tests.tools.drift.runner import Subject, observe, results_folder, task
 
 TINY = ("iniconfig", "2.3.0")  # a package without dependencies, of 7 kB
@@ -50,12 +52,12 @@ def test_environment_is_whole_even_for_two_at_once(
     assert [path.name for path in tiny.glob("[!.]*")] == [made[0].python.parents[1].name]
     line = [str(made[0].python), "-c", "import iniconfig"]
     assert subprocess.run(line, check=False).returncode == 0
-    monkeypatch.setattr(environments, "_uv", lambda *_: pytest.fail("installed again"))
+    monkeypatch.setattr(installing, "_uv", lambda *_: pytest.fail("installed again"))
     assert environment(*TINY) == made[0]
 
 
 def test_killed_build_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uv = environments._uv
+    uv = installing._uv
 
     def killed(*arguments: str) -> None:
         if "install" in arguments:
@@ -63,7 +65,7 @@ def test_killed_build_is_not_used(tiny: Path, monkeypatch: pytest.MonkeyPatch) -
         uv(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(environments, "_uv", killed)
+        patch.setattr(installing, "_uv", killed)
         with pytest.raises(KeyboardInterrupt):
             environment(*TINY)
     assert environment(*TINY).packages == dict([TINY])
@@ -195,7 +197,7 @@ def test_dying_process_costs_its_model_and_no_other(
     )
     mortal.chmod(mortal.stat().st_mode | stat.S_IXUSR)
     tasks = [
-        task(name, bundle["phi3"], tmp_path / f"{name}.json", "raw", None)
+        task(name, bundle["phi3"], tmp_path / f"{name}.json", Subject({}, "raw"), None)
         for name in ("bad", "good")
     ]
     observed = observe(Environment(mortal, {}), tasks)
@@ -209,7 +211,7 @@ def test_damaged_file_is_an_observation(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "BPE"')
     out = tmp_path / "out.json"
     here = Environment(Path(sys.executable), {})
-    observed = observe(here, [task("phi3", tmp_path, out, "raw", None)])
+    observed = observe(here, [task("phi3", tmp_path, out, Subject({}, "raw"), None)])
     error = observed["phi3"]["load"]["load"][""]["error"]
     assert error.startswith("Exception: EOF while parsing")
     assert str(tmp_path) not in error

@@ -11,10 +11,10 @@ import pytest
 
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
+from tests.harness.sources.environments import Environment
 from tests.tools.drift.causes import Cause, Packages, fits, group, issue_of
 from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare
-from tests.tools.drift.environments import Environment
 from tests.tools.drift.record import Observed
 from tests.tools.drift.runner import Outcomes, Seen, Subject, read_outcomes
 

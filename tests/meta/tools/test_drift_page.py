@@ -10,12 +10,12 @@ import pytest
 
 from tests.harness.files import TESTS
 from tests.harness.html.strips import Cell, align, spans, strip_html, visible, words
+from tests.harness.sources.environments import Environment
 from tests.harness.text import shortened
 from tests.meta.support.html_reader import HOSTILE, read
 from tests.tools.drift.causes import Cause
 from tests.tools.drift.compare import Compared, Exchange
 from tests.tools.drift.differences import Difference
-from tests.tools.drift.environments import Environment
 from tests.tools.drift.report import Report, page
 from tests.tools.drift.runner import Outcomes, Seen, Subject
 

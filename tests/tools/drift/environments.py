@@ -5,17 +5,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, distribution, distributions
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.harness.data.engines import apart_by_package
 from tests.harness.errors import AssetError
 from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
 from tests.harness.sources.cache import mark_used
+from tests.harness.sources.environments import (
+    Environment,
+    cached_environment,
+    engine_environment,
+    installed,
+)
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command
@@ -34,16 +41,6 @@ LENT = ("torch", "accelerate", "bitsandbytes")
 FOLLOWING = ("transformers", "tokenizers", "huggingface-hub", "datasets", "accelerate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A Python with the package at one version; `packages` are all that is installed there."""
-
-    python: Path
-    packages: dict[str, str]
-    lent: dict[str, str] = field(default_factory=dict)  # versions of what `lent_folder` holds
-    lent_folder: Path | None = None
 
 
 def pins() -> dict[str, str]:
@@ -75,22 +72,10 @@ def requirements(package: str, version: str, given: tuple[str, ...] = ()) -> lis
 def environment(package: str, version: str, given: tuple[str, ...] = ()) -> Environment:
     """The environment, installed if it is not cached; AssetError with one line if it cannot be."""
     if version == CURRENT:
-        return Environment(Path(sys.executable), _installed(sys.path))
+        return Environment(Path(sys.executable), installed(sys.path))
+    if engine := apart_by_package().get(package):
+        return engine_environment(engine, version)
     return cached_environment(f"{package}-{version}", requirements(package, version, given))
-
-
-def cached_environment(name: str, wanted: list[str]) -> Environment:
-    """The environment of these requirements, installed if it is not cached; AssetError."""
-    digest = sha256_text(json.dumps(["uv", sys.version, *wanted]))
-    folder = cache_folder() / "environments" / f"{name}-{digest[:10]}"
-    with scratch_folder(folder.parent) as scratch:  # which removes what killed processes left
-        if not folder.is_dir():
-            _install(folder, wanted, scratch)
-        mark_used(folder)
-    return Environment(
-        folder / "bin" / "python",
-        _installed(map(str, folder.glob("lib/python*/site-packages"))),
-    )
 
 
 def releases(package: str) -> list[str]:
@@ -156,38 +141,3 @@ def _needed(names: Iterable[str], present: Collection[str]) -> set[str]:
             one.name for one in needs if not one.marker or one.marker.evaluate({"extra": ""})
         ]
     return needed
-
-
-def _install(folder: Path, wanted: list[str], scratch: Path) -> None:
-    """Install in `scratch`, then move it into place: what is killed midway is never used."""
-    built = scratch / folder.name
-    _uv("venv", "--relocatable", "--python", sys.executable, str(built))
-    _uv("pip", "install", "--python", str(built / "bin" / "python"), *wanted)
-    try:
-        built.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # else another process was faster, and its folder is as good
-            raise
-
-
-def _uv(*arguments: str) -> None:
-    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise AssetError(reason(run.stderr))
-
-
-def reason(stderr: str) -> str:
-    """Why uv failed, on one line: it argues from `Because` on."""
-    lines = [line.strip(" \u2570\u2500\u25b6\u00d7\u2502") for line in stderr.splitlines()]
-    words = " ".join(filter(None, lines)) or "uv failed without a message"
-    return words[max(words.find("Because "), 0) :][:300]
-
-
-def _installed(path: Iterable[str]) -> dict[str, str]:
-    """Versions by canonical name: packages call themselves `Jinja2` or `huggingface_hub`."""
-    pairs = {
-        canonicalize_name(installed.name): installed.version
-        for installed in distributions(path=list(path))
-    }
-    return dict(sorted(pairs.items()))

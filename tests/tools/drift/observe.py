@@ -179,7 +179,7 @@ def main() -> None:
         elif task["subject"] == "engine":
             from .engine import observe_engine
 
-            observe_engine(observer, folder, task["key"])
+            observe_engine(observer, folder, task["key"], task["engine"], Path(task["home"]))
         elif task["subject"] == "labels":
             from .observers.training import observe_training
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 from tests.harness.files import PROJECT, cache_folder, sha256_text, write_atomically
 from tests.harness.redaction import is_secret
+from tests.harness.sources.environments import Environment
 from tests.harness.sources.identity import digest_of, files_of
 
-from .environments import Environment
 from .record import Observed
 
 # What an observation may depend on, as whole folders: a list of files goes stale unnoticed.
@@ -39,12 +39,13 @@ SWITCHES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """The folders looked at by model key, through `auto` or `raw` tokenizers, or trl's `labels`."""
+    """The folders looked at by model key, and how: one of `MODES`, or `engine`."""
 
     folders: dict[str, Path]
     mode: str
     repeat: int = 0  # of a version that is named twice, each is observed for itself
     weights: dict[str, Path] = field(default_factory=dict)  # of models that are loaded, too
+    engine: str = ""  # whose package is looked at, in mode `engine`
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,9 @@ def run_in(
         if not name.startswith(OURS) and not is_secret(name, value)
     }
     paths = {"PYTHONPATH": str(environment.lent_folder)} if lent and environment.lent else {}
+    python = environment.python if environment.observes else sys.executable
     return subprocess.run(
-        [str(environment.python), "-m", *arguments],
+        [str(python), "-m", *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -144,10 +146,10 @@ def run_in(
     )
 
 
-def task(key: str, folder: Path, out: Path, mode: str, save: Path | None) -> dict[str, Any]:
+def task(key: str, folder: Path, out: Path, subject: Subject, save: Path | None) -> dict[str, Any]:
     """One request to `observe.py`; without `save` only ids are wanted."""
-    fields = {"key": key, "folder": str(folder), "out": str(out), "subject": mode}
-    return fields | {"save": str(save) if save else None}
+    fields = {"key": key, "folder": str(folder), "out": str(out), "subject": subject.mode}
+    return fields | {"save": str(save) if save else None, "engine": subject.engine}
 
 
 def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, Observed]:
@@ -157,6 +159,8 @@ def observe(environment: Environment, tasks: list[dict[str, Any]]) -> dict[str, 
     """
     while waiting := [task for task in tasks if not Path(task["out"]).is_file()]:
         batch = waiting[:1] if waiting[0]["save"] else waiting
+        for each in batch:
+            each["home"] = str(environment.python.parents[1])
         lent = batch[0]["subject"] == "model"
         run = run_in(environment, "tests.tools.drift.observe", text=json.dumps(batch), lent=lent)
         if run.returncode in INTERRUPTED:
@@ -180,10 +184,11 @@ def observe_all(environment: Environment, subject: Subject, results: Path) -> di
         if not out.is_file():  # what a killed process left is not to be taken for files saved
             shutil.rmtree(save, ignore_errors=True)
             save.mkdir(parents=True)
-        tasks.append(task(key, folder, out, subject.mode, save))
+        tasks.append(task(key, folder, out, subject, save))
     observed = observe(environment, tasks)
     for key, weights in subject.weights.items():
-        one = task(key, subject.folders[key], results / f"{key}-model.json", "model", None)
+        model = replace(subject, mode="model")
+        one = task(key, subject.folders[key], results / f"{key}-model.json", model, None)
         (seen,) = observe(environment, [one | {"weights": str(weights)}]).values()
         _add(observed[key], seen)
     return observed

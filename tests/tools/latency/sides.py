@@ -14,11 +14,11 @@ from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
 from tests.harness.latency.turns.granted import grant
+from tests.harness.sources.environments import cached_environment
 from tests.tools.drift.environments import (
     FOLLOWING,
     NAME,
     VERSION,
-    cached_environment,
     pins,
 )
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tests.harness.errors import AssetError
+from tests.harness.sources.environments import Environment
 from tests.meta.conftest import run_anew
 from tests.tools.drift import __main__, environments
 from tests.tools.drift.bisect import between, lines, search_for
-from tests.tools.drift.environments import Environment, releases
+from tests.tools.drift.environments import releases
 from tests.tools.drift.runner import Seen, Subject
 
 VERSIONS = [f"4.{minor}.0" for minor in range(40, 60)] + ["5.0.0", "5.1.0", "5.2.0", "5.3.0"]
