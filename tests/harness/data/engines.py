@@ -146,7 +146,7 @@ class Engine:
         """Its differences as issues, whose tests must fail; a variant is a part of their names."""
         return [
             UpstreamIssue(
-                id=one.id,
+                id=f"{self.key}.{one.id}",
                 link=one.link,
                 package=self.package,
                 versions=one.versions,

@@ -71,7 +71,12 @@ FAULTS: dict[str, tuple[Change, Change, str, str]] = {
         " vLLM renders ",
         "likely cause: the engine drops the functions",
     ),
-    "system_dropped": (without("system"), unchanged, " vLLM renders ", "the system message"),
+    "system_dropped": (
+        without("system"),
+        unchanged,
+        " counts ",
+        "likely cause: the counts look like the system message dropped",
+    ),
     "answer_is_closed": (
         lambda _, body: {n: v for n, v in body.items() if n != "continue_final_message"},
         unchanged,
@@ -82,13 +87,13 @@ FAULTS: dict[str, tuple[Change, Change, str, str]] = {
         unchanged,
         with_bos,
         " vLLM ids: position 1 is 128000 '<|begin_of_text|>', tokenizer.json has ",
-        "likely cause: the engine puts one BOS more in front",
+        "the engine puts one BOS more in front",
     ),
     "bos_lost": (
         lambda _, body: {**body, "add_special_tokens": False} if "prompt" in body else body,
         unchanged,
         " vLLM ids: position 0 is ",
-        "likely cause: the engine puts no BOS in front",
+        "the engine puts no BOS in front",
     ),
     "count_of_another": (
         unchanged,
