@@ -256,7 +256,7 @@ def test_current_does_not_differ_from_itself(
         ("1.0 2.0 --with transformers", "--with 'transformers': give NAME==VERSION"),
         ("1.0 current --package trl", "trl is not installed"),
         ("4.57.6 current --with torch==2.13.0", "--with changes no version of `current`"),
-        ("1.0 2.0 --models gpt2", "--models gpt2: allowed are llama3_1"),
+        ("1.0 2.0 --models gpt2", "--models gpt2: allowed are all, llama3_1"),
         ("1.0 2.0 --model-dir phi3=/nowhere", "there is no tokenizer.json"),
     ],
 )
