@@ -18,8 +18,8 @@ from ..engines.packaged import package_file, package_variant
 from ..engines.served import SAMPLING, Served, settings_of
 from ..engines.starting import Process, start, start_apart
 from ..engines.tiny import tiny_file
+from ..environments import engine_folder
 from ..errors import AssetError, LoadError
-from ..sources.environments import engine_folder
 from ..tokenizer.loaded import LoadedTokenizer
 from .parametrize import ARGUMENTS, marked, name_of
 from .tokenizers import ENDPOINTS, GGUFS, progress_past_capture, tokenizers_of

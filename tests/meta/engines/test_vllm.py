@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.data.engines import engines
 from tests.harness.engines.starting import Process, start_apart
-from tests.harness.sources.environments import engine_folder
+from tests.harness.environments import engine_folder
 from tests.meta.conftest import Run, run_pytest
 from tests.meta.faults.patches.serving.proxy import Proxy
 

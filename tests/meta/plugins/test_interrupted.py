@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.sources.environments import Environment
+from tests.harness.environments import Environment
 from tests.meta.conftest import PROJECT
 from tests.meta.support.small_project import LAST, MODES, change, plant, small
 from tests.tools.drift.runner import Subject, observe, task

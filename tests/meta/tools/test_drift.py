@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import conftest
+from tests.harness import environments as installing
+from tests.harness.environments import Environment, reason
 from tests.harness.errors import AssetError
-from tests.harness.sources import environments as installing
 from tests.harness.sources import identity
-from tests.harness.sources.environments import Environment, reason
 from tests.meta.conftest import PROJECT, Run, copy_project, run_anew
 from tests.meta.support.small_project import shrink
 from tests.tools.drift import environments, runner

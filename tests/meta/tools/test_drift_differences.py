@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.data.cases import texts
 from tests.harness.data.upstream_issues import Change, UpstreamIssue, upstream_issues
-from tests.harness.sources.environments import Environment
+from tests.harness.environments import Environment
 from tests.tools.drift.causes import Cause, Packages, fits, group, issue_of
 from tests.tools.drift.compare import judge, rows_of
 from tests.tools.drift.differences import KINDS, Difference, Rows, begins, compare

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness.environments import Environment
 from tests.harness.files import TESTS
 from tests.harness.html.strips import Cell, align, spans, strip_html, visible, words
-from tests.harness.sources.environments import Environment
 from tests.harness.text import shortened
 from tests.meta.support.html_reader import HOSTILE, read
 from tests.tools.drift.causes import Cause

@@ -14,15 +14,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.harness.data.engines import apart_by_package
-from tests.harness.errors import AssetError
-from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
-from tests.harness.sources.cache import mark_used
-from tests.harness.sources.environments import (
+from tests.harness.environments import (
     Environment,
     cached_environment,
     engine_environment,
     installed,
 )
+from tests.harness.errors import AssetError
+from tests.harness.files import PROJECT, cache_folder, scratch_folder, sha256_text
+from tests.harness.sources.cache import mark_used
 
 REQUIREMENTS = ("requirements.txt", "tests/meta/requirements.txt")
 CURRENT = "current"  # the environment that runs the command

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tests.harness.environments import Environment
 from tests.harness.files import PROJECT, cache_folder, sha256_text, write_atomically
 from tests.harness.redaction import is_secret
-from tests.harness.sources.environments import Environment
 from tests.harness.sources.identity import digest_of, files_of
 
 from .record import Observed

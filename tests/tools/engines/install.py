@@ -10,7 +10,7 @@ from time import monotonic
 
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.engines import apart_by_package
-from tests.harness.sources.environments import engine_environment
+from tests.harness.environments import engine_environment
 
 
 def main(arguments: list[str] | None = None) -> int:

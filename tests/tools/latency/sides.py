@@ -10,11 +10,11 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from tests.harness.environments import cached_environment
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
 from tests.harness.latency.turns.granted import grant
-from tests.harness.sources.environments import cached_environment
 from tests.tools.drift.environments import (
     FOLLOWING,
     NAME,

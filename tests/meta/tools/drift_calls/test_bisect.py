@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.environments import Environment
 from tests.harness.errors import AssetError
-from tests.harness.sources.environments import Environment
 from tests.meta.conftest import run_anew
 from tests.tools.drift import __main__, environments
 from tests.tools.drift.bisect import between, lines, search_for

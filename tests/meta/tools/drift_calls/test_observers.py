@@ -10,8 +10,8 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tests.harness.data.public_calls import read_public_calls
+from tests.harness.environments import Environment
 from tests.harness.errors import DataError
-from tests.harness.sources.environments import Environment
 from tests.tools.drift.differences import Difference, compare
 from tests.tools.drift.environments import can_load, with_lent
 from tests.tools.drift.observers.calls import observe_calls, observe_settings
@@ -142,7 +142,7 @@ def test_lent_packages_are_seen_only_where_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lent_module.py").write_text("")
-    lent = Environment(Path(sys.executable), {}, lent={"lent": "1"}, lent_folder=tmp_path)
+    lent = Environment(Path(sys.executable), {}, {"lent": "1"}, tmp_path)
     monkeypatch.setenv("PYTHONPATH", "")
     codes = [run_in(lent, "lent_module", lent=each).returncode for each in (True, False)]
     assert codes[0] == 0 and codes[1] != 0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from ..data.engines import Apart, Engine
-from ..errors import AssetError
-from ..files import cache_folder, scratch_folder, sha256_text
-from .cache import mark_used
+from .data.engines import Apart, Engine
+from .errors import AssetError
+from .files import cache_folder, scratch_folder, sha256_text
+from .sources.cache import mark_used
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Environment:
 
     python: Path
     packages: dict[str, str]
-    observes: bool = True  # whether it has what our own modules need
     lent: dict[str, str] = field(default_factory=dict)  # versions of what `lent_folder` holds
     lent_folder: Path | None = None
+    observes: bool = True  # whether it has what our own modules need
 
 
 def environment_folder(name: str, wanted: Sequence[str]) -> Path:
@@ -43,7 +43,7 @@ def cached_environment(name: str, wanted: list[str]) -> Environment:
 
 def _environment(folder: Path, observes: bool = True) -> Environment:
     packages = installed(map(str, folder.glob("lib/python*/site-packages")))
-    return Environment(folder / "bin" / "python", packages, observes)
+    return Environment(folder / "bin" / "python", packages, observes=observes)
 
 
 def engine_folder(engine: Engine, version: str = "") -> Path:
