@@ -15,5 +15,6 @@ memory, prices      bytes by arithmetic; the price task
 data                fixtures as typed objects
 html, console       pages; how commands print and exit
 redaction, errors   hidden access tokens; the errors that users see
+environments        beside this one: of other versions, of engines
 diff, text, files, versions
 """

@@ -13,7 +13,7 @@ from ..data.recipes import read_recipe
 from ..engines.endpoint import address, parse_endpoints
 from ..engines.given import parse_files
 from ..errors import AssetError, DataError
-from ..sources.folders import ALL, Sources, chosen_models, parse_directories
+from ..sources.folders import ALL, Sources, check_available, chosen_models, parse_directories
 from ..sources.folders import SOURCES as SOURCE_NAMES
 from ..sources.weights import parse_weights
 from ..versions import optional_versions, versions
@@ -174,6 +174,10 @@ def pytest_configure(config: pytest.Config) -> None:
         keys = chosen_models(named)
         weights = parse_weights(config.getoption("--weights"))
         check_engines(config.getoption("--engine"))
+        sources = Sources(config.getoption("--source"), directories)
+        by_key = named is not None and named.strip() != ALL
+        if by_key and not config.getoption("--evidence-update"):
+            check_available(keys, sources)
         engine = engines().get(DEFAULT)
         endpoints = parse_endpoints(config.getoption("--endpoint"))
         files = parse_files(config.getoption("--gguf"), engine.files if engine else ())
@@ -184,8 +188,7 @@ def pytest_configure(config: pytest.Config) -> None:
             read_recipe(key)
     except (AssetError, DataError) as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[SOURCES] = Sources(config.getoption("--source"), directories)
-    config.stash[KEYS] = keys
+    config.stash[SOURCES], config.stash[KEYS] = sources, keys
     config.stash[WEIGHTS] = weights
     config.stash[GGUFS], config.stash[ENDPOINTS] = files, endpoints
     config.stash[ADAPTERS] = adapters

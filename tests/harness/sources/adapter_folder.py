@@ -23,7 +23,7 @@ def base_of_adapter(folder: Path) -> Model:
             return model
     raise AssetError(
         f"{folder}: {ADAPTER}: base_model_name_or_path is {name!r}, which no hub_id of "
-        "fixtures/models.toml is: draft that model first, or copy its config.json into the folder"
+        "fixtures/models.toml is: copy its config.json into the folder"
     )
 
 

@@ -85,6 +85,14 @@ def unavailable_reason(model: Model, source: str) -> str:
     return f"{model.key}: no package holds its files; give {fix}"
 
 
+def check_available(keys: Collection[str], sources: Sources) -> None:
+    """AssetError for a model that is named by its key, and whose files cannot be had."""
+    for key in keys:
+        reason = unavailable_reason(registry()[key], sources.default)
+        if reason and key not in sources.directories:
+            raise AssetError(reason)
+
+
 def select_models(keys: Collection[str], source: str, given: Collection[str] = ()) -> list[Model]:
     """The models named by `keys`; without keys, those of the usual ones that the source has, or
     that are in `given`.

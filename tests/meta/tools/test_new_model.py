@@ -99,16 +99,32 @@ def test_a_draft_takes_nothing_that_is_there(
     assert (project / "fixtures" / "models.toml").read_bytes() == before
 
 
-def test_without_its_folder_it_is_skipped_and_the_others_run(
+def test_without_its_folder_it_is_skipped_among_all_and_refused_by_name(
     project_of_mine: tuple[Path, Run],
 ) -> None:
     project, _ = project_of_mine
-    run = run_pytest(PRICES, "--models", "phi3,mine", "-q", "-rs", "--gate", cwd=project)
+    run = run_pytest(PRICES, "--models", "all", "-q", "-rs", "--gate", cwd=project)
     assert run.code == 1
     assert run.line("SKIPPED").endswith(REASON)
     assert run.line("2 passed, 2 skipped")
     assert run.line("gate: 2 ") == f"gate: 2 skipped: {REASON}"
     assert run.line("gate: model mine is new: ")
+    named = run_pytest(PRICES, "--models", "phi3,mine", cwd=project)
+    assert (named.code, named.line("ERROR: ")) == (4, f"ERROR: {REASON}")
+
+
+@pytest.mark.slow
+def test_a_draft_is_no_base_of_itself_or_of_another(
+    project_of_mine: tuple[Path, Run], folder: Path
+) -> None:
+    project, _ = project_of_mine
+    for arguments in (("mine", str(folder), "--write", "--update"), ("theirs", str(folder))):
+        drafted = draft(*arguments, cwd=project)
+        assert drafted.code == 0, drafted.out[-3000:]
+        assert drafted.line(f"{arguments[0]} is based on phi3, and differs from it in:")
+    itself = draft("mine", str(folder), "--update", "--based-on", "mine", cwd=project)
+    assert (itself.code, len(itself.out.splitlines())) == (2, 1)
+    assert itself.out.startswith("--based-on mine: allowed are ")
 
 
 def test_assets_leave_it_out_unless_it_is_named(project_of_mine: tuple[Path, Run]) -> None:

@@ -9,8 +9,8 @@ saved to needs no config.json.
 2. With --write the model is added to fixtures: its table to models.toml, what its files are to
 recipes/KEY.json, and what it does otherwise to exceptions/KEY.json. --update replaces a draft.
 3. Review them: they show what the files contain, not what is right. A fault that one file has
-alone, such as another word in the template or two tokens swapped, is a fact to a draft. Add `tools`
-to the capabilities if the template writes functions.
+alone, such as another word in the template or two tokens swapped, is a fact to a draft. Prompts
+with functions are tested once `tools` is added to the capabilities, which a draft never has.
 4. --record also records the snapshots. A fine-tune's are its base's where they do not differ.
 With --source hub, DIR is a repository, ORG/NAME, and the draft is pinned to the commit that was
 fetched; --revision names another than that of main.
@@ -42,7 +42,7 @@ from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.harness.tokenizer.settings import reads_typed_eos
 
 from .base import differences, find_base
-from .exceptions import draft_exceptions, of_changed_tokens, to_look_at
+from .exceptions import draft_exceptions, known_in, of_changed_tokens, to_look_at
 from .folder import load_tokenizer, review, whole_folder
 from .repository import fetched
 from .table import draft_recipe, draft_table, over_base, to_toml
@@ -118,7 +118,7 @@ class _Place:
 
     def command(self, key: str, *more: str) -> str:
         """What tests the model."""
-        source = ["--model-dir", f"{key}={Path(self.name).absolute()}"]
+        source = ["--model-dir", f"{key}={Path(self.name).resolve()}"]
         source = ["--source", "hub"] if self.revision else source
         return shlex.join(["pytest", "tests/conformance", "--models", key, *more, *source])
 
@@ -171,7 +171,7 @@ def _draft(
 ) -> tuple[Draft, Model, dict[str, Any], list[str]]:
     """What is to be written, the model it makes, its exceptions, and how it differs from a base."""
     facts, folder = _facts(place), place.folder
-    base = find_base(folder, facts, given)
+    base = find_base(key, folder, facts, given)
     recipe = draft_recipe(folder, base.key if base else "")
     table = harmless(to_toml(key, over_base(facts, base) if base else facts))
     tables = read_tables(REGISTRY) | tomllib.loads(table)
@@ -226,7 +226,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--based-on",
         metavar="KEY",
-        help="the model it was trained from (default: the one whose merges and shape it has)",
+        help="the model it was trained from (default: the nearest of the suite's own that has its "
+        "merges and shape)",
     )
     return parser
 
@@ -247,6 +248,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(line)
     if look := to_look_at(found):
         print("what you should look at:", *look, sep="\n  ")
+        if options.write:
+            print(f"  all of them: fixtures/{(EXCEPTIONS / key).relative_to(FIXTURES)}.json")
+    if faults := known_in(found):
+        print("known upstream, nothing to do:", *faults, sep="\n  ")
     if outcome.failed:
         print("findings that no declaration may hide:", *grouped(outcome.failed), sep="\n  ")
     verdict = f"{len(outcome.failed)} failed" if outcome.failed else "green"
@@ -259,7 +264,8 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"--write adds it to fixtures, where {place.command(key)} tests it")
         return int(bool(outcome.failed))
     code = _record(key, place) if options.record and not outcome.failed else 0
-    say(f"next: {place.command(key, *([] if options.record else ['--snapshot-update']))}")
+    recorded = options.record or outcome.failed
+    say(f"next: {place.command(key, *([] if recorded else ['--snapshot-update']))}")
     return int(bool(outcome.failed or code))
 
 

@@ -8,20 +8,23 @@ from tests.harness.data.registry import Model, registry
 from tests.harness.data.schema import read_json
 from tests.harness.errors import AssetError
 from tests.harness.sources.adapter_folder import ADAPTER, base_of_adapter
+from tests.harness.sources.folders import unavailable_reason
 from tests.harness.text import allowed_values
 from tests.harness.tokenizer.tokenizer_json import file_pipeline
 
 _SHAPE = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
 
 
-def find_base(folder: Path, facts: dict[str, Any], given: str | None) -> Model | None:
+def find_base(key: str, folder: Path, facts: dict[str, Any], given: str | None) -> Model | None:
     """The base that is given, that adapter_config.json names, or whose merges and shape these are.
 
-    None if there is none; AssetError for a key that is not in the registry.
+    Drafts are no bases unless given: another fine-tune of the same base would be the nearest. None
+    if there is none; AssetError for a key that cannot be one.
     """
+    others = registry().keys() - {key}
     if given is not None:
-        if given not in registry():
-            raise AssetError(f"--based-on {given}: {allowed_values(given, registry())}")
+        if given not in others:
+            raise AssetError(f"--based-on {given}: {allowed_values(given, sorted(others))}")
         return registry()[given]
     if (folder / ADAPTER).is_file():
         return base_of_adapter(folder)
@@ -29,7 +32,7 @@ def find_base(folder: Path, facts: dict[str, Any], given: str | None) -> Model |
         token["id"]: token["content"]
         for token in read_json(folder / "tokenizer.json")["added_tokens"]
     }
-    models = registry().values()
+    models = (model for model in registry().values() if not unavailable_reason(model, "bundle"))
     alike = [m for m in models if _is_alike(m, facts) and _has_tokens_of(m, tokens)]
     return min(alike, key=lambda model: _distance(model, facts), default=None)
 
@@ -74,6 +77,9 @@ def differences(base: Model, facts: dict[str, Any], recipe: dict[str, Any]) -> l
         if old.get(token["id"]) != token["content"]:
             before = f"{old[token['id']]!r} -> " if token["id"] in old else "added "
             lines.append(f"token {token['id']}: {before}{token['content']!r}")
+    same_size = own.get("vocabulary_size") == known["vocabulary_size"]
+    if same_size and own.get("vocabulary_sha256") != known["vocabulary_sha256"]:
+        lines.append("vocabulary: as many tokens, but others, or with other ids")
     if own.get("template_sha256") != known["template_sha256"]:
         lines.append("chat template: another text")
     for name in _pipeline_changes(recipe, base.key):

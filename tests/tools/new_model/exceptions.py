@@ -190,6 +190,12 @@ def to_look_at(drafted: dict[str, Any]) -> list[str]:
     if own := drafted.get("snapshots"):
         example = own[0].partition("; likely cause")[0]
         lines.append(f"{len(own)} cases hold tokens that the base has not, first {example}")
+    return lines
+
+
+def known_in(drafted: dict[str, Any]) -> list[str]:
+    """Every known fault of a library with the number of tests that it breaks, and the first."""
+    lines = []
     for fault in drafted.get("faults", ()):
         count, name = len(fault["nodes"]), fault.get("issue") or fault["reason"]
         lines.append(
