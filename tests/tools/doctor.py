@@ -20,6 +20,7 @@ An `error` is broken or missing; a `warning` is something that part of the suite
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import re
@@ -52,10 +53,9 @@ class Finding:
     fix: str
 
     def __str__(self) -> str:
-        """All fields; what cannot be printed, as in names of files, is escaped."""
+        """All fields."""
         fix = f"; fix: {self.fix}" if self.fix else ""
-        line = f"{self.state:<7}  {self.subject:<12}  {self.message}{fix}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+        return f"{self.state:<7}  {self.subject:<12}  {self.message}{fix}"
 
 
 def _python() -> Iterator[Row]:
@@ -162,14 +162,16 @@ def _cache() -> Iterator[Row]:
 
 def _prune(most: float) -> int:
     """Remove what was used longest ago, and list what stays."""
+    from tests.harness.files import cache_folder
     from tests.harness.sources.cache import entries, prune, unmarked
 
-    for entry in prune(int(most * 1e9)):
-        _print(f"removed  {entry}")
-    for entry in entries():
-        _print(f"kept     {entry}")
-    for path in unmarked():
-        _print(f"left     {path}: no mark of ours, or a link")
+    removed = [f"removed  {entry}" for entry in prune(int(most * 1e9))]
+    kept = [f"kept     {entry}" for entry in entries()]
+    left = [f"left     {path}: no mark of ours, or a link" for path in unmarked()]
+    for line in [*removed, *kept, *left]:
+        _print(line)
+    if not removed:
+        _print(f"nothing to remove in {cache_folder()}")
     return 0
 
 
@@ -243,13 +245,14 @@ def check(subject: str) -> list[Finding]:
 
 
 def _print(text: str) -> None:
-    """Print without access tokens; where that cannot be imported, no check can read one either."""
+    """Print a line without access tokens, and what cannot be printed, as in names, escaped."""
     try:
         from tests.harness.redaction import redact
-    except Exception:  # a missing package, or a Python that cannot read it
-        print(text, flush=True)
+    except Exception:  # a missing package, or an old Python: then no check can read a token either
+        pass
     else:
-        print(redact(text), flush=True)
+        text = redact(text)
+    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text), flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -257,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.tools.doctor",
         description=__doc__,
-        epilog="exit status: 0 no errors, 1 errors, 2 wrong usage, 130 interrupted",
+        epilog="exit status: 0 no errors, 1 errors, 2 wrong usage or not pruned, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="check these (default: all)")
@@ -269,9 +272,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     subjects = options.subjects
     if options.prune is not None:
-        if subjects or not options.prune >= 0:
+        if subjects or not 0 <= options.prune < math.inf:
             parser.error("--prune takes gigabytes, and no subject")
-        return _prune(options.prune)
+        from tests.harness.console import exit_status
+
+        return exit_status(lambda: _prune(options.prune))
     for name in subjects:
         if name not in CHECKS:
             parser.error(f"unknown subject {name}: allowed are {', '.join(CHECKS)}")

@@ -7,9 +7,11 @@ with files of its user, and links may lead anywhere.
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import AssetError
 from ..files import cache_folder, scratch_folder
 
 KINDS = ("environments", "drift")  # folders of the cache whose entries can be made again
@@ -40,8 +42,8 @@ def mark_used(folder: Path) -> None:
 
 def entries() -> list[Entry]:
     """The entries that may be removed, the one that was used longest ago first."""
-    found = [_entry(path) for path in _folders() if _is_ours(path)]
-    return sorted(found, key=lambda entry: entry.used)
+    found = (_entry(path) for path in _folders() if _is_ours(path))
+    return sorted(filter(None, found), key=lambda entry: entry.used)
 
 
 def unmarked() -> list[Path]:
@@ -53,18 +55,33 @@ def prune(limit: int) -> list[Entry]:
     """Remove what was used longest ago until the rest takes at most `limit` bytes; what went.
 
     What was used within the last hours stays, and each goes out of reach before it is removed, so
-    that a killed process leaves nothing half removed.
+    that a killed process leaves nothing half removed. AssetError for one that cannot be removed.
     """
     waiting, removed = entries(), []
     total = sum(entry.size for entry in waiting)
     for entry in waiting:
         if total <= limit or time.time() - entry.used < RECENT:
             break
-        with scratch_folder(entry.path.parent) as scratch:
-            entry.path.rename(scratch / entry.path.name)
-        total -= entry.size
-        removed.append(entry)
+        if _remove(entry):
+            removed.append(entry)
+        if not entry.path.exists():
+            total -= entry.size
     return removed
+
+
+def _remove(entry: Entry) -> bool:
+    """Whether it went: other processes use and prune the same cache."""
+    path = entry.path
+    try:
+        with scratch_folder(path.parent) as scratch:
+            if (path / _MARK).stat().st_mtime > entry.used:  # used while the others were counted
+                return False
+            path.rename(scratch / path.name)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise AssetError(f"{path}: cannot be removed: {error.strerror or error}") from None
+    return True
 
 
 def _folders() -> Iterator[Path]:
@@ -80,11 +97,18 @@ def _is_ours(path: Path) -> bool:
     return not path.is_symlink() and mark.is_file() and not mark.is_symlink()
 
 
-def _entry(path: Path) -> Entry:
-    """An entry's figures; links in it are not followed, and what has two names counts once."""
+def _entry(path: Path) -> Entry | None:
+    """An entry's figures; links in it are not followed, and what has two names counts once.
+
+    None if another process has removed it since it was listed.
+    """
     sizes: dict[tuple[int, int], int] = {}
     for folder, names, files in os.walk(path):
         for name in (*names, *files):
-            found = (Path(folder) / name).lstat()
-            sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
-    return Entry(path, sum(sizes.values()), (path / _MARK).stat().st_mtime)
+            with suppress(FileNotFoundError):  # a temporary file of whoever uses it
+                found = (Path(folder) / name).lstat()
+                sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
+    try:
+        return Entry(path, sum(sizes.values()), (path / _MARK).stat().st_mtime)
+    except FileNotFoundError:
+        return None

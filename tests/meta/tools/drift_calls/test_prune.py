@@ -2,11 +2,20 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.harness.sources.cache import RECENT, entries, mark_used, prune, unmarked
+from tests.harness.sources.cache import (
+    RECENT,
+    _entry,
+    _remove,
+    entries,
+    mark_used,
+    prune,
+    unmarked,
+)
 from tests.tools import doctor
 
 DAY = 24 * 3600
@@ -128,7 +137,55 @@ def test_too_much_is_a_warning(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert warning.fix == "python -m tests.tools.doctor --prune"
 
 
-@pytest.mark.parametrize("wrong", [["--prune", "-1"], ["disk", "--prune", "1"], ["--prune", "x"]])
+def test_entry_that_is_used_while_others_are_counted_stays(cache: Path) -> None:
+    """What was listed as old is looked at once more before it goes."""
+    old = entry(cache, "environments/old", 90)
+    (listed,) = entries()
+    mark_used(old)
+    assert not _remove(listed) and old.exists()
+
+
+def test_entry_that_another_process_removed_is_no_error(cache: Path) -> None:
+    old = entry(cache, "environments/old", 90)
+    (listed,) = entries()
+    prune(0)
+    assert not old.exists() and not _remove(listed)
+    (cache / "drift").mkdir()
+    assert _entry(cache / "drift" / "gone") is None
+
+
+def test_processes_that_prune_at_once_remove_each_entry_once(cache: Path) -> None:
+    names = [f"drift/{number}" for number in range(40)]
+    folders = [entry(cache, name, 9, 100) for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        removed = [one.path for part in pool.map(prune, [0] * 4) for one in part]
+    assert sorted(removed) == sorted(folders)
+
+
+def test_entry_that_cannot_be_removed_is_one_line(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry(cache, "drift/" + 255 * "n", 9)
+    (cache / "drift" / ".scratch.lock").mkdir()  # so that nobody can put anything beside it
+    assert doctor.main(["--prune", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be removed: Is a directory" in line
+
+
+def test_odd_names_are_one_line_and_nothing_to_do_is_said(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cache / "drift" / "x\nremoved  y").mkdir(parents=True)
+    assert doctor.main(["--prune"]) == 0
+    left, nothing = capsys.readouterr().out.splitlines()
+    assert left.startswith("left     ") and r"x\nremoved  y: no mark" in left
+    assert nothing == f"nothing to remove in {cache}"
+
+
+WRONG = [*(["--prune", each] for each in ("-1", "x", "inf", "nan")), ["disk", "--prune", "1"]]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_prune_is_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         doctor.main(wrong)
