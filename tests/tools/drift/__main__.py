@@ -96,15 +96,22 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _problem(options: argparse.Namespace) -> str:
-    if len(options.versions) == 1 or (options.bisect and len(options.versions) > 2):
-        return f"give {'' if options.bisect else 'at least '}two versions to compare, or none"
+    bisects = options.bisect is not None
+    if bisects and not options.bisect.strip():
+        return "--bisect: give a case or call, such as digits.four_spaces_before_digit, or `*`"
+    if bisects and options.out:
+        return "--bisect prints what it finds and writes no report: leave out --out"
+    if options.out and options.out.exists() and not options.out.is_dir():
+        return f"--out {options.out}: is no folder"
+    if len(options.versions) == 1 or (bisects and len(options.versions) > 2):
+        return f"give {'' if bisects else 'at least '}two versions to compare, or none"
     if not NAME.fullmatch(options.package):
         return f"--package {options.package!r}: not a package name"
     for line in options.given:
         name, _, number = line.partition("==")
         if not (NAME.fullmatch(name) and VERSION.fullmatch(number)):
             return f"--with {line!r}: give NAME==VERSION, such as transformers==4.57.6"
-    if options.bisect and CURRENT in options.versions:
+    if bisects and CURRENT in options.versions:
         return f"--bisect searches releases, and `{CURRENT}` need not be one: name the version"
     if options.given and CURRENT in options.versions:
         return f"--with changes no version of `{CURRENT}`: name the version"
@@ -115,6 +122,14 @@ def _problem(options: argparse.Namespace) -> str:
             return f"expected a version such as 5.23.0 or `{CURRENT}`, got {label!r}"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
+    if (
+        bisects
+        and options.versions
+        and Version(options.versions[0]) >= Version(options.versions[1])
+    ):
+        return (
+            f"--bisect goes from an older version to a newer, not {' to '.join(options.versions)}"
+        )
     return ""
 
 

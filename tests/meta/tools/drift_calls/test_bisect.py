@@ -150,6 +150,25 @@ def test_no_versions_are_the_pinned_and_the_newest(
         __main__._default_versions("iniconfig", None)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bisect", ""], "--bisect: give a case or call"),
+        (["--bisect", " ", "5.0.0", "5.1.0"], "--bisect: give a case or call"),
+        (["--bisect", "x", "--out", "report"], "writes no report: leave out --out"),
+        (["--bisect", "x", "5.1.0", "5.0.0"], "to a newer, not 5.1.0 to 5.0.0"),
+        (["--bisect", "x", "5.1.0", "5.1"], "to a newer, not 5.1.0 to 5.1"),
+        (["--out", __file__], "is no folder"),
+    ],
+)
+def test_wrong_option_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        __main__._parse(arguments)
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.slow  # environments of real versions, and what each makes of a model
 def test_digits_of_starcoder2_are_found_at_their_release() -> None:
     run = run_anew(
