@@ -57,6 +57,16 @@ def scratch_folder(home: Path) -> Iterator[Path]:
         own.release()
 
 
+def why_unwritable(path: Path) -> str:
+    """Why a file cannot be written there, asked before the work it is to hold; empty if it can."""
+    home = path.absolute().parent
+    if path.is_dir():
+        return f"{path}: is a folder; give a file"
+    if not (home.is_dir() and os.access(home, os.W_OK | os.X_OK)):
+        return f"{path}: cannot be written: {home} is no folder that can be written"
+    return ""
+
+
 def write_atomically(path: Path, content: str | Callable[[Path], object]) -> None:
     """Replace a file whole or not at all, whatever happens to the process or the disk.
 

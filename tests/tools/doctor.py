@@ -168,10 +168,9 @@ def _prune(most: float) -> int:
     removed = [f"removed  {entry}" for entry in prune(int(most * 1e9))]
     kept = [f"kept     {entry}" for entry in entries()]
     left = [f"left     {path}: no mark of ours, or a link" for path in unmarked()]
-    for line in [*removed, *kept, *left]:
+    nothing = [] if removed else [f"nothing to remove in {cache_folder()}"]
+    for line in [*removed, *kept, *left, *nothing]:
         _print(line)
-    if not removed:
-        _print(f"nothing to remove in {cache_folder()}")
     return 0
 
 

@@ -74,7 +74,7 @@ def read_history(path: Path) -> list[Past]:
         try:
             content = json.loads(line)
             past.append(parse(Past, content, path, f"line {number}"))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{path}: line {number} is no run of --latency-save ({error}); take it out"
             ) from None

@@ -75,7 +75,7 @@ def read_recording(path: Path) -> Recording:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; record one with --latency-save {path}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a recording ({error}); {_AGAIN}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{path}: not a recording of format {FORMAT}; {_AGAIN}")

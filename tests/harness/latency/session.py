@@ -11,7 +11,7 @@ import pytest
 
 from ..data.registry import Device
 from ..errors import DataError
-from ..files import TESTS
+from ..files import TESTS, why_unwritable
 from ..model.device import has_cuda
 from ..plugins.results import RESULTS, Results
 from ..plugins.selection import distributed
@@ -133,6 +133,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _configured(config: pytest.Config) -> LatencyRun:
     save, compare = config.getoption("latency_save"), config.getoption("latency_baseline")
     processes = config.getoption("latency_processes")
+    for option, value in {"--latency-save": save, "--latency-baseline": compare}.items():
+        if value == "":
+            raise DataError(f"{option}: give a file")
     if save and compare:
         raise DataError("--latency-save and --latency-baseline: record in a run of its own")
     if (save or compare) and distributed(config):
@@ -145,6 +148,8 @@ def _configured(config: pytest.Config) -> LatencyRun:
     )
     if save:
         run.save = Path(save).absolute()
+        if problem := why_unwritable(run.save):
+            raise DataError(f"--latency-save {problem}")
     if compare:
         run.baseline_file = Path(compare)
         run.baseline = read_recording(run.baseline_file)
@@ -154,6 +159,8 @@ def _configured(config: pytest.Config) -> LatencyRun:
                 f"--latency-baseline {compare}: recorded on another machine: {'; '.join(lines)}; "
                 "record one here with --latency-save"
             )
+    if file := run.save or run.baseline_file:
+        read_history(history_file(file))  # a damaged one is told now, not after minutes of work
     return run
 
 
@@ -192,7 +199,7 @@ def save_latency(session: pytest.Session, results: Results) -> list[str]:
     """
     run = session.config.stash[LATENCY_RUN]
     results.missing_evidence += _missing_evidence(run)
-    if run.save is None:
+    if run.save is None or session.config.option.collectonly:
         return []
     if session.exitstatus or not run.own:
         return [f"latency: {run.save}: not written: not every benchmark passed"]

@@ -193,12 +193,29 @@ def test_corrupt_baseline_is_refused(tmp_path: Path, text: str) -> None:
         ({"latency_save": "a", "latency_baseline": "b"}, "record in a run of its own"),
         ({"latency_save": "a", "numprocesses": 2}, "run without -n"),
         ({"latency_processes": 0}, "--latency-processes 0: at least 1"),
+        ({"latency_save": ""}, "--latency-save: give a file"),
+        ({"latency_save": "/no/such/a.json"}, "/no/such is no folder that can be written"),
+        ({"latency_save": "/"}, "--latency-save /: is a folder; give a file"),
         ({"latency_baseline": "none"}, "none: no such file; record one with --latency-save none"),
     ],
-    ids=["save_and_compare", "distributed", "no_process", "no_baseline"],
+    ids=[
+        *("save_and_compare", "distributed", "no_process"),
+        *("save_nowhere", "save_in_no_folder", "save_as_a_folder", "no_baseline"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     assert message in configure(**options)
+
+
+def test_damaged_history_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    sound = {"format": 2, "machine": {"cpu": identity("cpu")}, "versions": {}}
+    path.write_text(json.dumps(sound))
+    for damage in ("{", "[" * 100_000):
+        (tmp_path / "baseline.history.jsonl").write_text(damage)
+        for option in ("latency_save", "latency_baseline"):
+            line = configure(**{option: str(path)})
+            assert "baseline.history.jsonl: line 1 is no run of --latency-save" in line
 
 
 def test_save_loses_no_benchmark_and_writes_nothing_after_a_failure(

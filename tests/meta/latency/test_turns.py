@@ -11,10 +11,12 @@ from threading import Thread
 
 import pytest
 
+from tests.harness.errors import AssetError
 from tests.harness.latency.spec import selected
 from tests.harness.latency.turns.granted import TURN, Turned, grant, unhindered
 from tests.meta.conftest import Run, copy_project, run_anew
 from tests.tools.latency.__main__ import main
+from tests.tools.latency.sides import Side, take_turns
 
 ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
 # Rendering takes three times as long where this plugin is, and every time: nothing is remembered.
@@ -150,6 +152,8 @@ def test_everyday_benchmarks_are_the_tasks_on_its_first_load_and_batch() -> None
         ("--against-checkout . --budget 0", "--budget 0.0: give minutes above 0"),
         ("--against transformers>=5", "give NAME==VERSION: transformers==5.20.2"),
         ("--against-python /no/python", "/no/python: not a program"),
+        ("--against-python /dev", "/dev: not a program"),
+        ("--against-checkout . --save /no/pairs.json", "--save /no/pairs.json: cannot be written"),
         ("--against-checkout /dev", "/dev: has no tests/benchmarks; give a checkout"),
     ],
 )
@@ -159,6 +163,21 @@ def test_wrong_option_is_one_line(
     with pytest.raises((SystemExit, Exception)) as caught:
         main(arguments.split())
     assert message in (capsys.readouterr().err.splitlines() or [str(caught.value)])[-1]
+
+
+def test_side_that_ended_first_is_the_cause(tmp_path: Path) -> None:
+    """The other one says only that its turns ended."""
+    sides = []
+    for name, script in (
+        ("lonely", "sleep 1; echo 'E   BrokenPipeError: [Errno 32]'; exit 1"),
+        ("silent", "exit 0"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+        sides.append(Side(name, tmp_path / name, tmp_path))
+    for order in (sides, sides[::-1]):
+        with pytest.raises(AssetError, match=r"^silent: pytest said nothing$"):
+            take_turns(order, ["x"], [], tmp_path / "scratch", 0)
 
 
 @pytest.fixture(scope="module")

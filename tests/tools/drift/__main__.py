@@ -122,14 +122,9 @@ def _problem(options: argparse.Namespace) -> str:
             return f"expected a version such as 5.23.0 or `{CURRENT}`, got {label!r}"
         except PackageNotFoundError:
             return f"{CURRENT}: {options.package} is not installed here"
-    if (
-        bisects
-        and options.versions
-        and Version(options.versions[0]) >= Version(options.versions[1])
-    ):
-        return (
-            f"--bisect goes from an older version to a newer, not {' to '.join(options.versions)}"
-        )
+    ends = options.versions if bisects else []
+    if ends and Version(ends[0]) >= Version(ends[1]):
+        return f"--bisect goes from an older version to a newer, not {' to '.join(ends)}"
     return ""
 
 

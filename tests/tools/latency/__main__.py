@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.registry import Device
 from tests.harness.errors import DataError
-from tests.harness.files import write_atomically
+from tests.harness.files import why_unwritable, write_atomically
 from tests.harness.latency.recording import differences
 from tests.harness.latency.spec import read_spec, selected
 from tests.harness.model.device import has_cuda
@@ -74,6 +74,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--against installs an environment, --against-python names one: give one")
     if not options.budget > 0:
         parser.error(f"--budget {options.budget}: give minutes above 0")
+    if options.save and (problem := why_unwritable(options.save)):
+        parser.error(f"--save {problem}")
     return options
 
 
@@ -105,11 +107,11 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"{len(nodes)} benchmarks on {device}, up to {minutes}, against {there.title}")
     with tempfile.TemporaryDirectory() as scratch:
         compare(turns, given, 60 * options.budget, Path(scratch), say)
+    print("\n".join(_lines(turns)), flush=True)
     if options.save:
         data = {name: asdict(one) for name, one in compared.items()}
         text = json.dumps({"versions": turns.versions, "benchmarks": data}, indent=1)
         write_atomically(options.save, redact(text) + "\n")
-    print("\n".join(_lines(turns)))
     words = [one.word for one in compared.values()]
     return int("FAIL" in words or (options.gate and "INCONCLUSIVE" in words))
 

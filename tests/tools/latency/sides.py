@@ -27,6 +27,8 @@ BENCHMARKS = "tests/benchmarks"
 # benchmark in it.
 PAIR_SECONDS, LEAST_SECONDS = 54.0, 9.0
 
+_LEFT_ALONE = ("BrokenPipeError", "EOFError")
+
 
 @dataclass(frozen=True)
 class Side:
@@ -44,7 +46,7 @@ def here() -> Side:
 
 def other_side(requirement: str | None, python: Path | None, checkout: Path | None) -> Side:
     """What here is compared with; DataError or AssetError if there is no such thing."""
-    if python is not None and not os.access(python, os.X_OK):
+    if python is not None and not (python.is_file() and os.access(python, os.X_OK)):
         raise DataError(f"--against-python {python}: not a program; give an environment's python")
     if checkout is not None and not (checkout / BENCHMARKS).is_dir():
         raise DataError(f"--against-checkout {checkout}: has no {BENCHMARKS}; give a checkout")
@@ -159,9 +161,13 @@ def take_turns(
                 os.close(pipe)  # which ends a process that still waits
         for one in started:
             one.process.wait()
-    for one in started:
-        if one.process.returncode:
-            raise AssetError(f"{one.side.title}: {_reason(one.log.read_text(errors='replace'))}")
+    faults = [one for one in started if one.process.returncode or not one.recording.exists()]
+    # A side whose other one ended says that nobody grants it turns, which is no cause.
+    reasons = [
+        f"{one.side.title}: {_reason(one.log.read_text(errors='replace'))}" for one in faults
+    ]
+    if reasons:
+        raise AssetError(min(reasons, key=lambda line: any(word in line for word in _LEFT_ALONE)))
     recordings = [read_recording(one.recording) for one in started]
     for one in started:
         one.recording.unlink()
