@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ from .data.engines import Apart, Engine
 from .errors import AssetError
 from .files import cache_folder, scratch_folder, sha256_text
 from .sources.cache import mark_used
+
+VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
 
 
 @dataclass(frozen=True)

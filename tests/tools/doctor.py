@@ -263,10 +263,8 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="check these (default: all)")
-    most = (
-        "remove environments and results of drift and latency, those used longest ago first, but "
-        "none of the last 6 hours, until they take at most GB, 10 if it is left out (default: off)"
-    )
+    most = "remove environments and results of drift and latency, the oldest use first, but none"
+    most += " of the last 6 hours, until they take at most GB, 10 if it is left out (default: off)"
     parser.add_argument("--prune", nargs="?", type=float, const=10, metavar="GB", help=most)
     options = parser.parse_args(arguments)
     subjects = options.subjects

@@ -182,7 +182,7 @@ def check_engines(keys: Collection[str]) -> None:
     """DataError for a key of an engine that cannot be started beside that of every run."""
     for key in keys:
         if key not in startable():
-            raise DataError(f"--engine {key}: {allowed_values(key, startable())}")
+            raise DataError(f"--engine {key or repr(key)}: {allowed_values(key, startable())}")
 
 
 def startable() -> list[str]:

@@ -105,14 +105,18 @@ def start_apart(engine: Engine, key: str, folder: Path, home: Path) -> Process:
     given = {n: v.format(**names) for n, v in engine.apart.variables.items()}
     kept = {n: v for n, v in os.environ.items() if n != "PYTHONPATH" and not is_secret(n, v)}
     printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-    process = subprocess.Popen(
-        [part.format(**names) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=printed,
-        stderr=subprocess.STDOUT,
-        env=kept | given,
-        preexec_fn=_end_with_parent,
-    )
+    try:
+        process = subprocess.Popen(
+            [part.format(**names) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            env=kept | given,
+            preexec_fn=_end_with_parent,
+        )
+    except OSError as error:
+        printed.close()
+        raise LoadError(f"{engine.title} does not start ({error})") from None
     started = Process(f"http://127.0.0.1:{port}", process, printed)
     try:
         _wait_for(engine, engine.apart, started)

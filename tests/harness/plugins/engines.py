@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..engines.starting import Process, start, start_apart
 from ..engines.tiny import tiny_file
 from ..environments import engine_folder
 from ..errors import AssetError, LoadError
+from ..sources.cache import mark_used
 from ..tokenizer.loaded import LoadedTokenizer
 from .parametrize import ARGUMENTS, marked, name_of
 from .tokenizers import ENDPOINTS, GGUFS, progress_past_capture, tokenizers_of
@@ -112,6 +114,8 @@ def _run_apart(config: pytest.Config, served: Served) -> Connection:
     if not home.is_dir():
         make = f"python -m tests.tools.engines.install {engine.key}"
         pytest.skip(f"needs {engine.title} {engine.apart.version} ({engine.apart.costs}): {make}")
+    with suppress(OSError):  # of a cache that is read-only, where nothing is pruned
+        mark_used(home)
     for server in [server for server in servers if isinstance(server, Process)]:
         server.close()
         servers.remove(server)

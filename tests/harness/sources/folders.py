@@ -66,13 +66,11 @@ def chosen_models(text: str | None, option: str = "--models") -> list[str]:
     if text is None:
         return default_keys()
     keys = list(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
-    if keys == [ALL]:
-        return list(registry())
     for key in keys or [""]:
-        if key not in registry():
+        if key not in (ALL, *registry()):
             allowed = allowed_values(key, [ALL, *registry()])
             raise AssetError(f"{option} {key or repr(text)}: {allowed}")
-    return keys
+    return list(registry()) if ALL in keys else keys
 
 
 def unavailable_reason(model: Model, source: str) -> str:

@@ -13,9 +13,12 @@ import pytest
 from tests.harness.data.engines import Apart, Engine, engines
 from tests.harness.engines.client import Client
 from tests.harness.engines.starting import start_apart
+from tests.harness.environments import engine_folder
 from tests.harness.errors import LoadError
 from tests.harness.files import cache_folder
+from tests.harness.sources.cache import RECENT, entries, mark_used
 from tests.meta.conftest import run_pytest
+from tests.tools.engines import install
 
 # A server that knows one route, waits before it answers, and shows its environment.
 SERVER = """
@@ -70,6 +73,8 @@ def test_what_ends_at_once_says_why(tmp_path: Path) -> None:
     faulty = engine("print('start'); raise ImportError('libcudart.so.13: not found')")
     with pytest.raises(LoadError, match=r"^vLLM does not start \(ImportError: libcudart"):
         start_apart(faulty, "phi3", tmp_path, tmp_path)
+    with pytest.raises(LoadError, match=r"^vLLM does not start \(.*No such file.*bin/vllm"):
+        start_apart(engines()["vllm"], "phi3", tmp_path, tmp_path)  # whose files are gone
 
 
 def test_what_never_answers_is_ended(tmp_path: Path) -> None:
@@ -127,6 +132,29 @@ def test_missing_environment_names_the_command(without_engines: str) -> None:
     assert "needs vLLM 0.32.0 (3.1 GB): python -m tests.tools.engines.install vllm" in line
 
 
+def test_environment_that_a_run_starts_from_is_in_use(
+    without_engines: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else drift, which prunes, would take it away from under the run."""
+    monkeypatch.setenv("MODEL_CONFORMANCE_CACHE", without_engines)
+    home = engine_folder(engines()["vllm"])
+    home.mkdir(parents=True)
+    mark_used(home)
+    os.utime(home / ".model-conformance", (0, 0))
+    asked = ("tests/serving/test_settings.py", "--engine", "vllm", "--models", "phi3", "-k", "vllm")
+    run = run_pytest(*asked, MODEL_CONFORMANCE_CACHE=without_engines)
+    assert "vLLM does not start" in run.out and run.code == 1
+    (entry,) = entries()
+    assert time.time() - entry.used < RECENT
+
+
+@pytest.mark.parametrize("version", ["../../x", "1; rm", "-1", "0.32.*"])
+def test_what_is_no_version_is_refused(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        install.main(["vllm", "--", version])
+    assert f"{version!r}: give a version" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_gate_counts_an_engine_only_if_it_is_asked_for() -> None:
     """Its checks are in the ledger; a run without it neither misses nor finds them."""
     asked = ("tests/serving/test_settings.py", "--models", "phi3", "--gate", "--gate-partial")
@@ -136,6 +164,7 @@ def test_gate_counts_an_engine_only_if_it_is_asked_for() -> None:
 
 
 WRONG = {
+    "": "ERROR: --engine '': allowed are vllm",
     "vlm": "ERROR: --engine vlm: did you mean vllm? allowed are vllm",
     "llama_cpp": "ERROR: --engine llama_cpp: allowed are vllm",
 }

@@ -69,6 +69,7 @@ def test_every_option_of_a_command_has_its_default(command: str) -> None:
 def test_models_are_taken_apart_as_users_write_them() -> None:
     assert chosen_models(None) == default_keys()
     assert chosen_models("all") == list(registry())
+    assert chosen_models("phi3,all") == chosen_models("all")
     assert set(registry()) - set(default_keys()) >= {"qwen3", "llama3_2"}
     assert chosen_models(" qwen2 , llama3_1,, qwen2") == ["qwen2", "llama3_1"]
 

@@ -39,6 +39,7 @@ from packaging.version import InvalidVersion, Version
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.registry import Model
 from tests.harness.data.upstream_issues import upstream_issues
+from tests.harness.environments import VERSION
 from tests.harness.errors import AssetError
 from tests.harness.files import cache_folder, write_atomically
 from tests.harness.redaction import redact
@@ -49,7 +50,7 @@ from tests.tools.folders import add_folder_options, prepare_folders
 
 from .bisect import OLDEST, between, lines, search_for
 from .compare import compare_all, look, look_at_all, rows_of, subject_of
-from .environments import CURRENT, NAME, VERSION, pins, releases
+from .environments import CURRENT, NAME, pins, releases
 from .report import Report, page
 
 ENDS = """\

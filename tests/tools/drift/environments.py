@@ -40,7 +40,6 @@ LENT = ("torch", "accelerate", "bitsandbytes")
 # Which versions go together: once `--with` names one, uv chooses the others.
 FOLLOWING = ("transformers", "tokenizers", "huggingface-hub", "datasets", "accelerate")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-VERSION = re.compile(r"[0-9][A-Za-z0-9.+!]*")
 
 
 def pins() -> dict[str, str]:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from tests.harness.console import exit_status, redact_streams, say
 from tests.harness.data.engines import apart_by_package
-from tests.harness.environments import engine_environment
+from tests.harness.environments import VERSION, engine_environment
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,9 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     known = {engine.key: engine for engine in apart_by_package().values()}
     parser.add_argument("engine", choices=list(known), help="the engine's key")
-    version = "of its package (default: the one in fixtures/engines.toml)"
+    version = "of its package (default: the one in fixtures/engines.toml, which pytest starts)"
     parser.add_argument("version", nargs="?", default="", help=version)
     options = parser.parse_args(arguments)
+    if options.version and not VERSION.fullmatch(options.version):
+        parser.error(f"{options.version!r}: give a version, such as 0.32.0")
     engine, started = known[options.engine], monotonic()
     assert engine.apart is not None
     number = options.version or engine.apart.version

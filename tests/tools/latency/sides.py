@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from tests.harness.environments import cached_environment
+from tests.harness.environments import VERSION, cached_environment
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
@@ -18,7 +18,6 @@ from tests.harness.latency.turns.granted import grant
 from tests.tools.drift.environments import (
     FOLLOWING,
     NAME,
-    VERSION,
     pins,
 )
 
