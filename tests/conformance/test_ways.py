@@ -4,7 +4,7 @@ import pytest
 
 from tests.harness.checks import ways
 from tests.harness.data.calls import Call
-from tests.harness.tokenizer.forms import BATCHES, IDS
+from tests.harness.tokenizer.calls import BATCHES, IDS
 from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 

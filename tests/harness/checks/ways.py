@@ -6,9 +6,8 @@ from ..data.calls import Call
 from ..data.cases import TextCase, texts
 from ..data.exceptions import expected_value
 from ..data.recipes import read_recipe
-from ..tokenizer.calls import CALLS
+from ..tokenizer.calls import ALONE, CALLS, in_form, rows_in_form
 from ..tokenizer.composed import pair, pair_sequences, pieces, windows
-from ..tokenizer.forms import ALONE, in_form, rows_in_form
 from ..tokenizer.loaded import LoadedTokenizer
 from ..tokenizer.settings import plain, read_back
 from .tokenizer import check_ids, check_text, check_value, must_work, needed_torch

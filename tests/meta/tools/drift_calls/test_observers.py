@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from tests.harness.data.public_calls import read_public_calls
 from tests.harness.environments import Environment
 from tests.harness.errors import DataError
 from tests.tools.drift.differences import Difference, compare
 from tests.tools.drift.environments import can_load, with_lent
 from tests.tools.drift.observers.calls import observe_calls, observe_settings
+from tests.tools.drift.observers.public_calls import read_public_calls
 from tests.tools.drift.record import Observed, Observer
 from tests.tools.drift.runner import run_in
 

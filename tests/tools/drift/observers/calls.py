@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.data.calls import calls
-from tests.harness.data.public_calls import PublicCall, public_calls
 from tests.harness.data.registry import registry
 from tests.harness.data.settings import EOS, settings
-from tests.harness.tokenizer.calls import CALLS
+from tests.harness.tokenizer.calls import BATCHES, CALLS, IDS, in_form, rows_in_form
 from tests.harness.tokenizer.copies import PRICE, lean_folder, restored
-from tests.harness.tokenizer.forms import BATCHES, IDS, in_form, rows_in_form
 from tests.harness.tokenizer.loaded import LoadedTokenizer, load_auto
 from tests.harness.tokenizer.settings import FACTS, observed
 from tests.harness.tokenizer.uses import USES, probes
 
 from ..record import Observer, typed
+from .public_calls import PublicCall, public_calls
 
 _ROWS = tuple(form for forms in BATCHES.values() for form in forms)
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from ..files import FIXTURES
-from .schema import STRICT, Slug, parse, read_tables
+from tests.harness.data.schema import STRICT, Slug, parse, read_tables
+from tests.harness.files import FIXTURES
 
 PUBLIC_CALLS = FIXTURES / "public_calls.toml"
 
