@@ -133,7 +133,10 @@ def canaries_in(text: str) -> set[str]:
     }
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(
+    scope="module",
+    params=["alone", pytest.param("distributed", marks=pytest.mark.slow)],
+)
 def mode(request: pytest.FixtureRequest) -> str:
     """Alone, or distributed."""
     return str(request.param)

@@ -191,4 +191,4 @@ def test_an_adapters_folder_takes_its_bases_config(
     )
     drafted = draft("mine", str(folder), cwd=project)
     assert drafted.code == 2
-    assert drafted.line("'me/unknown', which no hub_id of fixtures/models.toml is: draft that ")
+    assert drafted.line("'me/unknown', which no hub_id of fixtures/models.toml is: copy its ")
