@@ -175,9 +175,8 @@ def pytest_configure(config: pytest.Config) -> None:
         weights = parse_weights(config.getoption("--weights"))
         check_engines(config.getoption("--engine"))
         sources = Sources(config.getoption("--source"), directories)
-        by_key = named is not None and named.strip() != ALL
-        if by_key and not config.getoption("--evidence-update"):
-            check_available(keys, sources)
+        words = [word.strip() for word in (named or "").split(",")]  # `all` may leave some out
+        check_available([k for k in keys if k in words], sources.default, directories)
         engine = engines().get(DEFAULT)
         endpoints = parse_endpoints(config.getoption("--endpoint"))
         files = parse_files(config.getoption("--gguf"), engine.files if engine else ())

@@ -83,11 +83,10 @@ def unavailable_reason(model: Model, source: str) -> str:
     return f"{model.key}: no package holds its files; give {fix}"
 
 
-def check_available(keys: Collection[str], sources: Sources) -> None:
-    """AssetError for a model that is named by its key, and whose files cannot be had."""
+def check_available(keys: Collection[str], source: str, given: Collection[str] = ()) -> None:
+    """AssetError for the first of these models that the source lacks and that is not `given`."""
     for key in keys:
-        reason = unavailable_reason(registry()[key], sources.default)
-        if reason and key not in sources.directories:
+        if key not in given and (reason := unavailable_reason(registry()[key], source)):
             raise AssetError(reason)
 
 
@@ -98,12 +97,10 @@ def select_models(keys: Collection[str], source: str, given: Collection[str] = (
     Raises AssetError for a model named by its key whose files the source does not have. Without
     keys such a model is left out, with a line on stderr.
     """
+    check_available(keys, source, given)
     models = [registry()[key] for key in keys or default_keys()]
     reasons = {m.key: unavailable_reason(m, source) for m in models if m.key not in given}
-    problems = [reason for reason in reasons.values() if reason]
-    if keys and problems:
-        raise AssetError(problems[0])
-    for problem in problems:
+    for problem in filter(None, reasons.values()):
         say(f"left out: {problem}")
     return [model for model in models if not reasons.get(model.key)]
 
@@ -134,8 +131,7 @@ def locate(models: list[Model], sources: Sources, progress: Progress) -> dict[st
     given = sources.directories
     folders = {m.key: completed(given[m.key]) for m in models if m.key in given}
     rest = [model for model in models if model.key not in folders]
-    if reasons := [r for r in (unavailable_reason(m, sources.default) for m in rest) if r]:
-        raise AssetError(reasons[0])
+    check_available([model.key for model in rest], sources.default)
     if rest:
         load = fetch_apart if sources.default == "hub" else bundle
         folders |= load(rest, progress)

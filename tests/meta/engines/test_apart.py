@@ -161,17 +161,3 @@ def test_gate_counts_an_engine_only_if_it_is_asked_for() -> None:
     run = run_pytest(*asked)
     assert run.code == 0, run.out[-2000:]
     assert "vllm" not in run.out
-
-
-WRONG = {
-    "": "ERROR: --engine '': allowed are vllm",
-    "vlm": "ERROR: --engine vlm: did you mean vllm? allowed are vllm",
-    "llama_cpp": "ERROR: --engine llama_cpp: allowed are vllm",
-}
-
-
-@pytest.mark.parametrize("key", WRONG)
-def test_wrong_engine_is_one_line(key: str) -> None:
-    run = run_pytest("tests/serving", "--engine", key)
-    assert run.code == 4
-    assert run.line(WRONG[key])

@@ -103,6 +103,11 @@ MISTAKES = {
     ("--weights", "lama3_1=dummy"): "did you mean llama3_1? write auto, hub, dummy",
     ("--weights", "dumy"): "did you mean dummy? write auto, hub, dummy",
     ("--adapter", "phi3=x"): "--adapter phi3=x: write KEY=DIR; allowed are llama3_1, smollm2",
+    ("tests/serving", "--engine", ""): "ERROR: --engine '': allowed are vllm\n",
+    ("tests/serving", "--engine", "vlm"): (
+        "ERROR: --engine vlm: did you mean vllm? allowed are vllm\n"
+    ),
+    ("tests/serving", "--engine", "llama_cpp"): ("ERROR: --engine llama_cpp: allowed are vllm\n"),
     ("--source", "hup"): "invalid choice: 'hup' (choose from 'bundle', 'hub')",
     ("--model", "phi3"): "options of this suite: --source, --model-dir, --weights, --models",
     ("--gates",): "pytest: error: unrecognized arguments: --gates",

@@ -109,8 +109,10 @@ def test_without_its_folder_it_is_skipped_among_all_and_refused_by_name(
     assert run.line("2 passed, 2 skipped")
     assert run.line("gate: 2 ") == f"gate: 2 skipped: {REASON}"
     assert run.line("gate: model mine is new: ")
-    named = run_pytest(PRICES, "--models", "phi3,mine", cwd=project)
-    assert (named.code, named.line("ERROR: ")) == (4, f"ERROR: {REASON}")
+    for names in ("phi3,mine", "all,mine"):
+        named = run_pytest(PRICES, "--models", names, cwd=project)
+        assert (named.code, named.line("ERROR: ")) == (4, f"ERROR: {REASON}")
+    assert run_pytest(PRICES, "--models", "all,phi3", "--collect-only", cwd=project).code == 0
 
 
 @pytest.mark.slow

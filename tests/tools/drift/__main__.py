@@ -146,6 +146,25 @@ def _weights(models: list[Model], folders: dict[str, Path]) -> dict[str, Path]:
     return {one.key: from_package(one, folders[one.key], say) for one in small}
 
 
+def _bisect(
+    pattern: str,
+    package: str,
+    ends: list[str],
+    given: tuple[str, ...],
+    folders: dict[str, Path],
+    weights: dict[str, Path],
+) -> int:
+    """Print since which release what is named is as it is; 1 if anything of it changed."""
+    looking = partial(look, package, progress=say, given=given, tested=False)
+    # Without loading models first: that takes longer than all the rest.
+    subjects = [subject_of(package, folders, each) for each in ([{}, weights] if weights else [{}])]
+    ways = [partial(looking, subject=subject) for subject in subjects]
+    search = search_for(pattern, between(releases(package), *ends), ways)
+    changes = list(search.changes())
+    print("\n".join(lines(search, changes, package, rows_of(folders))))
+    return int(bool(changes))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Look at the versions, print the summary, write drift.json and drift.html.
 
@@ -155,22 +174,14 @@ def main(arguments: list[str] | None = None) -> int:
     upstream_issues()  # mistakes in it are reported before anything is installed
     models, _, folders = prepare_folders(options)
     package, given = canonicalize_name(options.package), tuple(options.given)
-    weights = _weights(models, folders) if package == "transformers" else {}
-    rows, labels = rows_of(folders), options.versions or _default_versions(package, options.bisect)
-    if options.bisect:
-        span = between(releases(package), *labels)
-        looking = partial(look, package, progress=say, given=given, tested=False)
-        # Without loading models first: that takes longer than all the rest.
-        kinds = [{}, weights] if weights else [{}]
-        subjects = [subject_of(package, folders, each) for each in kinds]
-        ways = [partial(looking, subject=subject) for subject in subjects]
-        search = search_for(options.bisect, span, ways)
-        changes = list(search.changes())
-        print("\n".join(lines(search, changes, package, rows)))
-        return int(bool(changes))
-    if len(set(labels)) == 1 and not options.versions:
+    labels = options.versions or _default_versions(package, options.bisect)
+    if len(set(labels)) == 1 and not (options.versions or options.bisect):
         print(f"{package} {labels[0]}, the pinned version, is the newest")
         return 0
+    weights = _weights(models, folders) if package == "transformers" else {}
+    if options.bisect:
+        return _bisect(options.bisect, package, labels, given, folders, weights)
+    rows = rows_of(folders)
     versions = look_at_all(package, labels, folders, say, given, weights)
     steps = compare_all(package, versions, rows, say)
     files = {key: files_of(folder) for key, folder in folders.items()}
