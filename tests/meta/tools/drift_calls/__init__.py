@@ -1,1 +1,0 @@
-"""What drift observes of calls, settings and loaded models; its releases and its cache."""
