@@ -53,8 +53,9 @@ def latency_run(request: pytest.FixtureRequest) -> LatencyRun:
     here: tuple[Device, ...] = ("cpu", "cuda")
     for device in here if "cuda" in used and devices.has_cuda() else here[:1]:
         run.machine[device] = identity(device)
-        # The tokenizers need no torch, and where sides take turns, both have this machine's rates.
-        if used and not (device == "cpu" and config.getoption("latency_turns")):
+        # The tokenizers need no torch. Sides that take turns start at once: each would find the
+        # machine half as fast as it is, and then a prediction impossibly fast.
+        if used and not config.getoption("latency_turns"):
             run.controls |= {name: (tuple(t),) for name, t in run_controls(device).items()}
     return run
 

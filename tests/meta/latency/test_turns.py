@@ -16,7 +16,7 @@ from tests.harness.latency.spec import selected
 from tests.harness.latency.turns.granted import TURN, Turned, grant, unhindered
 from tests.meta.conftest import Run, copy_project, run_anew
 from tests.tools.latency.__main__ import main
-from tests.tools.latency.sides import Side, take_turns
+from tests.tools.latency.sides import Side, here, take_turns
 
 ENCODE, RENDER = "test_encode_prompt[phi3]", "test_render_conversation[phi3]"
 # Rendering takes three times as long where this plugin is, and every time: nothing is remembered.
@@ -178,6 +178,14 @@ def test_side_that_ended_first_is_the_cause(tmp_path: Path) -> None:
     for order in (sides, sides[::-1]):
         with pytest.raises(AssetError, match=r"^silent: pytest said nothing$"):
             take_turns(order, ["x"], [], tmp_path / "scratch", 0)
+
+
+def test_a_benchmark_that_fails_says_why(tmp_path: Path) -> None:
+    """Also where no `E` of a traceback says it, and the test's name is as long as a terminal."""
+    nodes = [f"tests/benchmarks/test_tokenizer_latency.py::{RENDER}"]
+    given = ["--models", "phi3", "--benchmark-disable"]
+    with pytest.raises(AssetError, match=r"^here: FAILED .* nothing is timed under --benchmark-"):
+        take_turns([here(), here()], nodes, given, tmp_path, 0)
 
 
 @pytest.fixture(scope="module")

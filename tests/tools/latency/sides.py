@@ -80,7 +80,8 @@ def _command(side: Side, arguments: Iterable[str]) -> list[str]:
 def _environment(seed: int = 0) -> dict[str, str]:
     """For a process whose sets and dicts are laid out by `seed`: alike in both of a pair."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    return kept | {"PYTHONHASHSEED": str(seed)}
+    # pytest leaves out of its summary why a test failed where a line is not wide enough.
+    return kept | {"PYTHONHASHSEED": str(seed), "COLUMNS": "1000"}
 
 
 def collect(side: Side, options: Sequence[str]) -> list[str]:
@@ -174,6 +175,7 @@ def take_turns(
 
 
 def _reason(output: str) -> str:
+    """The first line of pytest's summary that tells a failure, else what its output ends with."""
     lines = output.splitlines()
-    said = [line for line in lines if line.startswith(("FAILED", "ERROR", "E  "))]
-    return " ".join((said or lines[-1:] or ["pytest said nothing"])[0].split())
+    told = [line for word in ("FAILED", "ERROR", "E  ") for line in lines if line.startswith(word)]
+    return " ".join((told or lines[-1:] or ["pytest said nothing"])[0].split())
