@@ -23,7 +23,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Threads that spin while they wait make a small model sixty times slower on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-pytest.register_assert_rewrite("tests.harness")
 pytest_plugins = (
     "tests.harness.plugins.options",
     "tests.harness.plugins.redaction",

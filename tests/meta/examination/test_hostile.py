@@ -109,7 +109,9 @@ TOOLS: dict[str, Callable[[Path, Path], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    "tool", [pytest.param(one, marks=[pytest.mark.slow] if one == "sweep" else []) for one in TOOLS]
+)
 def test_every_tool_refuses_it(tool: str, bundle: dict[str, Path], tmp_path: Path) -> None:
     one = FOLDERS[TRIED if tool == "new_model" else "pipe_for_config"]
     folder = make(one, bundle[one.base], tmp_path / "folder", tmp_path / "canary")

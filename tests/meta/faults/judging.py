@@ -33,6 +33,7 @@ class Red:
 class Recorder:
     """A pytest plugin that keeps what is red."""
 
+    until: Fault | None = None  # stop once this fault is named; None: run all
     lines: dict[str, str] = field(default_factory=dict)
     areas: dict[str, str] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
@@ -40,6 +41,11 @@ class Recorder:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Let tracebacks be short: pytest's own show every argument, vocabularies and all."""
         config.option.tbstyle = "native"
+
+    def pytest_runtest_makereport(self, item: pytest.Item) -> None:
+        """End the run where more of it would say nothing new."""
+        if self.until and is_named(self.until, self.red()):
+            item.session.shouldfail = "the fault is named"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the first line of a failed test, setup or teardown."""
@@ -66,17 +72,25 @@ class Recorder:
         ]
 
 
+def is_named(fault: Fault, red: list[Red]) -> bool:
+    """Whether the contract that must be red is, by its judgement, and says what it should."""
+    return any(
+        one.test == fault.red
+        and one.judged
+        and one.line.startswith(fault.model)
+        and fault.says in one.line
+        for one in red
+    )
+
+
 def judge(fault: Fault, code: int, red: list[Red], ran: str | None = None) -> list[str]:
     """What is not as the catalogue says; empty if the suite killed the fault.
 
     `ran` is the area that alone was run; the others are not judged.
     """
     wrong = [] if code == fault.code else [f"exit code {code}, expected {fault.code}"]
-    named = [one for one in red if one.test == fault.red]
-    if not any(
-        one.judged and one.line.startswith(fault.model) and fault.says in one.line for one in named
-    ):
-        lines = sorted({one.line for one in named})[:3]
+    if not is_named(fault, red):
+        lines = sorted({one.line for one in red if one.test == fault.red})[:3]
         wrong.append(f"{fault.red} failed with {lines}" if lines else f"{fault.red} stays green")
     areas = {one.area for one in red}
     expected = {area for area in fault.areas if ran in (None, area)}

@@ -97,9 +97,9 @@ def run_suite(fault: Fault, folder: Path, source: Path, quick: bool = False) -> 
         options += [word for test in others for word in ("--deselect", test)]
     if moved := patch(fault):
         return moved
-    recorder = Recorder()
     # Of an engine all files are one area, so that no other one can be red by mistake.
     alone = quick or fault.area == SERVING
+    recorder = Recorder(fault if quick else None)
     tests = f"{file}::{fault.red}" if alone else str(file.parent)
     code = pytest.main([tests, *options], plugins=[recorder])
     ran = file.stem.removeprefix("test_") if alone and fault.area != SERVING else None

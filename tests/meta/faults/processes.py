@@ -18,6 +18,7 @@ from tests.harness.files import PROJECT
 from tests.harness.memory.architecture import FAMILIES
 from tests.harness.sources.bundle import bundle
 from tests.harness.tokenizer.tokenizer_json import tokenizer_json
+from tests.meta.conftest import compiled_project
 
 from .catalogue import QUANTIZED, Fault
 from .judging import Verdict
@@ -46,6 +47,7 @@ def warm(keys: Iterable[str], loading: bool) -> dict[str, Path]:
         AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         file = tokenizer_json(folder / "tokenizer.json")
         assert all((file.tokenizer, file.content, file.vocabulary_sha256))  # kept in `file`
+    compiled_project()  # whose copies children make; they would each compile it
     suites = ["conformance", "serving", *(["quantized"] if loading else [])]
     paths = [path for suite in suites for path in (PROJECT / "tests" / suite).glob("*.py")]
     modules = [f"tests.{path.parent.name}.{path.stem}" for path in paths]

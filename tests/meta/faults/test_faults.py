@@ -23,8 +23,10 @@ from .planting import patch
 
 PLANTED = "test_planted_fault_is_named"
 
-# Those that only real weights show cost as much as all others together.
-QUICK = {name for name in cheapest_faults() if not catalogue()[name].trained}
+# Those that only real weights show cost as much as all others together, and what is seen in a new
+# process or a saved model as much as ten.
+COSTLY = {"process_changes_the_answer", "saved_otherwise"}
+QUICK = {name for name in cheapest_faults() if not catalogue()[name].trained} - COSTLY
 
 # Tests of the running suite whose faults are planted elsewhere, and where.
 ELSEWHERE = {
@@ -89,7 +91,7 @@ def test_catalogue_is_large_and_demands_contracts() -> None:
 
 
 def test_every_contract_has_a_planted_fault() -> None:
-    """A contract that no fault can break is none; a quick run breaks each but three once."""
+    """A contract that no fault can break is none; a quick run breaks each but five once."""
     faults = [fault for fault in catalogue().values() if fault.area not in APART]
     broken = {contract_of(fault) for fault in faults}
     elsewhere = {contract for contract in contracts() if contract[1] in ELSEWHERE}
@@ -98,7 +100,7 @@ def test_every_contract_has_a_planted_fault() -> None:
     cheapest = cheapest_faults()
     assert {contract_of(catalogue()[name]) for name in cheapest} == broken
     assert len(cheapest) == len(broken)
-    assert len(cheapest - QUICK) <= 3
+    assert len(cheapest - QUICK) <= 5
 
 
 def test_contributing_has_the_catalogues_numbers() -> None:

@@ -44,7 +44,13 @@ def test_a_checkout_that_cannot_be_written_changes_nothing(project: Path) -> Non
     assert failing.code == 4
 
 
-@pytest.mark.parametrize("settings", [{"LC_ALL": "C"}, NO_UNICODE], ids=["C", "no UTF-8"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"LC_ALL": "C"}, id="C", marks=pytest.mark.slow),
+        pytest.param(NO_UNICODE, id="no UTF-8"),
+    ],
+)
 def test_a_path_that_is_no_ascii_works_or_is_named(
     settings: dict[str, str], bundle: dict[str, Path], tmp_path: Path
 ) -> None:

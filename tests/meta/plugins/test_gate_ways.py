@@ -368,7 +368,13 @@ def check(way: Way, project: Path) -> None:
     assert "INTERNALERROR" not in run.out and "Traceback" not in run.out
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "distributed" else [])
+        for name in OPTIONS
+    ],
+)
 def test_options(unharmed: Path, name: str) -> None:
     check(OPTIONS[name], unharmed)
 

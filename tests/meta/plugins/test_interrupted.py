@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.environments import Environment
 from tests.meta.conftest import PROJECT
-from tests.meta.support.small_project import LAST, MODES, change, plant, small
+from tests.meta.support.small_project import LAST, MODES, QUICK_MODES, change, plant, small
 from tests.tools.drift.runner import Subject, observe, task
 
 __all__ = ["small"]  # a fixture
@@ -104,7 +104,7 @@ def test_ctrl_c_in_a_build_leaves_nothing(build: str, tmp_path: Path) -> None:
         assert "downloading llama_cpp_python" in out, "progress is shown"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_ctrl_c_among_the_tests_leaves_nothing(mode: str, small: Path, tmp_path: Path) -> None:
     """No file, and no recording is written by a run that did not end, where one might be."""
     plant(small, LAST, "import time\ndef test_plant(): time.sleep(60)\n")

@@ -14,7 +14,7 @@ from tests.harness import redaction
 from tests.harness.redaction import HIDDEN, is_secret, redact
 from tests.meta.conftest import PROJECT, Run, run_anew
 from tests.meta.support.leaking_tests import CANARIES, GITHUB, HUB, SAVED, STORED, WAYS
-from tests.meta.support.small_project import MODES
+from tests.meta.support.small_project import MODES, QUICK_MODES
 
 LEAKING = "tests/meta/support/leaking_tests.py"
 # What passes the reports by.
@@ -135,7 +135,7 @@ def canaries_in(text: str) -> set[str]:
 
 @pytest.fixture(
     scope="module",
-    params=["alone", pytest.param("distributed", marks=pytest.mark.slow)],
+    params=QUICK_MODES,
 )
 def mode(request: pytest.FixtureRequest) -> str:
     """Alone, or distributed."""

@@ -64,7 +64,12 @@ def test_every_step_is_expected_to_do_something() -> None:
     assert set(STEPS) == {*EXPECTED, FETCH, COMPARE}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+# Of the steps that test, the other two say the same of the file, and sooner.
+SLOW = "tests.yml suite: Test"
+NAMED = [pytest.param(name, marks=[pytest.mark.slow] if name == SLOW else []) for name in EXPECTED]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_step_runs_as_it_stands(checkout: Path, tmp_path: Path, name: str) -> None:
     expected = EXPECTED[name]
     run = run_step(STEPS[name], checkout, tmp_path, {"MODELS": "phi3", **expected.given})

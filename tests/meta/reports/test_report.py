@@ -24,6 +24,7 @@ from tests.meta.support.small_project import (
     MODES,
     NODE,
     PROMPTS,
+    QUICK_MODES,
     TROUBLE,
     change,
     count_again,
@@ -46,7 +47,7 @@ def reported(project: Path, *options: str) -> tuple[Run, dict[str, Any]]:
     return run, data
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(scope="module", params=QUICK_MODES)
 def drifted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bundle: Any
 ) -> Reported:

@@ -7,7 +7,7 @@ import pytest
 from tests.harness.reports.page import page
 from tests.meta.conftest import run_pytest
 from tests.meta.support.html_reader import read
-from tests.meta.support.small_project import FIRST, LAST, MODES, plant
+from tests.meta.support.small_project import FIRST, LAST, MODES, QUICK_MODES, plant
 
 from .test_report import FILES, reported
 
@@ -22,10 +22,9 @@ def test_plant():
 """
 
 # tests/meta/plugins interrupts a distributed run in the quick tests.
-ALONE_QUICK = ["alone", pytest.param("distributed", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("mode", ALONE_QUICK)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     plant(small, "conftest.py", HEED)
     plant(small, FIRST, "def test_first(): pass\n" + CTRL_C)
@@ -37,7 +36,7 @@ def test_interrupted_run_says_what_ran(small: Path, mode: str) -> None:
     assert f"Not complete: {data['stopped']}." in read(page(data)).text
 
 
-@pytest.mark.parametrize("mode", ALONE_QUICK)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     plant(small, FIRST, "def test_plant(): assert False\n")
     _, data = reported(small, "-x", *MODES[mode])
@@ -46,7 +45,7 @@ def test_stop_at_a_failure_is_reported(small: Path, mode: str) -> None:
     assert data["stopped"] == f"stopping after 1 failures; {ran} of {data['selected']} tests ran"
 
 
-@pytest.mark.parametrize("mode", ALONE_QUICK)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_collection_error_is_a_failure(small: Path, mode: str) -> None:
     plant(small, LAST, "import no_such\n")
     _, data = reported(small, *MODES[mode])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.meta.conftest import run_pytest
 
-NODES = ("tests/quantized/test_snapshots.py", "--models", "smollm2")
+FILE, MODEL = "tests/quantized/test_snapshots.py", ("--models", "smollm2")
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def recording(project: Path) -> Path:
 
 
 def test_another_setting_is_named(project: Path, recording: Path) -> None:
-    run = run_pytest(*NODES, cwd=project)
+    run = run_pytest(f"{FILE}::test_generation_snapshot", *MODEL, cwd=project)
     assert run.code == 1
     line = run.line("generation snapshot: row")
     assert "smollm2 cpu-nf4: " in line and "got do_sample False, recorded do_sample True" in line
@@ -29,7 +29,7 @@ def test_another_setting_is_named(project: Path, recording: Path) -> None:
 @pytest.mark.slow
 def test_an_update_needs_all_tests_of_the_folder(project: Path, recording: Path) -> None:
     before = recording.read_bytes()
-    run = run_pytest(*NODES, "--snapshot-update", cwd=project)
+    run = run_pytest(FILE, *MODEL, "--snapshot-update", cwd=project)
     assert run.code == 1
     line = run.line("NOT saved")
     assert line.startswith("smollm2.generation.txt: 1 snapshots NOT saved, the old ones are kept")

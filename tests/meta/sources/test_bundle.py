@@ -71,6 +71,7 @@ def test_harm_in_the_cache_is_noticed(
     assert not is_intact(model)
 
 
+@pytest.mark.slow
 def test_killed_build_and_damaged_folder_are_replaced_once_for_two(
     tmp_path: Path, bundle: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

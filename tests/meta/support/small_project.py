@@ -46,6 +46,7 @@ def test_error(tokenizer, bad):
 """
 _COUNTED: list[str] = []  # the ledger of a small project, once it is known
 MODES = {"alone": (), "distributed": ("-n", "2")}
+QUICK_MODES = ["alone", pytest.param("distributed", marks=pytest.mark.slow)]
 
 
 def shrink(project: Path) -> Path:

@@ -147,6 +147,7 @@ def run_tiny(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_killed_in_the_middle_and_resumed_every_row_is_there_once(
     tiny_whole: Path, data: Path, tmp_path: Path

@@ -176,6 +176,7 @@ def test_readmes_task_can_be_typed(tmp_path: Path, project: Path, bundle: dict[s
     assert run_pytest(*command[1:], "-q", cwd=project).code == 0
 
 
+@pytest.mark.slow
 def test_an_adapters_folder_takes_its_bases_config(
     tmp_path: Path, project: Path, bundle: dict[str, Path]
 ) -> None:
