@@ -42,10 +42,10 @@ ELSEWHERE = {
     "test_peak_while_loading": "a CUDA device",
     "test_memory_is_given_back": "a CUDA device",
     "test_date_is_the_published_one": "a known difference of the engine",
-    "test_endpoint_ids": "engines/test_endpoint.py",
-    "test_endpoint_ids_without_special_tokens": "engines/test_endpoint.py",
-    "test_endpoint_prompts": "engines/test_endpoint.py",
-    "test_endpoint_counts": "engines/test_endpoint.py",
+    "test_endpoint_ids": "engines/test_counts.py",
+    "test_endpoint_ids_without_special_tokens": "engines/test_counts.py",
+    "test_endpoint_prompts": "engines/test_counts.py",
+    "test_endpoint_counts": "engines/test_counts.py",
 }
 
 
