@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tests.harness.environments import VERSION, cached_environment
 from tests.harness.errors import AssetError, DataError
 from tests.harness.files import PROJECT
 from tests.harness.latency.recording import Recording, read_recording
-from tests.harness.latency.turns.granted import grant
+from tests.harness.latency.turns.processes import Started, first_cause, run_in_turns
 from tests.tools.drift.environments import (
     FOLLOWING,
     NAME,
@@ -25,8 +24,7 @@ BENCHMARKS = "tests/benchmarks"
 # How long the turns of a pair of processes take, which need half a minute to start, and of each
 # benchmark in it.
 PAIR_SECONDS, LEAST_SECONDS = 54.0, 9.0
-
-_LEFT_ALONE = ("BrokenPipeError", "EOFError")
+RECORDING = "turn.json"
 
 
 @dataclass(frozen=True)
@@ -102,39 +100,12 @@ def collect(side: Side, options: Sequence[str]) -> list[str]:
     return nodes
 
 
-@dataclass(frozen=True)
-class _Process:
-    """A side's process, the pipes that it takes turns by, and the files that it writes."""
-
-    side: Side
-    process: subprocess.Popen[bytes]
-    pipes: tuple[int, int]  # to read and to write
-    recording: Path
-    log: Path
-
-
-def _start(side: Side, arguments: Sequence[str], folder: Path, seed: int) -> _Process:
-    receive, childs_send = os.pipe()
-    childs_receive, send = os.pipe()
+def _started(side: Side, arguments: Sequence[str], folder: Path, seed: int) -> Started:
     folder.mkdir(parents=True, exist_ok=True)
-    recording, log = folder / "turn.json", folder / "log"
     given = ["--latency-processes", "1", "--benchmark-quiet"]
-    given += ["--latency-turns", f"{childs_receive},{childs_send}"]
-    given += ["--latency-save", str(recording)]
-    try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                _command(side, [*arguments, *given]),
-                cwd=side.checkout,
-                env=_environment(seed),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(childs_receive, childs_send),
-            )
-    finally:  # the process has its own; ours would hide that it ended
-        os.close(childs_receive)
-        os.close(childs_send)
-    return _Process(side, process, (receive, send), recording, log)
+    given += ["--latency-save", str(folder / RECORDING), "--latency-turns"]
+    command = _command(side, [*arguments, *given])
+    return Started(command, side.checkout, _environment(seed), folder / "log")
 
 
 def take_turns(
@@ -148,29 +119,23 @@ def take_turns(
 
     What the sides recorded, in their order; AssetError with a line if a benchmark fails.
     """
+    folders = [scratch / str(number) for number in range(len(sides))]
     arguments = [*nodes, *options]
-    started: list[_Process] = []
-    try:
-        for number, side in enumerate(sides):
-            started.append(_start(side, arguments, scratch / str(number), pair))
-        with suppress(BrokenPipeError):  # of a process that ended: its code says why
-            grant([one.pipes for one in started], max(LEAST_SECONDS, PAIR_SECONDS / len(nodes)))
-    finally:
-        for one in started:
-            for pipe in one.pipes:
-                os.close(pipe)  # which ends a process that still waits
-        for one in started:
-            one.process.wait()
-    faults = [one for one in started if one.process.returncode or not one.recording.exists()]
-    # A side whose other one ended says that nobody grants it turns, which is no cause.
+    started = [
+        _started(side, arguments, folder, pair) for side, folder in zip(sides, folders, strict=True)
+    ]
+    codes = run_in_turns(started, max(LEAST_SECONDS, PAIR_SECONDS / len(nodes)))
+    files = [folder / RECORDING for folder in folders]
     reasons = [
-        f"{one.side.title}: {_reason(one.log.read_text(errors='replace'))}" for one in faults
+        f"{side.title}: {_reason(one.said)}"
+        for side, one, code, file in zip(sides, started, codes, files, strict=True)
+        if code or not file.exists()
     ]
     if reasons:
-        raise AssetError(min(reasons, key=lambda line: any(word in line for word in _LEFT_ALONE)))
-    recordings = [read_recording(one.recording) for one in started]
-    for one in started:
-        one.recording.unlink()
+        raise AssetError(first_cause(reasons))
+    recordings = list(map(read_recording, files))
+    for file in files:
+        file.unlink()
     return recordings
 
 

@@ -30,8 +30,16 @@ def unhindered() -> float:
     Linux counts that wait, a second number in `schedstat`: it is other programs' work. A thread
     that sleeps, reads or waits for CUDA is timed. Elsewhere it is `synchronized`.
     """
-    now, waited = synchronized(), _schedstat(get_native_id())
-    return now if waited is None else now - int(os.pread(waited, 64, 0).split()[1]) / 1e9
+    if (schedstat := _schedstat(get_native_id())) is None:
+        return synchronized()
+    while True:  # until the thread has not lost its core between the two clocks
+        waited, now = _waited(schedstat), synchronized()
+        if _waited(schedstat) == waited:
+            return now - waited / 1e9
+
+
+def _waited(schedstat: int) -> int:
+    return int(os.pread(schedstat, 64, 0).split()[1])
 
 
 @cache
