@@ -230,7 +230,11 @@ def test_current_does_not_differ_from_itself(
 ) -> None:
     """Both are observed, tested, saved and read for themselves: what varied would be reported."""
     small, out = shrink(project), tmp_path / "out"
-    options = ("--package", package, "--models", "phi3", "--out", str(out))
+    options = ["--package", package, "--models", "phi3", "--out", str(out)]
+    if least:
+        text = '[encoded]\ncall = "encode"\narguments = ["Price is $374"]\n'
+        (small / "fixtures" / "public_calls.toml").write_text(text)
+        options.append("--times")
     run = drift("current", "current", *options, cwd=small)
     assert run.code == 0, run.out
     assert "current -> current: no difference" in run.out.splitlines()
@@ -241,6 +245,9 @@ def test_current_does_not_differ_from_itself(
     assert [version["red"] for version in data["versions"]] == [[], []]
     (step,) = data["steps"]
     assert not step["causes"] and all(row["same"] for row in step["saved_files"])
+    assert bool(step["times"]) == bool(least)
+    if least:
+        assert step["times"]["timed"] > 10 and not step["times"]["changes"]
 
 
 @pytest.mark.parametrize(
@@ -255,6 +262,8 @@ def test_current_does_not_differ_from_itself(
         ("1.0 2.0 --package ../evil", "not a package name"),
         ("1.0 2.0 --with transformers", "--with 'transformers': give NAME==VERSION"),
         ("1.0 current --package trl", "trl is not installed"),
+        ("1.0 2.0 --times --package tokenizers", "--times: no calls of tokenizers are timed"),
+        ("1.0 2.0 --times --bisect encode", "--bisect times nothing: leave out --times"),
         ("4.57.6 current --with torch==2.13.0", "--with changes no version of `current`"),
         ("1.0 2.0 --models gpt2", "--models gpt2: allowed are all, llama3_1"),
         ("1.0 2.0 --model-dir phi3=/nowhere", "there is no tokenizer.json"),

@@ -18,6 +18,7 @@ from tests.tools.drift.compare import Compared, Exchange
 from tests.tools.drift.differences import Difference
 from tests.tools.drift.report import Report, page
 from tests.tools.drift.runner import Outcomes, Seen, Subject
+from tests.tools.drift.times.verdicts import Change, Times
 
 LINK = "https://github.com/huggingface/transformers/issues/45812"
 
@@ -30,7 +31,9 @@ def report(text: str, verdict: str = "breaks", problem: str | None = None) -> Re
     outcomes = Outcomes(3, {text: text}, {text: text}, problem)
     here = Environment(Path(text), {text: text})
     seen = Seen(text, text, Subject({}, "auto"), environment=here, outcomes=outcomes)
-    step = Compared(seen, seen, [cause], [Exchange(text, text, text, False, text)])
+    change = Change(text, text, text, 1e-5, 2.0, 1.8, 2.2)
+    times = Times((text,), 9, {text: 1}, (change, replace(change, ratio=1.5)))
+    step = Compared(seen, seen, [cause], [Exchange(text, text, text, False, text)], times)
     lost = replace(seen, problem=text)
     return Report(text, [seen, lost], [step], {text: {text: "0" * 64}}, lambda *_: [])
 
@@ -170,6 +173,31 @@ def test_terminal_has_the_same_answer() -> None:
     assert lines[3] == "MARK -> MARK: rendered text 5; 1 cause breaks a contract"
     assert lines[4] == "  breaks rendered text: MARK: MARK (5 in MARK)"
     assert report("MARK").differs
+
+
+def test_times_are_told_by_call_and_differ() -> None:
+    """The case that changed most, how many more, the interval; without times nothing is said."""
+    (step,) = report("MARK").steps
+    lines = "\n".join(report("MARK").lines())
+    head = (
+        "9 calls of MARK timed in turns: 2 slower and 0 faster by more than 10%; left out: 1 MARK"
+    )
+    line = "slower MARK, MARK MARK: x 2.00 (1.80 to 2.20) of 10 us; and 1 less so"
+    assert head in lines and line in lines
+    text = read(page(report("MARK"))).text
+    assert head in text and line in text and "all 2" in text
+    assert step.times and len(report("MARK").data()["steps"][0]["times"]["changes"]) == 2
+    much = Change("m", "__len__", "c", 0.0528, 0.000126, 0.000119, 0.000134)
+    assert str(much) == "x 0.00013 (0.00012 to 0.00013) of 52.8 ms"
+    calm = replace(step, causes=[], exchanges=[], times=replace(step.times, changes=()))
+    same = Report("MARK", [step.older], [calm], {}, lambda *_: [])
+    assert not same.differs
+    assert "9 calls of MARK timed in turns: none by more than 10%" in "\n".join(same.lines())
+    assert "Slower or faster" not in page(replace(same, steps=[replace(calm, times=None)]))
+    died = replace(calm, times=Times(("MARK",), problem="it died"))
+    assert replace(same, steps=[replace(calm, times=step.times)]).differs
+    assert replace(same, steps=[died]).differs, "what could not be timed is no pass"
+    assert "times could not be taken: it died." in read(page(replace(same, steps=[died]))).text
 
 
 def test_strip_aligns_and_shows_gaps_and_spaces() -> None:

@@ -18,15 +18,20 @@ first difference, a verdict (`breaks` or `fixes` if contracts fail on one side o
 and the entry of fixtures/upstream_issues.toml that explains it. Each version also loads what its
 neighbour saved. The summary is printed; drift.html holds the details.
 
+--times also times the public calls of a tokenizer, in processes of both neighbours that take turns:
+four pairs of them, in about two minutes a step and model. Named is what became slower or faster by
+more than 10 %; only calls that give the same in both can be compared.
+
 --bisect CASE searches the releases between two versions for the first in which the case differs.
 
-The other packages are the project's pins, so that one package changes. Results are cached: versions
-seen once take seconds. `current` is the version installed here, with all that is around it.
+The other packages are the project's pins, so that one package changes. Results are cached, without
+times: versions seen once take seconds. `current` is the version installed here, with all around it.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -49,9 +54,10 @@ from tests.harness.sources.identity import files_of
 from tests.tools.folders import add_folder_options, prepare_folders
 
 from .bisect import OLDEST, between, lines, search_for
-from .compare import compare_all, look, look_at_all, rows_of, subject_of
+from .compare import compare_all, look, look_at_all, mode_of, rows_of, subject_of
 from .environments import CURRENT, NAME, pins, releases
 from .report import Report, page
+from .times.pairs import time_step
 
 ENDS = """\
 exit status: 0 nothing differs, 1 something does, or a version cannot be installed, 2 wrong usage
@@ -60,6 +66,7 @@ or nothing could be compared, 130 interrupted
 examples:
   python -m tests.tools.drift
   python -m tests.tools.drift 4.57.6 current --models starcoder2
+  python -m tests.tools.drift 4.57.6 5.0.0 --times --models llama3_1_instruct
   python -m tests.tools.drift --bisect digits.four_spaces_before_digit --models starcoder2,smollm2
   python -m tests.tools.drift 0.22.1 0.23.3 --package tokenizers --out report
   python -m tests.tools.drift 0.24.0 1.16.0 --package trl --with transformers==4.57.6
@@ -87,6 +94,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     oldest = ", ".join(f"{name} {number}" for name, number in OLDEST.items())
     ends = f"; give the first and the last VERSION (default: {oldest}, and the newest)"
     add("--bisect", metavar="CASE", help=case + ends)
+    timed = (
+        "also say which calls became slower or faster, of the models of --models, else of the first"
+    )
+    add("--times", action="store_true", help=f"{timed} that has chats (default: nothing is timed)")
     add_folder_options(parser, "observe")
     out = "folder of drift.json and drift.html (default: one in the cache, which is printed)"
     add("--out", type=Path, metavar="DIR", help=out)
@@ -102,6 +113,10 @@ def _problem(options: argparse.Namespace) -> str:
         return "--bisect: give a case or call, such as digits.four_spaces_before_digit, or `*`"
     if bisects and options.out:
         return "--bisect prints what it finds and writes no report: leave out --out"
+    if bisects and options.times:
+        return "--bisect times nothing: leave out --times"
+    if options.times and mode_of(canonicalize_name(options.package))[0] != "auto":
+        return f"--times: no calls of {options.package} are timed, only those of transformers"
     if options.out and options.out.exists() and not options.out.is_dir():
         return f"--out {options.out}: is no folder"
     if len(options.versions) == 1 or (bisects and len(options.versions) > 2):
@@ -146,6 +161,12 @@ def _weights(models: list[Model], folders: dict[str, Path]) -> dict[str, Path]:
     return {one.key: from_package(one, folders[one.key], say) for one in small}
 
 
+def _timed(models: list[Model], chosen: bool) -> list[str]:
+    """The models whose calls are timed: those that were chosen, else one."""
+    keys = [model.key for model in models if model.can("chat")]
+    return [model.key for model in models] if chosen or not keys else keys[:1]
+
+
 def _bisect(
     pattern: str,
     package: str,
@@ -184,6 +205,9 @@ def main(arguments: list[str] | None = None) -> int:
     rows = rows_of(folders)
     versions = look_at_all(package, labels, folders, say, given, weights)
     steps = compare_all(package, versions, rows, say)
+    if options.times:
+        keys = _timed(models, chosen=options.models is not None)
+        steps = [replace(one, times=time_step(one.older, one.newer, keys, say)) for one in steps]
     files = {key: files_of(folder) for key, folder in folders.items()}
     report = Report(package, versions, steps, files, rows)
     name = "-".join([package, *labels, *given])[:80]

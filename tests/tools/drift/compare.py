@@ -25,6 +25,7 @@ from .environments import can_load, environment, with_lent
 from .labels import judge_labels
 from .record import Observed
 from .runner import Outcomes, Seen, Subject, conformance, observe, observe_all, results_folder, task
+from .times.verdicts import Times
 
 AT_ONCE = 2  # versions side by side
 MODES = {"tokenizers": "raw", "trl": "labels"}  # what is observed of a package; else `auto`
@@ -48,12 +49,13 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Compared:
-    """An upgrade step: what differs, grouped; what became of saved files."""
+    """An upgrade step: what differs, grouped; what became of saved files and of calls' times."""
 
     older: Seen
     newer: Seen
     causes: list[Cause]
     exchanges: list[Exchange]
+    times: Times | None = None  # of calls, where they were asked for
 
     @property
     def differences(self) -> list[Difference]:
@@ -153,11 +155,16 @@ def subject_of(
     package: str, folders: dict[str, Path], weights: dict[str, Path] | None = None
 ) -> Subject:
     """What is observed of a package, and how."""
-    engine = {one.package: one.key for one in engines().values() if one.package}.get(package, "")
-    mode = "engine" if engine else MODES.get(package, "auto")
+    mode, engine = mode_of(package)
     if engine == DEFAULT:
         prepare_files(folders)
     return Subject(folders, mode, weights=weights or {}, engine=engine)
+
+
+def mode_of(package: str) -> tuple[str, str]:
+    """How a package is observed, and the engine that it is."""
+    engine = {one.package: one.key for one in engines().values() if one.package}.get(package, "")
+    return "engine" if engine else MODES.get(package, "auto"), engine
 
 
 def look_at_all(

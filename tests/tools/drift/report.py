@@ -35,6 +35,7 @@ class Report:
     def differs(self) -> bool:
         """Whether anything differs, or a version could not be had."""
         changed = any(step.causes or step.lost for step in self.steps)
+        changed |= any(step.times.differ for step in self.steps if step.times)
         return changed or any(seen.problem for seen in self.versions)
 
     def unexplained(self, seen: Seen) -> list[str]:
@@ -85,6 +86,7 @@ class Report:
                 for cause in step.causes
             ],
             "saved_files": [asdict(row) for row in step.exchanges],
+            "times": step.times and asdict(step.times),
         }
 
     def lines(self) -> Iterator[str]:
@@ -107,6 +109,9 @@ class Report:
                 names = ", ".join(models)
                 yield f"  saved by {row.saver}, read by {row.loader}, {names}: {row.result}"
                 yield from _issue_lines(row.issue(step.packages))
+            if step.times:
+                yield f"  {step.times}"
+                yield from (f"    {line}" for line in step.times.groups)
 
 
 def _issue_lines(issue: UpstreamIssue | None) -> Iterator[str]:

@@ -120,12 +120,13 @@ def results_folder(environment: Environment, subject: Subject) -> Path:
     return cache_folder() / "drift" / name
 
 
-def run_in(
-    environment: Environment, *arguments: str, text: str = "", lent: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run a module of ours in an environment: offline, with nothing of this process's options.
+def command_in(
+    environment: Environment, *arguments: str, lent: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """How a module of ours is run there: offline, with nothing of this process's options.
 
-    `lent` is whether it sees what the environment was lent, such as torch, which slows its start.
+    The command and its variables. `lent` is whether it sees what the environment was lent, such as
+    torch, which slows its start.
     """
     kept = {
         name: value
@@ -134,15 +135,23 @@ def run_in(
     }
     paths = {"PYTHONPATH": str(environment.lent_folder)} if lent and environment.lent else {}
     python = environment.python if environment.observes else sys.executable
+    return [str(python), "-m", *arguments], kept | SWITCHES | paths
+
+
+def run_in(
+    environment: Environment, *arguments: str, text: str = "", lent: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours in an environment, see `command_in`."""
+    command, variables = command_in(environment, *arguments, lent=lent)
     return subprocess.run(
-        [str(python), "-m", *arguments],
+        command,
         input=text,
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
         cwd=PROJECT,
-        env=kept | SWITCHES | paths,
+        env=variables,
     )
 
 

@@ -1,6 +1,6 @@
 """What public calls of a tokenizer give, and what its settings change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,22 @@ from ..record import Observer, typed
 from .public_calls import PublicCall, public_calls
 
 _ROWS = tuple(form for forms in BATCHES.values() for form in forms)
+Work = Callable[[], Any]
+Calls = Iterator[tuple[str, str, Callable[[], Work]]]  # name, case, and what makes it ready
 
 
 def observe_calls(observer: Observer, auto: Any, key: str) -> None:
     """Value and type of every public call, and of those whose values are written by hand."""
+    for call, case, ready in calls_of(auto, key):
+        _observe_result(observer, call, case, partial(_made, ready))
+    for one in calls():
+        if key in one.expected:
+            work = partial(CALLS[one.call], auto, **one.given)
+            _observe_result(observer, one.call, one.id, work)
+
+
+def calls_of(auto: Any, key: str) -> Calls:
+    """Every call that needs no torch; what one sets is undone before the next."""
     with restored(auto):
         price = auto.encode(PRICE, add_special_tokens=False)
         pieces = auto.convert_ids_to_tokens(price)
@@ -29,46 +41,56 @@ def observe_calls(observer: Observer, auto: Any, key: str) -> None:
     for one in public_calls():
         if one.needs is None or registry()[key].can(one.needs):
             with restored(auto):
-                observer.attempt("calls", one.call, one.id, _result, auto, one, names)
-    for call in calls():
-        if key in call.expected:
-            work = partial(CALLS[call.call], auto, **call.given)
-            _observe_result(observer, call.call, call.id, work)
-    _observe_forms(observer, auto, price, with_torch=False)
+                yield one.call, one.id, partial(_ready, auto, one, names)
+    yield from _forms(auto, price, with_torch=False)
+
+
+def names_of(key: str) -> list[tuple[str, str]]:
+    """Name and case of what `calls_of` gives."""
+    able = registry()[key].can
+    names = [(one.call, one.id) for one in public_calls() if not one.needs or able(one.needs)]
+    forms = [("decode", form) for form in IDS] + [("batch_decode", form) for form in _ROWS]
+    return names + [(call, form) for call, form in forms if "torch" not in form]
 
 
 def observe_torch_calls(observer: Observer, auto: Any) -> None:
     """What gives or takes tensors of torch, which only the process that loads a model has."""
-    _observe_forms(observer, auto, auto.encode(PRICE, add_special_tokens=False), with_torch=True)
+    price = auto.encode(PRICE, add_special_tokens=False)
+    for call, case, ready in _forms(auto, price, with_torch=True):
+        _observe_result(observer, call, case, partial(_made, ready))
     for case, given in (("torch_of_one_text", PRICE), ("torch_padded", ["Hi", PRICE])):
         tensors = {"return_tensors": "pt", "padding": isinstance(given, list)}
         _observe_result(observer, "__call__", case, partial(auto, given, **tensors))
 
 
-def _observe_result(observer: Observer, call: str, case: str, work: Callable[[], Any]) -> None:
+def _observe_result(observer: Observer, call: str, case: str, work: Work) -> None:
     observer.attempt("calls", call, case, lambda: typed(work()))
 
 
-def _observe_forms(observer: Observer, auto: Any, ids: list[int], with_torch: bool) -> None:
+def _made(ready: Callable[[], Work]) -> Any:
+    return ready()()
+
+
+def _forms(auto: Any, ids: list[int], with_torch: bool) -> Calls:
     """The ids back to text, in every form that they come in."""
-    for form in IDS:
-        if ("torch" in form) == with_torch:
-            work = lambda form=form: auto.decode(in_form(form, ids))  # noqa: E731
-            _observe_result(observer, "decode", form, work)
-    for form in _ROWS:
-        if ("torch" in form) == with_torch:
-            work = lambda form=form: auto.batch_decode(rows_in_form(form, ids))  # noqa: E731
-            _observe_result(observer, "batch_decode", form, work)
+    for call, forms, made in (("decode", IDS, in_form), ("batch_decode", _ROWS, rows_in_form)):
+        for form in forms:
+            if ("torch" in form) == with_torch:
+                yield call, form, partial(_ready_form, auto, call, partial(made, form, ids))
 
 
-def _result(auto: Any, one: PublicCall, names: dict[str, Any]) -> Any:
+def _ready_form(auto: Any, call: str, given: Work) -> Work:
+    return partial(getattr(auto, call), given())
+
+
+def _ready(auto: Any, one: PublicCall, names: dict[str, Any]) -> Work:
+    """The call with what it is given; an error where there is no such method."""
     if one.pad:
         auto.pad_token = auto.eos_token
-    member = getattr(auto, one.call)
     if one.attribute:
-        return typed(member)
+        return partial(getattr, auto, one.call)
     arguments, given = _filled([list(one.arguments), one.given], names)
-    return typed(member(*arguments, **given))
+    return partial(getattr(auto, one.call), *arguments, **given)
 
 
 def _filled(value: Any, names: dict[str, Any]) -> Any:

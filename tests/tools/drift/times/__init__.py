@@ -1,0 +1,1 @@
+"""How long the calls take that people make of a tokenizer, in two versions that take turns."""
