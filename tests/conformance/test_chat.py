@@ -1,6 +1,7 @@
 """Conversations to prompts: the text the template writes, and that its ids match the text."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -9,8 +10,8 @@ from itertools import pairwise
 import pytest
 import time_machine
 
-from tests.harness.checks.tokenizer import check_ids, check_text
-from tests.harness.data.cases import ChatCase
+from tests.harness.checks.tokenizer import check_ids, check_text, must_work
+from tests.harness.data.cases import ChatCase, FunctionCase, offers
 from tests.harness.data.exceptions import is_computed, is_rewritten, is_unframed, twin_of
 from tests.harness.errors import fail
 from tests.harness.text import quote
@@ -27,7 +28,10 @@ from tests.harness.tokenizer.frames import (
     between,
     broken_by,
     can_be_framed,
+    misplaced,
+    other_notation,
     twin_text,
+    with_functions,
     with_generation_prompt,
     written_bos,
 )
@@ -122,7 +126,7 @@ def test_message_is_written_as_its_twin(tokenizer: LoadedTokenizer, twinned: Cha
     check_text(tokenizer, twinned.name, "prompt", got, twin_text(tokenizer.spec, twinned, twin))
 
 
-@pytest.mark.needs("tools")
+@pytest.mark.needs("json_results")
 @pytest.mark.parametrize("value", VALUES)
 def test_value_in_a_result_is_json_or_refused(tokenizer: LoadedTokenizer, value: str) -> None:
     """A price as Decimal, say, must not become the name of its type."""
@@ -211,20 +215,73 @@ def test_prompt_follows_the_clock_only_as_declared(tokenizer: LoadedTokenizer) -
         check_text(tokenizer, "date", "prompt of 2031", texts[1], texts[0])
 
 
-@pytest.mark.needs("tools")
-def test_date_does_not_follow_the_clock(tokenizer: LoadedTokenizer) -> None:
-    """The published template's date, whatever the year."""
-    with time_machine.travel("2031-03-09 12:00:00", tick=False):
-        text = render(tokenizer, HELLO)
-    date = text.partition("Today Date: ")[2].partition("\n")[0]
-    check_text(tokenizer, "date", "Today Date", date, "26 Jul 2024")
-
-
-@pytest.mark.needs("tools")
+@pytest.mark.needs("date_string")
 def test_date_follows_date_string(tokenizer: LoadedTokenizer) -> None:
-    expected = render(tokenizer, HELLO).replace("26 Jul 2024", "01 Jan 2030")
-    got = render(tokenizer, HELLO, date_string="01 Jan 2030")
-    check_text(tokenizer, "date", "date_string", got, expected)
+    """Whichever date a prompt has without it."""
+    days = ("01 Jan 2030", "26 Jul 2024")
+    got, other = (render(tokenizer, HELLO, date_string=day) for day in days)
+    check_text(tokenizer, "date", "date_string", got, other.replace(days[1], days[0]))
+    if got.count(days[0]) != 1:
+        fail(f"{tokenizer.key} date", f"date_string is written {got.count(days[0])} times")
+
+
+@pytest.mark.needs("tools")
+def test_functions_reach_the_prompt(tokenizer: LoadedTokenizer) -> None:
+    """Each with all that is said of it, as often as the registry says, in the order given."""
+    frame = tokenizer.spec.functions
+    for case in (offers()["functions.two"], offers()["functions.two_in_other_order"]):
+        right = with_functions(frame, case.functions, "Hi") if frame else None
+        got = render(tokenizer, HELLO, tools=case.functions)
+        if what := misplaced(got, case.functions, right):
+            cause = "the template drops, repeats or moves functions, or the library does"
+            fail(f"{tokenizer.key} {case.name}", what, cause=cause)
+
+
+def test_functions_are_written_as_declared(
+    tokenizer: LoadedTokenizer, offered: FunctionCase
+) -> None:
+    """As JSON, say, in which other scripts stay readable and quotes do not end a text."""
+    frame, tools = tokenizer.spec.functions, offered.functions
+    assert frame is not None
+    got, expected = render(tokenizer, HELLO, tools=tools), with_functions(frame, tools, "Hi")
+    if got != expected and (notation := other_notation(frame, tools, "Hi", got)):
+        what = f"functions are written as {notation}, the registry says {frame.notation}"
+        fail(f"{tokenizer.key} {offered.name}", what, cause="the template or the library changed")
+    check_text(tokenizer, offered.name, "prompt", got, str(expected))
+
+
+def test_ids_with_functions_are_those_of_the_text(
+    tokenizer: LoadedTokenizer, offered: FunctionCase
+) -> None:
+    """By tokenizer.json alone: what is inside a function is cut as any text is."""
+    given = {"tools": offered.functions, "return_dict": True}
+    text = render(tokenizer, HELLO, **given)
+    got = list(apply_template(tokenizer, HELLO, tokenize=True, **given)["input_ids"])
+    expected = tokenizer.tokenizers.encode(text, add_special_tokens=False).ids
+    check_ids(tokenizer, offered.name, "ids of the prompt", got, expected)
+
+
+@pytest.mark.needs("tools")
+def test_no_functions_give_the_prompt_without(tokenizer: LoadedTokenizer) -> None:
+    """None always, and an empty list unless the registry says what is written for it."""
+    plain, frame = render(tokenizer, HELLO), tokenizer.spec.functions
+    empty = with_functions(frame, (), "Hi") if frame and frame.empty else plain
+    for given, expected in ((None, plain), ([], empty)) if frame else ((None, plain),):
+        got = render(tokenizer, HELLO, tools=given)
+        check_text(tokenizer, "functions", f"prompt with tools={given}", got, str(expected))
+
+
+@pytest.mark.needs("tools")
+def test_functions_leave_what_is_said(tokenizer: LoadedTokenizer, spoken: ChatCase) -> None:
+    """With functions the contents stand in the prompt as they do without, all and in order."""
+    turns = [{**turn, "content": f"qj{at}zx"} for at, turn in enumerate(spoken.messages)]
+    tools = offers()["functions.two"].functions
+    with must_work(tokenizer, spoken.name, "rendering with functions"):
+        prompts = [render(tokenizer, turns, tools=given) for given in (None, tools)]
+    without, found = (", ".join(re.findall(r"qj(\d+)zx", prompt)) for prompt in prompts)
+    if found != without:
+        what = f"with functions the prompt has turns {found or 'none'}, without {without}"
+        fail(f"{tokenizer.key} {spoken.name}", what, cause="the template loses or moves turns")
 
 
 def test_refused_conversation_raises(tokenizer: LoadedTokenizer, refused: ChatCase) -> None:

@@ -97,7 +97,7 @@ def date_of(prompt: str) -> str:
     return prompt.partition("Today Date: ")[2].partition("\n")[0]
 
 
-@pytest.mark.needs("tools")
+@pytest.mark.needs("date_string")
 def test_date_follows_date_string(served: Served) -> None:
     chat = conversations()["dates.no_date"]
     prompts = []
@@ -109,7 +109,7 @@ def test_date_follows_date_string(served: Served) -> None:
     check_same_text(served, chat.name, "prompt without its date", prompts[1], prompts[0])
 
 
-@pytest.mark.needs("tools")
+@pytest.mark.needs("date_string")
 def test_date_is_the_published_one(served: Served) -> None:
     """Without date_string it is the published template's, whatever day it is."""
     chat = conversations()["dates.no_date"]

@@ -94,7 +94,7 @@ class ChatCase(Case):
 
     messages: tuple[Message, ...]
     add_generation_prompt: bool
-    needs: tuple[Literal["system", "tools"], ...] = ()
+    needs: tuple[Literal["system", "tools", "builtin_tools", "tools_in_user_message"], ...] = ()
     tools: tuple[dict[str, Any], ...] | None = None
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     continue_final_message: bool = False
@@ -116,6 +116,13 @@ class ChatCase(Case):
         if self.tools is not None:
             arguments["tools"] = list(self.tools)
         return arguments | self.template_kwargs
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FunctionCase(Case):
+    """Functions that a prompt offers."""
+
+    functions: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -166,6 +173,12 @@ def texts() -> dict[str, TextCase]:
 def conversations() -> dict[str, ChatCase]:
     """All conversations by name."""
     return read_topics(FIXTURES / "conversations", ChatCase)
+
+
+@cache
+def offers() -> dict[str, FunctionCase]:
+    """All functions that prompts offer, by name."""
+    return {case.name: case for case in read_topic(FIXTURES / "functions.json", FunctionCase)}
 
 
 @cache

@@ -14,7 +14,19 @@ from ..text import allowed_values
 from .schema import STRICT, parse, read_tables
 
 REGISTRY = FIXTURES / "models.toml"
-Capability = Literal["bos", "chat", "system", "tools", "single_token_prices"]
+# `tools`: the template writes the functions it is given. Some have more: results that are objects
+# as JSON, and arguments of their own, by name.
+Capability = Literal[
+    "bos",
+    "chat",
+    "system",
+    "tools",
+    "json_results",
+    "date_string",
+    "builtin_tools",
+    "tools_in_user_message",
+    "single_token_prices",
+]
 Device = Literal["cpu", "cuda"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -25,8 +37,13 @@ Trim = Literal["strip", "lstrip", "rstrip", "newlines"]
 FRAMES = (
     *("turn", "opening", "tool_preamble", "trims_content", "generation_prompt"),
     *("conversation_end", "default_system", "edges", "trims", "unframed"),
-    *("follows_clock", "switches"),
+    *("follows_clock", "switches", "functions"),
 )
+# How functions and their texts are written: as a form of JSON, by Python, as they are, or what is
+# said of the function as it is and what is said of its parameters as JSON.
+Notation = Literal[
+    "json", "json 2", "json 4", "compact", "sorted", "ascii", "python", "plain", "plain and json"
+]
 # What a fine-tune does not take from its base.
 _OWN = (
     *("hub_id", "revision", "files", "weights", "quantized_on", "price_mass", "left_out"),
@@ -74,6 +91,17 @@ class TokenizerFacts:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Functions:
+    """How a template writes functions; placeholders are filled in, other braces are text."""
+
+    prompt: str  # of one user's message, its {content} and the {functions}
+    each: str  # a {tool} or its {function}; else one with a {parameter} of text, and its {meaning}
+    between: str
+    notation: Notation
+    empty: str  # the prompt with an empty list; empty if that is no list
+
+
+@dataclass(frozen=True, config=STRICT)
 class Model:
     """One model of the registry; `key` is its table's name."""
 
@@ -105,6 +133,7 @@ class Model:
     follows_clock: bool = False  # whether it writes today's date, which is then fixed for cases
     # What follows "Hi" in its prompt under an argument of the template's own, by `name=JSON`.
     switches: dict[str, str] = field(default_factory=dict)
+    functions: Functions | None = None  # None: no template, or one that these fields cannot express
     single_token_numbers: tuple[int, int] = (0, 0)  # of 0..999: alone, after "Price is $"
     # Least probability, with trained weights, that a price token follows the price prompt.
     price_mass: float | None = None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ..data.cases import Case, TextCase
+from ..data.cases import Case, ChatCase, TextCase
 from ..data.registry import Model
 from ..data.runs import Run
 from ..engines.endpoint import Endpoint
@@ -153,8 +153,8 @@ def cell_of(item: pytest.Item) -> Cell:
         elif isinstance(value, Run):
             kind, topic = name, value.id
         elif isinstance(value, Case):
-            folder = "texts" if isinstance(value, TextCase) else "conversations"
-            kind, topic = name, f"{folder}/{value.topic}"
+            folders = {TextCase: "texts/", ChatCase: "conversations/"}
+            kind, topic = name, f"{folders.get(type(value), '')}{value.topic}"
         elif name in ("small_file", "metadata_key", "sampled", "sent"):
             kind, topic = name, value
     if variant:

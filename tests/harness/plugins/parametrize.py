@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from ..data.calls import calls
-from ..data.cases import ChatCase, conversations, published, texts
+from ..data.cases import ChatCase, FunctionCase, conversations, offers, published, texts
 from ..data.exceptions import is_expected, is_published, refuses, twin_of
 from ..data.registry import Device, Model, registry
 from ..data.runs import PLAIN, runs
 from ..memory.architecture import FAMILIES
 from ..memory.footprint import LOADS, Load
 from ..tokenizer.chat import answers
-from ..tokenizer.frames import has_frames_for, is_text
+from ..tokenizer.frames import has_frames_for, is_text, with_functions
 from ..tokenizer.keywords import KEYWORDS
 from ..tokenizer.loaded import LoadedTokenizer
 from .tokenizers import KEYS, WEIGHTS, tokenizers_of
@@ -44,6 +44,14 @@ def _others(tokenizer: LoadedTokenizer, chosen: Tokenizers) -> list[LoadedTokeni
         for other in chosen.values()
         if not shares_words(other.spec) and not other.missing_reason
     ]
+
+
+def _offered(model: Model) -> list[FunctionCase]:
+    """The functions of which the registry says how the model's template writes them."""
+    if (frame := model.functions) is None:
+        return []
+    cases = offers().values()
+    return [case for case in cases if with_functions(frame, case.functions, "") is not None]
 
 
 def _small_files(tokenizer: LoadedTokenizer) -> list[str]:
@@ -87,6 +95,7 @@ ARGUMENTS: dict[str, Callable[[LoadedTokenizer, Tokenizers], Sequence[object]]] 
         and (name != "continue_final_message" or tokenizer.spec.closes_answers())
     ],
     "switch": lambda tokenizer, _: list(tokenizer.spec.switches),
+    "offered": lambda tokenizer, _: _offered(tokenizer.spec),
     "small_file": lambda tokenizer, _: _small_files(tokenizer),
 }
 

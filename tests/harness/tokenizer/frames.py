@@ -1,17 +1,21 @@
 """The prompt that the registry's facts make of turns of text, without a template."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any, get_args
 
 from ..data.cases import ChatCase, Twin
 from ..data.exceptions import is_unframed, refuses
-from ..data.registry import Model
+from ..data.registry import Functions, Model, Notation
 from ..diff import first_difference
 from ..text import quote
 from .chat import Messages
 
 START, END, PROMPT = "start", "end", "prompt"
+Tools = Sequence[Mapping[str, Any]]  # functions as `apply_chat_template` takes them
 Turns = Sequence[tuple[str, ...]]  # role, text, and how it ends where not as others do
 
 
@@ -164,3 +168,88 @@ def trimmed(way: str | None, text: str) -> str:
     if way is None:
         return text
     return text.lstrip("\n") if way == "newlines" else str(getattr(text, way)())
+
+
+# Options of JSON; the encoder itself, since a library may change what `json.dumps` does.
+_JSON: dict[str, dict[str, Any]] = {
+    "json": {},
+    "json 2": {"indent": 2},
+    "json 4": {"indent": 4},
+    "compact": {"separators": (",", ":")},
+    "sorted": {"separators": (",", ":"), "sort_keys": True},
+    "ascii": {"ensure_ascii": True},
+}
+
+
+def with_functions(frame: Functions, tools: Tools, content: str) -> str | None:
+    """The prompt of one user's message and functions; None if the frame cannot say it."""
+    values = [_values(frame.notation, tool) for tool in tools]
+    if not all("{tool}" in frame.each or "{function}" in frame.each or "name" in v for v in values):
+        return None
+    written = frame.between.join(_filled(frame.each, each) for each in values)
+    prompt = frame.prompt if tools else frame.empty
+    return _filled(prompt, {"content": content, "functions": written})
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with values in the place of their names in braces."""
+    names = "|".join(values)
+    return re.sub(rf"{{({names})}}", lambda found: values[found[1]], text)
+
+
+def _values(notation: Notation, tool: Mapping[str, Any]) -> dict[str, str]:
+    values = {"tool": _written(notation, tool), "function": _written(notation, tool["function"])}
+    for name, text in texts_of(tool).items():
+        mixed: Notation = "plain" if name in ("name", "description") else "json"
+        values[name] = _written(mixed if notation == "plain and json" else notation, text)
+    return values
+
+
+def _written(notation: Notation, value: Any) -> str:
+    if notation in _JSON:
+        text = json.JSONEncoder(**{"ensure_ascii": False, **_JSON[notation]}).encode(value)
+        return text[1:-1] if isinstance(value, str) else text
+    return repr(value)[1:-1] if isinstance(value, str) and notation == "python" else str(value)
+
+
+def texts_of(tool: Mapping[str, Any]) -> dict[str, str]:
+    """Name, description, parameter and its meaning; empty unless there is one, of text."""
+    function, texts = tool["function"], {}
+    for name, meaning in function.get("parameters", {}).get("properties", {}).items():
+        texts = {"name": function["name"], "description": function["description"]}
+        texts |= {"parameter": name, "meaning": meaning.get("description", "")}
+    return texts if texts and tool == function_of(*texts.values()) else {}
+
+
+def function_of(name: str, description: str, parameter: str, meaning: str) -> dict[str, Any]:
+    """A function of one parameter that is a text, and required."""
+    properties = {parameter: {"type": "string", "description": meaning}}
+    parameters = {"type": "object", "properties": properties, "required": [parameter]}
+    function = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def misplaced(prompt: str, tools: Tools, right: str | None) -> str:
+    """What of functions is not in a prompt as often as in the right one, or out of order; or empty.
+
+    Without a right one, what is not in it at all.
+    """
+    names = [tool["function"]["name"] for tool in tools]
+    for tool, name in zip(tools, names, strict=True):
+        for what, text in texts_of(tool).items():
+            count, expected = prompt.count(text), (right or text).count(text)
+            if count != expected and (right or not count):
+                whose = "" if what == "name" else f"{what} of "
+                return f"{whose}{name} appears {count} times in the prompt, expected {expected}"
+    found = sorted(names, key=prompt.find)
+    position = first_difference(found, names)
+    if position is None:
+        return ""
+    return f"{found[position]} stands before {names[position]}, which was given first"
+
+
+def other_notation(frame: Functions, tools: Tools, content: str, got: str) -> str:
+    """The notation in which a prompt has its functions, if that is all that differs."""
+    others = (replace(frame, notation=notation) for notation in get_args(Notation))
+    same = (other for other in others if with_functions(other, tools, content) == got)
+    return next((other.notation for other in same), "")

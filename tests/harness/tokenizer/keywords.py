@@ -51,7 +51,7 @@ KEYWORDS = {
     "continue_final_message": Keyword(_render, True, ("chat",)),
     "chat_template": Keyword(_render, "{{ messages[0].content }}", ("chat",)),
     "tokenize": Keyword(_render, True, ("chat",)),
-    "date_string": Keyword(_render, "01 Jan 2030", ("tools",)),
+    "date_string": Keyword(_render, "01 Jan 2030", ("date_string",)),
     "tools": Keyword(_render, [_TOOL], ("tools",)),
     "sanitize_control_tokens": Keyword(_ids_of_typed_tokens, True, ("chat",)),
 }

@@ -10,7 +10,7 @@ saved to needs no config.json.
 recipes/KEY.json, and what it does otherwise to exceptions/KEY.json. --update replaces a draft.
 3. Review them: they show what the files contain, not what is right. A fault that one file has
 alone, such as another word in the template or two tokens swapped, is a fact to a draft. Prompts
-with functions are tested once `tools` is added to the capabilities, which a draft never has.
+with functions are tested if the template writes them: `tools` is among the capabilities then.
 4. --record also records the snapshots. A fine-tune's are its base's where they do not differ.
 With --source hub, DIR is a repository, ORG/NAME, and the draft is pinned to the commit that was
 fetched; --revision names another than that of main.
@@ -189,6 +189,8 @@ def _draft(
     if base:
         lines.append(f"{key} is based on {base.key}, and differs from it in:")
         lines += [f"  {line}" for line in differences(base, facts, recipe)] or ["  nothing"]
+    if model.can("tools") and not model.functions:
+        lines.append(f"{key} writes functions as no field of `functions` says: review its prompts")
     if reads_typed_eos(loaded):
         lines.append(f"{key} reads EOS that a user types as the token itself, whatever it is told")
     print(redact(table), end="")

@@ -1,22 +1,26 @@
 """The registry's table and the recipe of a model, as far as its files show them."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import time_machine
 import tomlkit
 
 from tests.harness.data.recipes import FLAGS, read_recipe
-from tests.harness.data.registry import Model
+from tests.harness.data.registry import Functions, Model
 from tests.harness.data.schema import read_json
 from tests.harness.files import sha256, sha256_text
 from tests.harness.prices.products import MARKER
 from tests.harness.prices.replies import single_token_numbers
 from tests.harness.sources.bundle import decoder_entry
+from tests.harness.tokenizer.chat import FIXED_DAY
 from tests.harness.tokenizer.folder import template_texts
 from tests.harness.tokenizer.tokenizer_json import TokenizerJson
 
 from .framing import frame_facts
+from .functions import function_facts
 from .template_format import renderer, renders_system
 
 FILES = (
@@ -36,10 +40,12 @@ def draft_table(folder: Path, tokenizer: Any) -> dict[str, Any]:
     file, config = TokenizerJson(folder / "tokenizer.json"), read_json(folder / "config.json")
     number_counts = [len(single_token_numbers(tokenizer, prefix)) for prefix in ("", MARKER)]
     facts = _tokenizer_facts(tokenizer, file, folder)
+    on_functions, functions = _functions(tokenizer, folder)
     return {
-        "capabilities": _capabilities(tokenizer, file, facts, number_counts),
-        **(frame_facts(tokenizer) if tokenizer.chat_template else {}),
+        "capabilities": _capabilities(tokenizer, file, facts, number_counts, on_functions),
         "single_token_numbers": number_counts,
+        **(frame_facts(tokenizer) if tokenizer.chat_template else {}),
+        **({"functions": asdict(functions)} if functions else {}),
         "tokenizer": facts,
         "files": {
             path.name: {"sha256": sha256(path), "bytes": path.stat().st_size, "published": False}
@@ -57,16 +63,32 @@ def _has_null(value: Any) -> bool:
     return value is None
 
 
+def _functions(tokenizer: Any, folder: Path) -> tuple[list[str], Functions | None]:
+    """What the template can do with functions, and how it writes them, by its text alone."""
+    texts = template_texts(folder)
+    template = texts.get("chat_template.jinja", texts.get("tokenizer_config.json"))
+    if template is None:
+        return [], None
+    tokens = {f"{name}_token": getattr(tokenizer, f"{name}_token") for name in _SPECIAL}
+    with time_machine.travel(FIXED_DAY, tick=False):
+        return function_facts(template, tokens)
+
+
 def _capabilities(
-    tokenizer: Any, file: TokenizerJson, facts: dict[str, Any], number_counts: list[int]
+    tokenizer: Any,
+    file: TokenizerJson,
+    facts: dict[str, Any],
+    number_counts: list[int],
+    on_functions: list[str],
 ) -> list[str]:
-    """What the model can do according to its files; `tools` cannot be detected."""
+    """What the model can do according to its files."""
     bos = facts.get("bos")
     capabilities = []
     if bos is not None and file.tokenizer.encode("a").ids[:1] == [bos]:
         capabilities.append("bos")
     if tokenizer.chat_template:
         capabilities += ["chat", "system"] if renders_system(renderer(tokenizer)) else ["chat"]
+        capabilities += on_functions
     if capabilities[:1] == ["bos"] and number_counts == [1000, 1000]:
         capabilities.append("single_token_prices")
     return capabilities
@@ -155,7 +177,7 @@ def over_base(facts: dict[str, Any], base: Model) -> dict[str, Any]:
 
 _OF_TEMPLATE = (
     *("capabilities", "turn", "edges", "trims", "generation_prompt", "conversation_end"),
-    *("default_system", "trims_content", "unframed", "follows_clock", "switches"),
+    *("default_system", "trims_content", "unframed", "follows_clock", "switches", "functions"),
 )
 
 
@@ -164,7 +186,7 @@ def _as_table(model: Model) -> dict[str, Any]:
     for name, usual in (("truncation_side", "right"), ("template_place", FILES[1]), ("behind", ())):
         if tokenizer[name] == usual:
             del tokenizer[name]
-    return {**vars(model), "tokenizer": tokenizer, "files": {}, "weights": {}}
+    return {**asdict(model), "tokenizer": tokenizer, "files": {}, "weights": {}}
 
 
 def draft_recipe(folder: Path, base: str = "") -> dict[str, Any]:
@@ -209,7 +231,7 @@ def _row(token: dict[str, Any]) -> dict[str, Any]:
 def to_toml(key: str, facts: dict[str, Any]) -> str:
     """The model's table as `fixtures/models.toml` has it; `facts` must hold no null."""
     table = tomlkit.table()
-    parts = ("edges", "trims", "switches", "tokenizer", "files", "architecture")
+    parts = ("edges", "trims", "switches", "functions", "tokenizer", "files", "architecture")
     for name, value in facts.items():
         if name not in parts:
             table.add(name, _toml_item(value))

@@ -107,3 +107,18 @@ def empty_functions_dropped() -> None:
         return faulty
 
     replace(Base, "apply_chat_template", make)
+
+
+def functions_begin_twice() -> None:
+    """The ids of a prompt with functions have BOS twice in front."""
+
+    def make(right: Function) -> Function:
+        def faulty(self: Any, *args: Any, **given: Any) -> Any:
+            result = right(self, *args, **given)
+            if given.get("tools") and not isinstance(result, str):
+                result["input_ids"] = [self.bos_token_id, *result["input_ids"]]
+            return result
+
+        return faulty
+
+    replace(Base, "apply_chat_template", make)
