@@ -29,10 +29,8 @@ _ARGUMENTS: dict[str, Any] = {
 }
 
 
-def function_facts(
-    template: str, tokens: dict[str, str | None]
-) -> tuple[list[str], Functions | None]:
-    """A template's capabilities on functions, and how it writes them; `tokens` as `bos_token`.
+def function_facts(template: str, tokens: dict[str, str]) -> tuple[list[str], Functions | None]:
+    """A template's capabilities on functions, and how it writes them; `tokens` by `bos_token`, say.
 
     None if the fields of `Functions` cannot express it: what they say is rendered back.
     """
@@ -97,7 +95,7 @@ def _apart(offered: str, notation: Notation, each: str) -> tuple[str, ...]:
     return offered[:start], bodies[0], offered[end:second], offered[last:]
 
 
-def _writer(template: str, tokens: dict[str, str | None]) -> Write:
+def _writer(template: str, tokens: dict[str, str]) -> Write:
     """Renders a user's message and more as transformers documents it, by jinja2's sandbox."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]

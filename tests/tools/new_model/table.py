@@ -69,9 +69,8 @@ def _functions(tokenizer: Any, folder: Path) -> tuple[list[str], Functions | Non
     template = texts.get("chat_template.jinja", texts.get("tokenizer_config.json"))
     if template is None:
         return [], None
-    tokens = {f"{name}_token": getattr(tokenizer, f"{name}_token") for name in _SPECIAL}
     with time_machine.travel(FIXED_DAY, tick=False):
-        return function_facts(template, tokens)
+        return function_facts(template, tokenizer.special_tokens_map)
 
 
 def _capabilities(

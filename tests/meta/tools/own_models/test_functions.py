@@ -58,7 +58,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("name", WRITTEN)
 def test_how_functions_are_written_is_found(name: str) -> None:
     template, each, notation = WRITTEN[name]
-    capabilities, frame = function_facts(template, {"bos_token": None})
+    capabilities, frame = function_facts(template, {})
     assert capabilities == ["tools"]
     assert frame is not None
     assert (frame.each, frame.notation) == (each, notation)
@@ -134,10 +134,11 @@ def test_text_in_braces_is_no_placeholder() -> None:
     assert text == f"<tools>{json.dumps(tool)}\n</tools><user>{{functions}}"
 
 
-_CHATML = (
-    "{% if tools %}<|im_start|>tools\n{% for t in tools %}{{ t|tojson }}\n{% endfor %}<|im_end|>\n"
-    "{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+_CHATML = (  # of a tokenizer without BOS
+    "{{ bos_token }}{% if tools %}<|im_start|>tools\n{% for t in tools %}{{ t|tojson }}\n"
+    "{% endfor %}<|im_end|>\n{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% endif %}"
 )
 _REACH, _AS_DECLARED = "test_functions_reach_the_prompt", "test_functions_are_written_as_declared"
 # What is put in place of what after drafting -> the contract that is red, and its first line.
