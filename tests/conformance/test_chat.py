@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import time_machine
 
-from tests.harness.checks.tokenizer import check_ids, check_text, must_work
+from tests.harness.checks.tokenizer import check_ids, check_text, diagnose, must_work
 from tests.harness.data.cases import ChatCase, FunctionCase, offers
 from tests.harness.data.exceptions import is_computed, is_rewritten, is_unframed, twin_of
 from tests.harness.errors import fail
@@ -233,8 +233,7 @@ def test_functions_reach_the_prompt(tokenizer: LoadedTokenizer) -> None:
         right = with_functions(frame, case.functions, "Hi") if frame else None
         got = render(tokenizer, HELLO, tools=case.functions)
         if what := misplaced(got, case.functions, right):
-            cause = "the template drops, repeats or moves functions, or the library does"
-            fail(f"{tokenizer.key} {case.name}", what, cause=cause)
+            fail(f"{tokenizer.key} {case.name}", what, cause=diagnose(tokenizer)[0])
 
 
 def test_functions_are_written_as_declared(
@@ -246,7 +245,7 @@ def test_functions_are_written_as_declared(
     got, expected = render(tokenizer, HELLO, tools=tools), with_functions(frame, tools, "Hi")
     if got != expected and (notation := other_notation(frame, tools, "Hi", got)):
         what = f"functions are written as {notation}, the registry says {frame.notation}"
-        fail(f"{tokenizer.key} {offered.name}", what, cause="the template or the library changed")
+        fail(f"{tokenizer.key} {offered.name}", what, cause=diagnose(tokenizer)[0])
     check_text(tokenizer, offered.name, "prompt", got, str(expected))
 
 
@@ -281,7 +280,7 @@ def test_functions_leave_what_is_said(tokenizer: LoadedTokenizer, spoken: ChatCa
     without, found = (", ".join(re.findall(r"qj(\d+)zx", prompt)) for prompt in prompts)
     if found != without:
         what = f"with functions the prompt has turns {found or 'none'}, without {without}"
-        fail(f"{tokenizer.key} {spoken.name}", what, cause="the template loses or moves turns")
+        fail(f"{tokenizer.key} {spoken.name}", what, cause=diagnose(tokenizer)[0])
 
 
 def test_refused_conversation_raises(tokenizer: LoadedTokenizer, refused: ChatCase) -> None:

@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 from .chat import apply_template
+from .frames import function_of
 from .loaded import LoadedTokenizer
 
 _CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 _HOSTILE = "a<|eot_id|><|end|><|im_end|>"  # and the model's own
-_TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}
+_TOOL = function_of("f", "d", "p", "m")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ def _decode(tokenizer: LoadedTokenizer, **given: Any) -> Any:
     return tokenizer.transformers.decode([tokenizer.spec.tokenizer.eos, 1000], **given)
 
 
-def _render(tokenizer: LoadedTokenizer, **given: Any) -> Any:
-    return apply_template(tokenizer, _CHAT, **{"tokenize": False} | given)
+def _render(tokenizer: LoadedTokenizer, answered: bool = True, **given: Any) -> Any:
+    chat = _CHAT if answered else _CHAT[:1]  # some open an answer only behind a question
+    return apply_template(tokenizer, chat, **{"tokenize": False} | given)
 
 
 def _ids_of_typed_tokens(tokenizer: LoadedTokenizer, **given: Any) -> Any:
@@ -47,7 +49,7 @@ KEYWORDS = {
     "return_offsets_mapping": Keyword(_encode, True),
     "return_attention_mask": Keyword(_encode, False),
     "skip_special_tokens": Keyword(_decode, True),
-    "add_generation_prompt": Keyword(_render, True, ("chat",)),
+    "add_generation_prompt": Keyword(partial(_render, answered=False), True, ("chat",)),
     "continue_final_message": Keyword(_render, True, ("chat",)),
     "chat_template": Keyword(_render, "{{ messages[0].content }}", ("chat",)),
     "tokenize": Keyword(_render, True, ("chat",)),

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from .copies import PRICE, SENTENCE
+from .frames import function_of
 from .settings import ATTRIBUTES
 from .tokenizer_json import pipeline
 
 _CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello there"}]
-_TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}
+_TOOL = function_of("f", "d", "p", "m")
 
 
 def _chat(auto: Any, **given: Any) -> Any:
