@@ -253,11 +253,11 @@ def test_ids_with_functions_are_those_of_the_text(
     tokenizer: LoadedTokenizer, offered: FunctionCase
 ) -> None:
     """By tokenizer.json alone: what is inside a function is cut as any text is."""
-    given = {"tools": offered.functions, "return_dict": True}
-    text = render(tokenizer, HELLO, **given)
-    got = list(apply_template(tokenizer, HELLO, tokenize=True, **given)["input_ids"])
+    text = render(tokenizer, HELLO, tools=offered.functions)
+    given = {"tokenize": True, "return_dict": True}
+    batch = apply_template(tokenizer, HELLO, tools=offered.functions, **given)
     expected = tokenizer.tokenizers.encode(text, add_special_tokens=False).ids
-    check_ids(tokenizer, offered.name, "ids of the prompt", got, expected)
+    check_ids(tokenizer, offered.name, "ids of the prompt", list(batch["input_ids"]), expected)
 
 
 @pytest.mark.needs("tools")
