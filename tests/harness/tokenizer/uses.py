@@ -22,6 +22,13 @@ def _chat(auto: Any, **given: Any) -> Any:
     return dict(result) if hasattr(result, "keys") else result
 
 
+def _chat_with_tools(auto: Any) -> Any:
+    try:
+        return _chat(auto, tokenize=False, tools=[_TOOL])
+    except Exception:  # refused by a template for no functions: no use at all
+        return None
+
+
 def _words(auto: Any) -> Any:
     try:
         return auto(["Price", "is"], is_split_into_words=True)
@@ -55,7 +62,7 @@ USES: dict[str, Callable[[Any], Any]] = {
     "convert": lambda auto: auto.convert_tokens_to_ids(["(unknown)", auto.eos_token]),
     "chat": lambda auto: _chat(auto, tokenize=True),
     "cut_chat": lambda auto: _chat(auto, tokenize=True, truncation=True, max_length=3),
-    "chat_with_tools": lambda auto: _chat(auto, tokenize=False, tools=[_TOOL]),
+    "chat_with_tools": _chat_with_tools,
     "other_template": lambda auto: _chat(auto, tokenize=False, chat_template="{{ 1 }}"),
     "vocabulary": lambda auto: auto.get_added_vocab(),
 }

@@ -44,6 +44,7 @@ from tests.harness.tokenizer.settings import reads_typed_eos
 from .base import differences, find_base
 from .exceptions import draft_exceptions, known_in, of_changed_tokens, to_look_at
 from .folder import load_tokenizer, review, whole_folder
+from .functions import untested
 from .repository import fetched
 from .table import draft_recipe, draft_table, over_base, to_toml
 from .trial import Outcome, files_of, grouped, known_faults, project_copy, run_contracts
@@ -189,8 +190,8 @@ def _draft(
     if base:
         lines.append(f"{key} is based on {base.key}, and differs from it in:")
         lines += [f"  {line}" for line in differences(base, facts, recipe)] or ["  nothing"]
-    if model.can("tools") and not model.functions:
-        lines.append(f"{key} writes functions as no field of `functions` says: review its prompts")
+    if why := untested(loaded):
+        lines.append(f"{key} {why}")
     if reads_typed_eos(loaded):
         lines.append(f"{key} reads EOS that a user types as the token itself, whatever it is told")
     print(redact(table), end="")

@@ -11,9 +11,12 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tests.harness.data.cases import offers
-from tests.harness.data.registry import Functions, Notation
+from tests.harness.data.registry import Capability, Functions, Notation
 from tests.harness.examination.limits import rendering_limits
+from tests.harness.text import error_line
+from tests.harness.tokenizer.chat import render
 from tests.harness.tokenizer.frames import function_of, misplaced, texts_of, with_functions
+from tests.harness.tokenizer.loaded import LoadedTokenizer
 
 Write = Callable[..., str]  # the prompt of a user's message, and of arguments; "" if refused
 _CONTENT = "qj0zx"
@@ -22,14 +25,16 @@ _TWO = (
     function_of("elist_zx", "Flists zx.", "gof_zx", "Hwhat a zx is."),
 )
 # Arguments of a template's own -> a value that changes the prompt of one that has it.
-_ARGUMENTS: dict[str, Any] = {
+_ARGUMENTS: dict[Capability, Any] = {
     "date_string": "01 Jan 2030",
     "builtin_tools": ["brave_search", "code_interpreter"],
     "tools_in_user_message": False,
 }
 
 
-def function_facts(template: str, tokens: dict[str, str]) -> tuple[list[str], Functions | None]:
+def function_facts(
+    template: str, tokens: dict[str, str]
+) -> tuple[list[Capability], Functions | None]:
     """A template's capabilities on functions, and how it writes them; `tokens` by `bos_token`, say.
 
     None if the fields of `Functions` cannot express it: what they say is rendered back.
@@ -40,7 +45,7 @@ def function_facts(template: str, tokens: dict[str, str]) -> tuple[list[str], Fu
         return [], None
     plain, offered = write(), write(tools=_TWO)
     honours = bool(plain) and not misplaced(offered, _TWO, None)
-    capabilities = ["tools"] if honours else []
+    capabilities: list[Capability] = ["tools"] if honours else []
     if honours and '"price": "x"' in write({"role": "tool", "content": {"price": "x"}}):
         capabilities.append("json_results")
     for name, value in _ARGUMENTS.items():
@@ -49,6 +54,23 @@ def function_facts(template: str, tokens: dict[str, str]) -> tuple[list[str], Fu
             capabilities.append(name)
     frames = _frames(write, offered) if honours else iter(())
     return capabilities, next((frame for frame in frames if _holds(frame, write)), None)
+
+
+def untested(tokenizer: LoadedTokenizer) -> str:
+    """Why prompts with functions are not tested, or not to the letter; empty if they are."""
+    model = tokenizer.spec
+    if model.functions or not model.can("chat"):
+        return ""
+    if model.can("tools"):
+        return "writes functions as no field of `functions` says: review its prompts"
+    hi = [{"role": "user", "content": "Hi"}]
+    try:
+        text = render(tokenizer, hi, tools=_TWO)
+    except Exception as error:  # a template may raise anything
+        return f"refuses functions: rendering raises {error_line(error)}"
+    if text == render(tokenizer, hi):
+        return "writes no functions"
+    return f"does not write functions in full: {misplaced(text, _TWO, None)}"
 
 
 def _holds(frame: Functions, write: Write) -> bool:

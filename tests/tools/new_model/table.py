@@ -9,7 +9,7 @@ import time_machine
 import tomlkit
 
 from tests.harness.data.recipes import FLAGS, read_recipe
-from tests.harness.data.registry import Functions, Model
+from tests.harness.data.registry import Capability, Functions, Model
 from tests.harness.data.schema import read_json
 from tests.harness.files import sha256, sha256_text
 from tests.harness.prices.products import MARKER
@@ -63,7 +63,7 @@ def _has_null(value: Any) -> bool:
     return value is None
 
 
-def _functions(tokenizer: Any, folder: Path) -> tuple[list[str], Functions | None]:
+def _functions(tokenizer: Any, folder: Path) -> tuple[list[Capability], Functions | None]:
     """What the template can do with functions, and how it writes them, by its text alone."""
     texts = template_texts(folder)
     template = texts.get("chat_template.jinja", texts.get("tokenizer_config.json"))
@@ -78,7 +78,7 @@ def _capabilities(
     file: TokenizerJson,
     facts: dict[str, Any],
     number_counts: list[int],
-    on_functions: list[str],
+    on_functions: list[Capability],
 ) -> list[str]:
     """What the model can do according to its files."""
     bos = facts.get("bos")

@@ -1,15 +1,18 @@
 """What a draft finds of functions: which templates write them, and how; and later faults."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.harness.data.cases import offers
+from tests.harness.data.registry import Capability, registry
 from tests.harness.tokenizer.frames import misplaced, with_functions
+from tests.harness.tokenizer.loaded import LoadedTokenizer
 from tests.meta.conftest import run_anew, run_pytest
 from tests.meta.support.small_project import shrink
-from tests.tools.new_model.functions import function_facts
+from tests.tools.new_model.functions import function_facts, untested
 
 from .folders import Family, make, spoil
 
@@ -97,6 +100,29 @@ UNFRAMED = {
 @pytest.mark.parametrize("name", UNFRAMED)
 def test_a_way_that_no_field_expresses_is_not_guessed(name: str) -> None:
     assert function_facts(UNFRAMED[name], {}) == (["tools"], None)
+
+
+# A template -> what is said of it, where its prompts with functions are not held to the letter.
+SAID = {
+    NONE["no_functions"]: "writes no functions",
+    NONE["refused"]: "refuses functions: rendering raises TemplateError: no tools",
+    NONE["names_alone"]: "does not write functions in full: description of afind_qj appears 0 ",
+    UNFRAMED["html"]: "writes functions as no field of `functions` says: review its prompts",
+}
+
+
+def test_why_functions_are_not_tested_is_said(tmp_path: Path) -> None:
+    folder = make(tmp_path / "mine", Family(_TURNS, ("</s>",), ("", ""), ""))
+    for template, said in SAID.items():
+        capabilities, frame = function_facts(template, {})
+        can: tuple[Capability, ...] = ("chat", *capabilities)
+        spec = replace(registry()["phi3"], key="mine", capabilities=can, functions=frame)
+        loaded = LoadedTokenizer(spec, "directory", lambda: {"mine": folder})
+        loaded.transformers.chat_template = template
+        assert untested(loaded).startswith(said)
+        if capabilities:
+            known = replace(spec, functions=registry()["qwen3"].functions)
+            assert not untested(replace(loaded, spec=known))
 
 
 OWN = {
