@@ -131,7 +131,8 @@ def _writer(template: str, tokens: dict[str, str]) -> Write:
 
     def write(*more: dict[str, Any], tools: Sequence[Any] | None = None, **given: Any) -> str:
         given |= {"messages": [{"role": "user", "content": _CONTENT}, *more]}
-        given |= {"tools": tools if tools is None else list(tools)}
+        given |= {"tools": tools if tools is None else list(tools), "documents": None}
+        given |= {"add_generation_prompt": False}
         try:
             with rendering_limits():
                 return compiled.render(**tokens, **given)

@@ -50,6 +50,12 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
         '"{parameter}": {"type": "string", "description": "{meaning}"}}, "required": ["{parameter}',
         "plain and json",
     ),
+    "answer_opened_unless_told": (
+        _EACH.replace("EACH", "{{ t|tojson }}")
+        + "{% if add_generation_prompt is not defined or add_generation_prompt %}<a>{% endif %}",
+        "{tool}",
+        "json",
+    ),
     "tag_of_answers": (
         _EACH.replace("EACH", "{{ t|tojson }}") + "{% generation %}{% endgeneration %}",
         "{tool}",
