@@ -214,6 +214,7 @@ def test_a_folder_that_cannot_be_drafted_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_control_characters_are_shown_and_not_sent(
     project: Path, model_copy: Callable[[str], Path]
 ) -> None:
@@ -283,6 +284,7 @@ def test_frames_are_drafted_only_where_they_hold(bundle: dict[str, Path], templa
         assert facts.get("trims_content", False) == ("trim" in template)
 
 
+@pytest.mark.slow
 def test_what_the_draft_cannot_hold_is_said(
     project: Path, model_copy: Callable[[str], Path]
 ) -> None:
