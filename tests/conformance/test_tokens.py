@@ -26,7 +26,7 @@ def test_bos_matches_registry(tokenizer: LoadedTokenizer, text: TextCase) -> Non
 def test_offsets_rebuild_the_text(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     whole, rebuilt, done = text.full_text, "", 0
     spans = tokenizer.transformers(whole, return_offsets_mapping=True)["offset_mapping"]
-    if not tokenizer.json_file.keeps_white_space:
+    if not tokenizer.keeps_white_space:
         _check_spans(tokenizer, text, spans)
         return
     for start, end in spans:
@@ -64,7 +64,7 @@ def _check_spans(tokenizer: LoadedTokenizer, text: TextCase, spans: list[tuple[i
 
 def test_decoding_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCase) -> None:
     got = tokenizer.transformers.decode(tokenizer.plain_ids(text))
-    if not tokenizer.json_file.keeps_white_space:
+    if not tokenizer.keeps_white_space:
         _check_characters(tokenizer, text, "decode(encode(text))", got)
         return
     expected = expected_text(tokenizer.spec, text, "decode")
@@ -79,7 +79,7 @@ def test_streaming_gives_the_text_back(tokenizer: LoadedTokenizer, text: TextCas
     stream = DecodeStream(skip_special_tokens=False)
     backend, ids = tokenizer.transformers.backend_tokenizer, tokenizer.plain_ids(text)
     steps = [stream.step(backend, token_id) or "" for token_id in ids]
-    if not tokenizer.json_file.keeps_white_space:
+    if not tokenizer.keeps_white_space:
         _check_characters(tokenizer, text, "text streamed id by id", "".join(steps))
         return
     expected = expected_text(tokenizer.spec, text, "decode")

@@ -52,9 +52,10 @@ def check_calls_repeat(tokenizer: LoadedTokenizer, use: str) -> None:
         after = probes(auto)
     whole, kept = tokenizer.whole(plain(tokenizer, SENTENCE)), "an earlier use changed it"
     check_ids(tokenizer, use, "ids before this use", before["ids"], whole, kept)
+    cause = f"{use!r} changes the tokenizer"
+    check_ids(tokenizer, use, "ids after this use", after["ids"], before["ids"], cause)
     for name, right in before.items():
-        what, cause = f"{name} after {use!r}, not as before", f"{use!r} changes the tokenizer"
-        check_value(tokenizer, what, after[name], right, cause)
+        check_value(tokenizer, f"{name} after {use!r}, not as before", after[name], right, cause)
 
 
 def _traces(tokenizer: LoadedTokenizer) -> dict[str, dict[str, Any]]:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from ..data.cases import TextCase
-from ..data.registry import Model
+from ..data.recipes import read_recipe
+from ..data.registry import Model, registry
 from ..errors import AssetError
 from ..files import sha256
 from ..sources.folders import examine
-from .tokenizer_json import TokenizerJson, tokenizer_json
+from .tokenizer_json import TokenizerJson, keeps_white_space, tokenizer_json
 
 
 def load_auto(folder: Path, **given: Any) -> Any:
@@ -73,6 +74,18 @@ class LoadedTokenizer:
     def json_file(self) -> TokenizerJson:
         """The folder's `tokenizer.json`."""
         return tokenizer_json(self.folder / "tokenizer.json")
+
+    @cached_property
+    def keeps_white_space(self) -> bool:
+        """Whether ids of any text lead back to it, as the recipe has it; of a draft, as its file.
+
+        A file that has lost its bytes must not be the reason to demand less of it.
+        """
+        if self.key not in registry():
+            return keeps_white_space(self.json_file.content)
+        content = read_recipe(self.key).files["tokenizer.json"].content
+        assert isinstance(content, dict)
+        return keeps_white_space(content)
 
     @contextmanager
     def changed(self, **settings: object) -> Iterator[None]:

@@ -73,7 +73,7 @@ def read_back(tokenizer: LoadedTokenizer, text: str) -> str:
     Of a tokenizer that keeps no white space, or no case, it is what the file's own decoder gives,
     if that lacks no character of the normalized text.
     """
-    if tokenizer.json_file.keeps_white_space:
+    if tokenizer.keeps_white_space:
         return text
     own = str(tokenizer.tokenizers.decode(plain(tokenizer, text), skip_special_tokens=False))
     return text if lost_characters(tokenizer, text, own) else own

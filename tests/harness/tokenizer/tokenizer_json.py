@@ -47,14 +47,6 @@ class TokenizerJson:
         return vocabulary
 
     @cached_property
-    def keeps_white_space(self) -> bool:
-        """Whether ids of any text can lead back to it: there are tokens for all its bytes."""
-        model, parts = self.content["model"], json.dumps([self.content[part] for part in PARTS])
-        split = any(f'"{part}"' in parts for part in ("WhitespaceSplit", "BertPreTokenizer"))
-        split = split or '"always"' in parts or '"first"' in parts  # Metaspace adds one
-        return not split and (model.get("byte_fallback") is True or '"ByteLevel"' in parts)
-
-    @cached_property
     def vocabulary_sha256(self) -> str:
         """Digest of "id<TAB>token<LF>" over all ids."""
         ids = self.vocabulary
@@ -66,6 +58,14 @@ class TokenizerJson:
         """The merges in rank order as "left right"; newer files write pairs. Only BPE has any."""
         rows = self.content["model"].get("merges", [])
         return [row if isinstance(row, str) else " ".join(row) for row in rows]
+
+
+def keeps_white_space(content: dict[str, Any]) -> bool:
+    """Whether ids of any text can lead back to it: there are tokens for all its bytes."""
+    model, parts = content["model"], json.dumps([content[part] for part in PARTS])
+    split = any(f'"{part}"' in parts for part in ("WhitespaceSplit", "BertPreTokenizer"))
+    split = split or '"always"' in parts or '"first"' in parts  # Metaspace adds one
+    return not split and (model.get("byte_fallback") is True or '"ByteLevel"' in parts)
 
 
 _BY_DIGEST: dict[str, TokenizerJson] = {}

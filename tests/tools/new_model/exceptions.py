@@ -102,7 +102,7 @@ def _unframed(tokenizer: LoadedTokenizer, chat: ChatCase) -> str:
 
 def _try_text(tokenizer: LoadedTokenizer, text: TextCase) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
-    if not tokenizer.json_file.keeps_white_space:
+    if not tokenizer.keeps_white_space:
         return rows  # its contract is of characters
     for kind in ("decode", "offsets"):
         got = _decoded(tokenizer, text) if kind == "decode" else _by_offsets(tokenizer, text)
