@@ -191,7 +191,9 @@ def _draft(
         lines.append(f"{key} is based on {base.key}, and differs from it in:")
         lines += [f"  {line}" for line in differences(base, facts, recipe)] or ["  nothing"]
     if why := untested(loaded):
-        lines.append(f"{key} {why}")
+        lines.append(f"{key}: functions are NOT TESTED, or not to the letter: its template {why}")
+    elif model.can("tools"):
+        lines.append(f"{key}: prompts with functions are tested")
     if reads_typed_eos(loaded):
         lines.append(f"{key} reads EOS that a user types as the token itself, whatever it is told")
     print(redact(table), end="")

@@ -32,7 +32,7 @@ def report(text: str, verdict: str = "breaks", problem: str | None = None) -> Re
     here = Environment(Path(text), {text: text})
     seen = Seen(text, text, Subject({}, "auto"), environment=here, outcomes=outcomes)
     change = Change(text, text, text, 1e-5, 2.0, 1.8, 2.2)
-    times = Times((text,), 9, {text: 1}, (change, replace(change, ratio=1.5)))
+    times = Times((text,), 9, {text: [text]}, (change, replace(change, ratio=1.5)))
     step = Compared(seen, seen, [cause], [Exchange(text, text, text, False, text)], times)
     lost = replace(seen, problem=text)
     return Report(text, [seen, lost], [step], {text: {text: "0" * 64}}, lambda *_: [])
@@ -182,7 +182,7 @@ def test_times_are_told_by_call_and_differ() -> None:
     head = (
         "9 calls of MARK timed in turns: 2 slower and 0 faster by more than 10%; left out: 1 MARK"
     )
-    line = "slower MARK, MARK MARK: x 2.00 (1.80 to 2.20) of 10 us; and 1 less so"
+    line = "slower MARK, MARK MARK: x 2.00 (1.80 to 2.20) of 10 us; 1 more of its cases, less so"
     assert head in lines and line in lines
     text = read(page(report("MARK"))).text
     assert head in text and line in text and "all 2" in text

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -15,7 +14,7 @@ from tests.harness.latency.turns.processes import Started, first_cause, run_in_t
 from ..differences import ABSENT, error_of
 from ..observers.calls import names_of
 from ..runner import Seen, command_in
-from .verdicts import PAIRS, Times, Turns
+from .verdicts import PAIRS, LeftOut, Times, Turns
 
 SECONDS = 0.2  # of both sides' turns of a call in a pair
 TASK, OUT, LOG = "task.json", "out.json", "log"
@@ -26,7 +25,7 @@ Row = list[Any]  # name, case, seconds of the turns, and the last result
 
 def time_step(older: Seen, newer: Seen, models: list[str], say: Callable[[str], None]) -> Times:
     """Time what both versions do alike of these models; a process that dies is the problem."""
-    left_out: Counter[str] = Counter()
+    left_out: LeftOut = {}
     calls = {key: list(_alike(older, newer, key, left_out)) for key in models}
     calls = {key: wanted for key, wanted in calls.items() if wanted}
     started, pairs = monotonic(), []
@@ -43,31 +42,35 @@ def time_step(older: Seen, newer: Seen, models: list[str], say: Callable[[str], 
         for key in calls
         for one in turns_of(key, [side[key] for pair in pairs for side in pair], left_out)
     ]
-    return Times.of(turns, models, dict(left_out))
+    return Times.of(turns, models, left_out)
 
 
-def turns_of(key: str, sides: list[list[Row]], left_out: Counter[str]) -> Iterator[Turns]:
+def turns_of(key: str, sides: list[list[Row]], left_out: LeftOut) -> Iterator[Turns]:
     """The calls of a model, from what older and newer side of one pair after the other timed."""
     for rows in zip(*sides, strict=True):
         call, case, _, result = rows[0]
         if result is None or any(row[3] != result for row in rows):
-            left_out[DIFFERS] += 1
+            _leave_out(left_out, DIFFERS, key, call, case)
         else:
             seconds = [row[2] for row in rows]
             yield Turns(key, call, case, seconds[::2], seconds[1::2])
 
 
-def _alike(older: Seen, newer: Seen, key: str, left_out: Counter[str]) -> Iterator[list[str]]:
+def _alike(older: Seen, newer: Seen, key: str, left_out: LeftOut) -> Iterator[list[str]]:
     """The calls of a model that succeed in both versions and give the same."""
     sides = [seen.observed[key].get("calls", {}) for seen in (older, newer)]
     for call, case in names_of(key):
         old, new = (side.get(call, {}).get(case, ABSENT) for side in sides)
         if ABSENT in (old, new) or error_of(old) or error_of(new):
-            left_out[FAILS] += 1
+            _leave_out(left_out, FAILS, key, call, case)
         elif old != new:
-            left_out[DIFFERS] += 1
+            _leave_out(left_out, DIFFERS, key, call, case)
         else:
             yield [call, case]
+
+
+def _leave_out(left_out: LeftOut, reason: str, *names: str) -> None:
+    left_out.setdefault(reason, []).append(" ".join(names))
 
 
 def _take_turns(

@@ -27,6 +27,7 @@ PAIRS = 4  # of processes, each with another seed of hashes
 MARGIN = 0.1
 LAYOUT = 0.02  # standard deviation of a pair's ratio where nothing changed: memory's layout
 Seconds = Sequence[float]  # of each turn of a process
+LeftOut = dict[str, list[str]]  # calls, as `model call case`, by the reason
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,19 @@ def _rule() -> Rule:
 
 @dataclass(frozen=True)
 class Times:
-    """What was timed of a step; `left_out` is how many calls were not, by the reason."""
+    """What was timed of a step; `left_out` has the calls that were not, by the reason."""
 
     models: tuple[str, ...]
     timed: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     problem: str = ""
 
     @classmethod
-    def of(cls, turns: Sequence[Turns], models: Sequence[str], left_out: dict[str, int]) -> Self:
-        """Those that changed most come first."""
+    def of(cls, turns: Sequence[Turns], models: Sequence[str], left_out: LeftOut) -> Self:
+        """The slower ones come first, of both those that changed most."""
         found = [change for one in turns if (change := one.change(len(turns)))]
-        found.sort(key=lambda one: -abs(math.log(one.ratio)))
+        found.sort(key=lambda one: (one.word != "slower", -abs(math.log(one.ratio))))
         return cls(tuple(models), len(turns), left_out, tuple(found))
 
     @property
@@ -108,7 +109,7 @@ class Times:
             return f"times could not be taken: {self.problem}"
         slower = sum(one.word == "slower" for one in self.changes)
         found = f"{slower} slower and {len(self.changes) - slower} faster"
-        reasons = [f"{number} {reason}" for reason, number in self.left_out.items()]
+        reasons = [f"{len(calls)} {reason}" for reason, calls in self.left_out.items()]
         left = f"; left out: {', '.join(reasons)}" if reasons else ""
         calls = f"{self.timed} calls of {', '.join(self.models)} timed in turns"
         return f"{calls}: {found if self.changes else 'none'} by more than {MARGIN:.0%}{left}"
@@ -121,6 +122,6 @@ class Times:
             groups.setdefault(f"{one.word} {one.call}", []).append(one)
         return [
             f"{name}, {ones[0].model} {ones[0].case}: {ones[0]}"
-            + (f"; and {len(ones) - 1} less so" if len(ones) > 1 else "")
+            + (f"; {len(ones) - 1} more of its cases, less so" if len(ones) > 1 else "")
             for name, ones in groups.items()
         ]
