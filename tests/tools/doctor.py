@@ -153,23 +153,23 @@ def _cache() -> Iterator[Row]:
         own = [entry.size for entry in found if entry.path.parent.name == kind]
         yield "ok", f"{kind}: {len(own)}, {_size(sum(own))}", ""
     if others:
-        message = f"{len(others)} folders beside them have no mark of ours and are left alone"
-        yield "ok", f"{message}: {', '.join(path.name for path in others[:3])}", ""
+        message = f"beside them have no mark of ours and stay, such as {others[0].name}"
+        yield "ok", f"{len(others)} {message}", ""
     if (total := sum(entry.size for entry in found)) > LIMIT:
-        fix = "python -m tests.tools.doctor --prune"
+        fix = "python -m tests.tools.doctor --prune (--dry-run says what would go)"
         yield "warning", f"{_size(total)} are more than {_size(LIMIT)}", fix
 
 
-def _prune(most: float) -> int:
-    """Remove what was used longest ago, and list what stays."""
+def _prune(most: float, is_trial: bool) -> int:
+    """Remove what was used longest ago, or say what would go, and list what stays."""
     from tests.harness.files import cache_folder
-    from tests.harness.sources.cache import entries, prune, unmarked
+    from tests.harness.sources.cache import due, entries, prune, unmarked
 
-    removed = [f"removed  {entry}" for entry in prune(int(most * 1e9))]
-    kept = [f"kept     {entry}" for entry in entries()]
-    left = [f"left     {path}: no mark of ours, or a link" for path in unmarked()]
-    nothing = [] if removed else [f"nothing to remove in {cache_folder()}"]
-    for line in [*removed, *kept, *left, *nothing]:
+    gone = list((due if is_trial else prune)(int(most * 1e9)))
+    lines = [f"{'due' if is_trial else 'removed':<9}{entry}" for entry in gone]
+    lines += [f"kept     {entry}" for entry in entries() if entry not in gone]
+    lines += [f"left     {path}: no mark of ours, or a link" for path in unmarked()]
+    for line in lines + ([] if gone else [f"nothing to remove in {cache_folder()}"]):
         _print(line)
     return 0
 
@@ -266,20 +266,20 @@ def main(arguments: list[str] | None = None) -> int:
     most = "remove environments and results of drift and latency, the oldest use first, but none"
     most += " of the last 6 hours, until they take at most GB, 10 if it is left out (default: off)"
     parser.add_argument("--prune", nargs="?", type=float, const=10, metavar="GB", help=most)
+    parser.add_argument("--dry-run", action="store_true", help="only list these (default: off)")
     options = parser.parse_args(arguments)
-    subjects = options.subjects
-    if options.prune is not None:
-        if subjects or not 0 <= options.prune < math.inf:
-            parser.error("--prune takes gigabytes, and no subject")
+    if options.dry_run or options.prune is not None:
+        if options.prune is None or options.subjects or not 0 <= options.prune < math.inf:
+            parser.error("--prune takes gigabytes, --dry-run goes with it, and neither a subject")
         from tests.harness.console import exit_status
 
-        return exit_status(lambda: _prune(options.prune))
-    for name in subjects:
+        return exit_status(lambda: _prune(options.prune, options.dry_run))
+    for name in options.subjects:
         if name not in CHECKS:
             parser.error(f"unknown subject {name}: allowed are {', '.join(CHECKS)}")
     findings: list[Finding] = []
     try:
-        for name in subjects or CHECKS:
+        for name in options.subjects or CHECKS:
             for finding in check(name):
                 findings.append(finding)
                 _print(str(finding))

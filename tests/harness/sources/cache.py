@@ -19,11 +19,16 @@ LIMIT = 10_000_000_000  # bytes that they may take
 RECENT = 6 * 3600  # seconds after its last use in which an entry may still be in use
 _MARK = ".model-conformance"
 _REPORTS = "reports"  # of drift, which are its user's
+File = tuple[int, int]  # device and inode
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder that we made: `size` in bytes on the disk, `used` in seconds since the epoch."""
+    """A folder that we made, last used at `used` seconds since the epoch.
+
+    `size` is in bytes on the disk. Environments share files by links: one counts with the entry
+    that was used last, so that sizes add up, and tell what is freed from the oldest on.
+    """
 
     path: Path
     size: int
@@ -42,8 +47,13 @@ def mark_used(folder: Path) -> None:
 
 def entries() -> list[Entry]:
     """The entries that may be removed, the one that was used longest ago first."""
-    found = (_entry(path) for path in _folders() if _is_ours(path))
-    return sorted(filter(None, found), key=lambda entry: entry.used)
+    figures = filter(None, (_figures(path) for path in _folders() if _is_ours(path)))
+    found, counted = [], set[File]()
+    for path, used, sizes in sorted(figures, key=lambda each: -each[1]):
+        own = sizes.keys() - counted
+        found.append(Entry(path, sum(sizes[file] for file in own), used))
+        counted |= own
+    return found[::-1]
 
 
 def unmarked() -> list[Path]:
@@ -51,22 +61,27 @@ def unmarked() -> list[Path]:
     return [path for path in _folders() if not _is_ours(path)]
 
 
-def prune(limit: int) -> list[Entry]:
-    """Remove what was used longest ago until the rest takes at most `limit` bytes; what went.
+def due(limit: int) -> Iterator[Entry]:
+    """What was used longest ago, until the rest takes at most `limit` bytes.
 
-    What was used within the last hours stays, and each goes out of reach before it is removed, so
-    that a killed process leaves nothing half removed. AssetError for one that cannot be removed.
+    None that was used within the last hours.
     """
-    waiting, removed = entries(), []
+    waiting = entries()
     total = sum(entry.size for entry in waiting)
     for entry in waiting:
         if total <= limit or time.time() - entry.used < RECENT:
-            break
-        if _remove(entry):
-            removed.append(entry)
-        if not entry.path.exists():
-            total -= entry.size
-    return removed
+            return
+        yield entry
+        total -= entry.size
+
+
+def prune(limit: int) -> list[Entry]:
+    """Remove what is due; what went.
+
+    Each goes out of reach before it is removed, so that a killed process leaves nothing half
+    removed. AssetError for one that cannot be removed.
+    """
+    return [entry for entry in due(limit) if _remove(entry)]
 
 
 def _remove(entry: Entry) -> bool:
@@ -97,18 +112,18 @@ def _is_ours(path: Path) -> bool:
     return not path.is_symlink() and mark.is_file() and not mark.is_symlink()
 
 
-def _entry(path: Path) -> Entry | None:
-    """An entry's figures; links in it are not followed, and what has two names counts once.
+def _figures(path: Path) -> tuple[Path, float, dict[File, int]] | None:
+    """When an entry was used last, and its files' sizes; links in it are not followed.
 
     None if another process has removed it since it was listed.
     """
-    sizes: dict[tuple[int, int], int] = {}
+    sizes: dict[File, int] = {}
     for folder, names, files in os.walk(path):
         for name in (*names, *files):
             with suppress(FileNotFoundError):  # a temporary file of whoever uses it
                 found = (Path(folder) / name).lstat()
                 sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
     try:
-        return Entry(path, sum(sizes.values()), (path / _MARK).stat().st_mtime)
+        return path, (path / _MARK).stat().st_mtime, sizes
     except FileNotFoundError:
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.sources.cache import (
     RECENT,
-    _entry,
+    _figures,
     _remove,
     entries,
     mark_used,
@@ -118,10 +118,13 @@ def test_doctor_lists_and_prunes(cache: Path, capsys: pytest.CaptureFixture[str]
     (cache / "drift" / "other").mkdir()
     rows = [str(finding) for finding in doctor.check("cache")]
     assert "environments: 1, 0.0 GB" in rows[0]
-    assert "1 folders beside them have no mark of ours and are left alone: other" in rows[2]
+    assert "1 beside them have no mark of ours and stay, such as other" in rows[2]
     assert doctor.main(["--prune"]) == 0
     assert old.exists(), "ten gigabytes are not reached"
     capsys.readouterr()
+    assert doctor.main(["--prune", "0", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("due      environments/old: 0.00 GB, used ")
+    assert old.exists()
     assert doctor.main(["--prune", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("removed  environments/old: 0.00 GB, used ")
@@ -134,7 +137,19 @@ def test_too_much_is_a_warning(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     entry(cache, "environments/old", 1)
     monkeypatch.setattr("tests.harness.sources.cache.LIMIT", 1000)
     (warning,) = [one for one in doctor.check("cache") if one.state == "warning"]
-    assert warning.fix == "python -m tests.tools.doctor --prune"
+    assert warning.fix.startswith("python -m tests.tools.doctor --prune (")
+
+
+def test_a_file_that_two_entries_share_counts_with_the_newer(cache: Path) -> None:
+    """Removing the older one alone frees nothing of it: the installer links files."""
+    old, new = entry(cache, "environments/old", 90), entry(cache, "environments/new", 80)
+    alone = [one.size for one in entries()]
+    (old / "shared").write_bytes(bytes(500_000))
+    os.link(old / "shared", new / "shared")
+    assert [one.size for one in entries()] == [
+        alone[0],
+        alone[1] + (new / "shared").stat().st_blocks * 512,
+    ]
 
 
 def test_entry_that_is_used_while_others_are_counted_stays(cache: Path) -> None:
@@ -151,7 +166,7 @@ def test_entry_that_another_process_removed_is_no_error(cache: Path) -> None:
     prune(0)
     assert not old.exists() and not _remove(listed)
     (cache / "drift").mkdir()
-    assert _entry(cache / "drift" / "gone") is None
+    assert _figures(cache / "drift" / "gone") is None
 
 
 def test_processes_that_prune_at_once_remove_each_entry_once(cache: Path) -> None:
