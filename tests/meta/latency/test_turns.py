@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.errors import AssetError
 from tests.harness.latency.spec import selected
-from tests.harness.latency.turns.granted import TURN, Turned, grant, unhindered
+from tests.harness.latency.turns.granted import TURN, Pipes, Turned, grant, two_pipes, unhindered
 from tests.meta.conftest import Run, copy_project, run_anew
 from tests.tools.latency.__main__ import main
 from tests.tools.latency.sides import Side, here, take_turns
@@ -29,7 +29,6 @@ def pytest_collection_finish(session):
 """
 
 
-Pipes = tuple[int, int]  # to read and to write
 Both = list[tuple[Pipes, Pipes]]  # of two sides: the granting process's ends, and the side's
 
 
@@ -53,12 +52,7 @@ def turns_of(name: str, benchmarks: int, seconds: float, pipes: Pipes, log: list
 @pytest.fixture
 def pipes() -> Both:
     """The pipes of two sides; both ends are closed by who uses them."""
-    made = []
-    for _ in range(2):
-        receive, sides_send = os.pipe()
-        sides_receive, send = os.pipe()
-        made.append(((receive, send), (sides_receive, sides_send)))
-    return made
+    return [two_pipes(), two_pipes()]
 
 
 def run_sides(pipes: Both, benchmarks: tuple[int, int], seconds: float, granted: float) -> str:

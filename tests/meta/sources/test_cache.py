@@ -197,7 +197,11 @@ def test_odd_names_are_one_line_and_nothing_to_do_is_said(
     assert nothing == f"nothing to remove in {cache}"
 
 
-WRONG = [*(["--prune", each] for each in ("-1", "x", "inf", "nan")), ["disk", "--prune", "1"]]
+WRONG = [
+    *(["--prune", each] for each in ("-1", "x", "inf", "nan")),
+    ["disk", "--prune", "1"],
+    ["--dry-run"],
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

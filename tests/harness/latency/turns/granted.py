@@ -22,6 +22,7 @@ BURST = 0.001  # seconds; of calls that are shorter so many are timed at once
 TURNS = 4, 120  # of a benchmark in a pair of processes, at least and at most
 TURNS_OF_CORE = 4  # in a row, then comes the next core
 READY, GO, END = b"r", b"g", b"e"
+Pipes = tuple[int, int]  # file descriptors, to read and to write
 
 
 def unhindered() -> float:
@@ -114,7 +115,14 @@ class Turned:
         return word == GO
 
 
-def grant(pipes: Sequence[tuple[int, int]], seconds: float) -> None:
+def two_pipes() -> tuple[Pipes, Pipes]:
+    """Between who grants turns and a side: the descriptors of the one, and of the other."""
+    receive, sides_send = os.pipe()
+    sides_receive, send = os.pipe()
+    return (receive, send), (sides_receive, sides_send)
+
+
+def grant(pipes: Sequence[Pipes], seconds: float) -> None:
     """Grant turns to two processes, each time in the other order, until one closes its pipes.
 
     Each benchmark gets turns for so many seconds, within the limits of `TURNS`. `pipes` are the

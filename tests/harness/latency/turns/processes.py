@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .granted import grant
+from .granted import Pipes, grant, two_pipes
 
 _LEFT_ALONE = ("BrokenPipeError", "EOFError")
 
@@ -33,26 +33,25 @@ class Started:
 @dataclass(frozen=True)
 class _Running:
     process: subprocess.Popen[bytes]
-    pipes: tuple[int, int]  # to read and to write
+    pipes: Pipes
 
 
 def _start(one: Started) -> _Running:
-    receive, childs_send = os.pipe()
-    childs_receive, send = os.pipe()
+    ours, theirs = two_pipes()
     try:
         with one.log.open("wb") as output:
             process = subprocess.Popen(
-                [*one.command, f"{childs_receive},{childs_send}"],
+                [*one.command, ",".join(map(str, theirs))],
                 cwd=one.folder,
                 env=one.variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(childs_receive, childs_send),
+                pass_fds=theirs,
             )
     finally:  # the process has its own; ours would hide that it ended
-        os.close(childs_receive)
-        os.close(childs_send)
-    return _Running(process, (receive, send))
+        for pipe in theirs:
+            os.close(pipe)
+    return _Running(process, ours)
 
 
 def run_in_turns(sides: Sequence[Started], seconds: float) -> list[int]:

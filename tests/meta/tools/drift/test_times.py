@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness.environments import Environment
-from tests.harness.latency.turns.granted import grant
+from tests.harness.latency.turns.granted import grant, two_pipes
 from tests.harness.tokenizer.loaded import load_auto
 from tests.tools.drift.observers.calls import calls_of, names_of
 from tests.tools.drift.runner import Seen, Subject
@@ -48,12 +48,7 @@ def twice(work: Callable[..., Any]) -> Callable[..., Any]:
 def in_turns(autos: tuple[Any, Any], folder: Path) -> list[list[Row]]:
     """What two processes, forks of this one, each with its tokenizer, time of the wanted calls."""
     files = [folder / f"{side}.json" for side in (0, 1)]
-    ours, theirs = [], []
-    for _ in files:
-        receive, childs_send = os.pipe()
-        childs_receive, send = os.pipe()
-        ours.append((receive, send))
-        theirs.append((childs_receive, childs_send))
+    ours, theirs = zip(two_pipes(), two_pipes(), strict=True)
 
     def work(side: int) -> None:
         for pipe in (*theirs[1 - side], *ours[0], *ours[1]):
